@@ -1,0 +1,308 @@
+"""The arbiter: fetches jobs for the workers, hands in what they finished, and keeps time.
+
+It owns the worker's side of every job from the claim to the acknowledgement. It never runs a job and never
+blocks a worker: results come in by `report`, from any thread, without a lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from logging import getLogger
+from typing import Final
+
+from . import signals
+from .brokers.base import Broker, Exchange
+from .exc import BrokerUnavailable, LeaseRevoked, UnknownTask
+from .execution import Attempt
+from .job import Job, JobStatus
+from .notifier import ResultNotifier
+from .pacing import Pace
+from .retry import Verdict
+from .service import Service
+from .stats import Tally
+from .task import Tasks
+from .worker import BaseWorkers
+
+logger = getLogger(__name__)
+
+# A due job starts at most 0.3 s late; looking more often would cost the server more than it gains.
+_UPKEEP_SECONDS: Final = 0.1
+# Look at the timers at least so often: dates written by others are not announced to us for certain.
+_MAX_UPKEEP_SECONDS: Final = 60.0
+# Jobs held here for so long without progress are given to whoever is free.
+_STALL_SECONDS: Final = 0.15
+_POLL_WHILE_HOLDING_SECONDS: Final = 0.05
+# A queue that cannot be read (foreign type) is looked at again after this time.
+_QUEUE_ERROR_SECONDS: Final = 2.0
+# A worker that ends with its queue looks so often whether jobs blocked by a limit may run.
+_POLL_UNTIL_DRAINED_SECONDS: Final = 0.1
+
+
+class Arbiter(Service):
+    """Moves jobs between the broker and the workers of one engine.
+
+    Args:
+        broker: Where jobs come from.
+        workers: Who runs them.
+        notifier: Takes the attempts that did not succeed.
+        tasks: The engine's registry; tasks attached later are seen.
+        queue: Queue to serve.
+        on_revoked: Called with the worker id that was declared dead.
+        on_drained: Called once the queue is empty and nothing runs, when given.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        workers: BaseWorkers,
+        notifier: ResultNotifier,
+        tasks: Tasks,
+        queue: str,
+        on_revoked: Callable[[str], None],
+        on_drained: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(f"{broker.namespace}-arbiter", on_revoked)
+        self._broker = broker
+        self._workers = workers
+        self._notifier = notifier
+        self._tasks = tasks
+        self._queue = queue
+        self._on_drained = on_drained
+        self._pace = Pace(workers.num_workers)
+        self._ended: deque[Attempt] = deque()
+        self._held: dict[int, Job] = {}  # claimed under the present lease, by identity
+        self._reserved: list[Job] = []
+        self._busy = 0  # handed to the workers and not ended, under whatever lease
+        self._low_water = 0  # a backlog this small asks for more
+        self._pending: Exchange | None = None  # sent, not answered
+        self._closing = False
+        self._last_progress = 0.0
+        self._next_upkeep = 0.0
+        self._last_upkeep = 0.0
+        self._queue_error = ""
+        self.fetched = 0
+
+    # --- called by others ------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> int:
+        """How many jobs run here."""
+        return min(self._busy, self._workers.num_workers)
+
+    def report(self, attempt: Attempt) -> None:
+        """Take a finished attempt; called in the worker's thread."""
+        self._ended.append(attempt)
+        if self._workers.backlog() <= self._low_water:
+            self.wake()
+
+    def hear_news(self) -> None:
+        """Look again at queue and timers: something happened in the namespace."""
+        self._next_upkeep = min(self._next_upkeep, self._last_upkeep + _UPKEEP_SECONDS)
+        self.wake()
+
+    def close(self) -> None:
+        """Fetch no more and give back what did not start; acknowledgements go on."""
+        self._closing = True
+        self.wake()
+
+    def abandon(self) -> None:
+        """Forget what is held: the lease was revoked, the jobs are others' now."""
+        self._workers_lost(self._workers.reclaim())
+        self._held = {}
+        self._reserved = []
+        self._pending = None
+
+    def flush(self) -> None:
+        """Hand in what ended; called after the workers stopped and the thread was joined.
+
+        Raises:
+            BrokerUnavailable: results are still here.
+        """
+        while self._ended or self._pending:
+            try:
+                self._exchange()
+            except LeaseRevoked:
+                self.abandon()
+
+    # --- the duty --------------------------------------------------------------------------------
+
+    def tick(self) -> float | None:
+        """Exchange with the broker, then look at the timers when they are due."""
+        if self._closing:
+            self._give_back(self._workers.reclaim() + self._reserved)
+        full = self._exchange()
+        self._give_back_stalled()
+        promoted = self._upkeep_when_due()
+        if full or promoted or self._ended:
+            return 0.0
+        self._end_when_drained()
+        return self._pause()
+
+    def _exchange(self) -> bool:
+        """Hand in, claim and fetch; return whether there may be more to fetch at once."""
+        exchange = self._pending or self._next_exchange()
+        if exchange is None:
+            return False
+        self._pending = exchange
+        lease = self._broker.worker_id
+        delivery = self._broker.exchange(exchange)
+        self._pending = None
+        if lease != self._broker.worker_id:
+            return False  # another service found the lease revoked: the delivery is void
+        self._note_queue_error(delivery.error)
+        self._reserved = self._reserved[len(exchange.starting) :] + self._known(delivery.reserved)
+        self._start([*exchange.starting, *self._known(delivery.claimed)])
+        fetched = len(delivery.claimed) + len(delivery.reserved)
+        self.fetched += fetched
+        return fetched > 0 and fetched >= exchange.room + exchange.extra + exchange.prefetch
+
+    def _next_exchange(self) -> Exchange | None:
+        done, tally = self._collect()
+        room = extra = prefetch = 0
+        starting: list[Job] = []
+        if not self._closing:
+            allowed = self._pace.allowance()
+            room = max(0, self._workers.num_workers - self._busy)
+            extra = max(0, self._workers.num_workers + allowed.extra - self._busy - room)
+            starting, room, extra = _startable(self._reserved, room, extra)
+            prefetch = max(0, allowed.prefetch - (len(self._reserved) - len(starting)))
+            self._low_water = allowed.extra // 2
+        if not (done or tally or starting or room or extra):
+            return None
+        return Exchange(self._queue, done, starting, room, extra, prefetch, tally, self._names_held)
+
+    def _names_held(self) -> list[str]:
+        return [job.held_as for job in (*self._held.values(), *self._reserved)]
+
+    def _collect(self) -> tuple[list[Job], Tally]:
+        """Take in what ended: successes to be acknowledged, the rest to the notifier."""
+        done: list[Job] = []
+        tally = Tally()
+        run_seconds = 0.0
+        jobs = 0
+        while self._ended:
+            attempt = self._ended.popleft()
+            job = attempt.job
+            jobs += 1
+            self._busy -= 1
+            run_seconds += attempt.duration
+            if self._held.pop(id(job), None) is None:
+                logger.warning("Result of %s is void: its worker was declared dead meanwhile", job)
+                continue
+            tally.observe(job.queue, wait_seconds=attempt.queue_wait, run_seconds=attempt.duration)
+            if attempt.outcome is not None and attempt.outcome.verdict is Verdict.SUCCEEDED:
+                done.append(job)
+                tally.count(job.queue, job.task_name, "succeeded")
+            else:
+                self._notifier.submit(attempt)
+        if jobs:
+            self._pace.observe(jobs, run_seconds)
+            self._last_progress = self._broker.clock.elapsed()
+        return done, tally
+
+    def _known(self, jobs: list[Job]) -> list[Job]:
+        """Give each job its function; those without one are settled."""
+        known = []
+        for job in jobs:
+            try:
+                job.task_func = self._tasks.get(job.task_name).func
+            except UnknownTask as error:
+                self._notifier.refuse(job, error)
+            else:
+                known.append(job)
+        return known
+
+    def _start(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
+        for job in jobs:
+            job.status = JobStatus.RUNNING
+            self._held[id(job)] = job
+        self._busy += len(jobs)
+        self._last_progress = self._broker.clock.elapsed()
+        self._workers.submit(jobs)
+
+    # --- giving back -----------------------------------------------------------------------------
+
+    def _give_back_stalled(self) -> None:
+        """Give back what waits here behind long jobs, so that an idle worker elsewhere may run it."""
+        if not (self._workers.backlog() or self._reserved) or self._closing:
+            return
+        if self._broker.clock.elapsed() - self._last_progress < _STALL_SECONDS:
+            return
+        self._pace.stall()
+        self._give_back(self._workers.reclaim() + self._reserved)
+
+    def _give_back(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
+        reclaimed = [job for job in jobs if self._held.pop(id(job), None) is not None]
+        self._busy -= len(reclaimed)
+        self._reserved = []
+        try:
+            self._broker.give_back(jobs)
+        except BrokerUnavailable:
+            # They are still ours; kept as reserved they are given back, or started, later.
+            self._reserved = jobs
+            raise
+
+    def _workers_lost(self, jobs: list[Job]) -> None:
+        self._busy -= len(jobs)
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def _upkeep_when_due(self) -> bool:
+        """Release jobs whose time has come; return whether there were any."""
+        now = self._broker.clock.elapsed()
+        if self._closing or now < self._next_upkeep:
+            return False
+        self._last_upkeep = now
+        self._next_upkeep = now + _MAX_UPKEEP_SECONDS
+        promoted, periodic = self._broker.promote(), self._broker.run_periodic()
+        for job in promoted.jobs:
+            signals.job_promoted.send(self._broker.namespace, job=job)
+        for job in periodic.jobs:
+            signals.job_queued.send(self._broker.namespace, job=job)
+        planned = [due.next_at for due in (promoted, periodic) if due.next_at is not None]
+        if planned:
+            pause = min(planned) - self._broker.clock.now()
+            self._next_upkeep = min(self._next_upkeep, now + max(_UPKEEP_SECONDS / 10, pause))
+        return bool(promoted.jobs or periodic.jobs)
+
+    def _pause(self) -> float | None:
+        until_upkeep = max(0.0, self._next_upkeep - self._broker.clock.elapsed())
+        pause = _MAX_UPKEEP_SECONDS if self._closing else until_upkeep
+        if self._workers.backlog() or self._reserved:
+            pause = min(pause, _POLL_WHILE_HOLDING_SECONDS)
+        if self._queue_error:
+            pause = min(pause, _QUEUE_ERROR_SECONDS)
+        if self._on_drained is not None:
+            pause = min(pause, _POLL_UNTIL_DRAINED_SECONDS)
+        return pause
+
+    def _end_when_drained(self) -> None:
+        if self._on_drained is None or self._busy or self._reserved or not self._notifier.idle:
+            return
+        if self._broker.is_queue_empty(self._queue):
+            self._on_drained()
+
+    def _note_queue_error(self, error: str) -> None:
+        if error and error != self._queue_error:
+            logger.error("Queue %r cannot be read: %s", self._queue, error, extra={"action": "queue_error"})
+        self._queue_error = error
+
+
+def _startable(reserved: list[Job], room: int, extra: int) -> tuple[list[Job], int, int]:
+    """Return the reserved jobs, from the first on, that may start, and the places left after them."""
+    starting: list[Job] = []
+    for job in reserved:
+        if job.should_retry and extra > 0:
+            extra -= 1
+        elif room > 0:
+            room -= 1
+        else:
+            break
+        starting.append(job)
+    return starting, room, extra

@@ -1,0 +1,1 @@
+"""Brokers: where jobs are kept. Import `memory` or `redis` for one."""

@@ -1,0 +1,314 @@
+"""The broker contract: where jobs are kept, and every verb by which they move.
+
+Brokers store; they never emit signals, run tasks or decide on retries. Each verb is one transition, atomic
+in the store, and safe to call again when its reply was lost.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..clock import Clock, ServerClock
+from ..exc import InvalidNamespace
+from ..job import Job
+from ..retry import Verdict
+from ..stats import FailedJob, Tally, WorkerInfo
+from ..task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """What a worker announces about itself when it joins.
+
+    Attributes:
+        queue: The queue it serves.
+        slots: How many jobs it runs at once.
+        kind: Name of its workers class.
+        task_names: Tasks it can run.
+    """
+
+    queue: str
+    slots: int
+    kind: str = ""
+    task_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What changes about a worker from heartbeat to heartbeat."""
+
+    state: str = "running"
+    busy: int = 0
+    fetched: int = 0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call of a worker: hand in what is done, say what starts, ask for more.
+
+    Attributes:
+        done: Jobs that succeeded.
+        starting: Jobs reserved by earlier calls that now start.
+        room: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
+            allowed attempt and jobs of limited tasks are handed out only against a free slot.
+        extra: How many jobs beyond `room` may be claimed at once; only jobs that may be repeated.
+        prefetch: How many more may be reserved, not started; only jobs that may be repeated.
+        tally: Counts to add.
+        held: Returns what the worker holds (see `Job.held_as`); asked only when a reply was lost, to find out
+            what the exchange brought.
+    """
+
+    queue: str
+    done: Sequence[Job] = ()
+    starting: Sequence[Job] = ()
+    room: int = 0
+    extra: int = 0
+    prefetch: int = 0
+    tally: Tally = field(default_factory=Tally)
+    held: Callable[[], Iterable[str]] = tuple
+
+
+@dataclass(slots=True)
+class Delivery:
+    """The reply to an `Exchange`.
+
+    Attributes:
+        claimed: Jobs that may start now.
+        reserved: Jobs held for this worker; they start only after a later call named them as `starting`.
+        error: Why the queue could not be read, empty when it could. What was handed in is applied anyway.
+    """
+
+    claimed: list[Job] = field(default_factory=list)
+    reserved: list[Job] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of an attempt that did not succeed.
+
+    Attributes:
+        job: The job; for a retry its `at`, `retries` and `headers` are already those of the next attempt.
+        verdict: RETRIED or FAILED.
+        failure: The dead letter to keep (FAILED), else None.
+    """
+
+    job: Job
+    verdict: Verdict
+    failure: FailedJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Jobs that a timer released, and when to look again (epoch seconds, None: nothing planned)."""
+
+    jobs: list[Job] = field(default_factory=list)
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was done about one dead worker.
+
+    Attributes:
+        worker: The dead one.
+        requeued: Its jobs that are back in their queues.
+        failed: Its jobs that must not be repeated, now dead letters.
+        declared: Whether this call declared it dead; False when it went on with another's work.
+    """
+
+    worker: WorkerInfo
+    requeued: list[Job]
+    failed: list[Job]
+    declared: bool
+
+
+class Subscription(Protocol):
+    """Hears that something happened in the namespace."""
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for news; return whether there was any. Raises `BrokerUnavailable` when cut off."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+def check_namespace(namespace: object) -> str:
+    """Return the namespace, checked.
+
+    Raises:
+        InvalidNamespace: it is not a text, is empty, or holds control characters or lone surrogates.
+    """
+    if not isinstance(namespace, str) or not namespace:
+        raise InvalidNamespace(f"a namespace is a non-empty string, not {namespace!r}")
+    if any(character < " " or "\x7f" <= character < "\xa0" for character in namespace):
+        raise InvalidNamespace(f"namespace {namespace!r} contains control characters")
+    try:
+        namespace.encode()
+    except UnicodeEncodeError:
+        raise InvalidNamespace(f"namespace {namespace!r} cannot be written as UTF-8") from None
+    return namespace
+
+
+class Broker(ABC):
+    """Abstract base of brokers.
+
+    One broker serves one engine. An engine that only schedules calls `start`, `enqueue` and `stop`;
+    a worker also joins, exchanges and leaves.
+    """
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._namespace: str | None = None
+        self.clock = ServerClock(clock)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace, set once by the engine.
+
+        Raises:
+            RuntimeError: it is not set yet.
+        """
+        if self._namespace is None:
+            raise RuntimeError("the broker has no namespace yet: give it to an Engine first")
+        return self._namespace
+
+    @namespace.setter
+    def namespace(self, value: str) -> None:
+        if self._namespace is not None and self._namespace != value:
+            raise RuntimeError(
+                f"the broker serves namespace {self._namespace!r}; make another one for {value!r}"
+            )
+        self._namespace = check_namespace(value)
+
+    # --- the broker itself ---------------------------------------------------------------------
+
+    def start(self) -> None:  # noqa: B027 - an optional hook
+        """Get ready; called by the engine before its first use and again after `stop`."""
+
+    def stop(self) -> None:  # noqa: B027 - an optional hook
+        """Let go of connections; `start` may follow."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Delete everything in the namespace."""
+
+    # --- jobs ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def enqueue(self, jobs: Sequence[Job]) -> None:
+        """Accept jobs, all or (beyond one chunk) a known number of them, in order.
+
+        A job that comes as QUEUED is pushed to its queue whatever its date; one that comes as WAITING waits
+        for its date by the broker's clock. On return `status` says where each job stands.
+
+        Raises:
+            BrokerUnavailable: nothing was accepted.
+            EnqueueUncertain: it cannot be told whether the jobs were accepted.
+            WrongKeyType: a queue's key belongs to something else.
+        """
+
+    @abstractmethod
+    def exchange(self, exchange: Exchange) -> Delivery:
+        """Hand in, claim and fetch in one step.
+
+        Malformed entries of the queue are set aside among the dead letters.
+
+        Raises:
+            LeaseRevoked: this worker was declared dead; nothing was changed.
+            BrokerUnavailable: call again with the same exchange.
+        """
+
+    @abstractmethod
+    def settle(self, settlements: Sequence[Settlement], tally: Tally) -> None:
+        """Store retries and dead letters of attempts that ended, giving up their running entries.
+
+        Jobs this worker no longer holds are left alone. On return the status of a retried job says
+        where it stands.
+
+        Raises:
+            LeaseRevoked: this worker was declared dead; nothing was changed.
+        """
+
+    @abstractmethod
+    def give_back(self, jobs: Sequence[Job]) -> None:
+        """Put jobs that did not start back at the head of their queue, in order, retries untouched.
+
+        Raises:
+            LeaseRevoked: this worker was declared dead; nothing was changed.
+        """
+
+    @abstractmethod
+    def is_queue_empty(self, queue: str) -> bool:
+        """Return whether no job stands in the queue."""
+
+    # --- time ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def promote(self) -> Due:
+        """Move waiting jobs that are due to their queues, a bounded page per call."""
+
+    @abstractmethod
+    def run_periodic(self) -> Due:
+        """Push one job for every periodic task that is due."""
+
+    @abstractmethod
+    def register(self, tasks: Iterable[Task]) -> None:
+        """Make periodic tasks and concurrency limits known; those of other applications stay."""
+
+    @abstractmethod
+    def inspect_periodic_tasks(self) -> list[tuple[int, str, str]]:
+        """Return (next run in epoch seconds, task name, queue) of each periodic task, soonest first."""
+
+    # --- life ----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def worker_id(self) -> str:
+        """Id of this worker in the namespace, a new one at each `join`."""
+
+    @abstractmethod
+    def join(self, profile: WorkerProfile) -> None:
+        """Register as a worker under a new id."""
+
+    @abstractmethod
+    def beat(self, state: WorkerState) -> None:
+        """Say that this worker is alive, and register anew what others may have removed.
+
+        Raises:
+            LeaseRevoked: this worker was declared dead.
+        """
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Unregister; jobs still held, if any, become another worker's to recover."""
+
+    @property
+    @abstractmethod
+    def heartbeat_seconds(self) -> float:
+        """Seconds between heartbeats."""
+
+    @abstractmethod
+    def recover(self) -> list[Recovery]:
+        """Look for dead workers and take over what they held."""
+
+    @property
+    @abstractmethod
+    def recovery_check_seconds(self) -> float:
+        """Seconds until another worker may have died."""
+
+    @abstractmethod
+    def subscribe(self) -> Subscription:
+        """Listen for news of the namespace."""
+
+    # --- sight ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def get_all_brokers(self) -> list[dict[str, Any]]:
+        """Return the registered workers as they announced themselves."""
+
+    @abstractmethod
+    def failed_jobs(self, limit: int = 100) -> list[FailedJob]:
+        """Return the newest dead letters."""

@@ -1,0 +1,234 @@
+"""The Redis broker: the contract's verbs, each handed to the part that does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import redis
+
+from ... import const
+from ...clock import Clock
+from ...exc import BrokerError
+from ...job import Job
+from ...stats import DEFAULT_DEAD_AFTER_SECONDS, FailedJob, Tally
+from ...task import Task
+from ..base import (
+    Broker,
+    Delivery,
+    Due,
+    Exchange,
+    Recovery,
+    Settlement,
+    Subscription,
+    WorkerProfile,
+    WorkerState,
+)
+from . import inspect
+from .enqueue import Producer
+from .keys import Keys
+from .link import Link, pairs
+from .membership import Membership
+from .recovery import Recoverer
+from .session import Session
+from .timers import Timers
+from .wakeup import RedisSubscription
+from .work import Work
+
+# A dead connection is noticed, a slow server is waited for.
+recommended_socket_opts: dict[str, Any] = {
+    "socket_timeout": 15.0,
+    "socket_connect_timeout": 5.0,
+    "socket_keepalive": True,
+}
+
+_FLUSH_PAGE = 1000
+
+
+class RedisBroker(Broker):
+    """Keeps jobs in Redis or Valkey.
+
+    Args:
+        redis: A redis-py client; by default one to localhost:6379 with `recommended_socket_opts`.
+        enqueue_job_max_retries: How often scheduling is repeated while the server cannot be reached; a
+            repeated call never adds a job twice.
+
+    Attributes:
+        broker_dead_threshold_seconds: Silence after which other workers call this one dead; it beats six
+            times as often.
+        must_stop_periodicity: Kept for compatibility; stopping needs no polling.
+    """
+
+    broker_dead_threshold_seconds: ClassVar[float] = DEFAULT_DEAD_AFTER_SECONDS
+    must_stop_periodicity: ClassVar[float] = 5
+
+    def __init__(
+        self,
+        redis: redis.Redis | None = None,
+        enqueue_job_max_retries: int = const.DEFAULT_ENQUEUE_JOB_RETRIES,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(clock=clock)
+        self._redis = redis if redis is not None else _default_client()
+        self._retries = enqueue_job_max_retries
+        self._clock_is_set = False
+
+    @property
+    def namespace(self) -> str:
+        """The namespace, set once by the engine."""
+        return Broker.namespace.fget(self)  # type: ignore[attr-defined, no-any-return]
+
+    @namespace.setter
+    def namespace(self, value: str) -> None:
+        Broker.namespace.fset(self, value)  # type: ignore[attr-defined]
+        link = Link(self._redis)
+        if link.is_cluster and not _has_hash_tag(value):
+            raise BrokerError(
+                f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}} instead of {value}"
+            )
+        from ... import __version__  # the package is complete by now
+
+        self._session = Session(link, Keys(value), self.clock)
+        self._producer = Producer(self._session, self._retries)
+        self._work = Work(self._session)
+        self._timers = Timers(self._session)
+        self._membership = Membership(self._session, __version__)
+        self._recoverer = Recoverer(self._session, self._work)
+
+    # --- the broker itself -------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Delete everything in the namespace; others, even similar ones, are not touched."""
+        prefix = self._session.keys("").encode()
+        pattern = _as_text(self._session.keys("")) + "*"
+        for page in inspect.scan(self._session.link, pattern, _FLUSH_PAGE):
+            names = [name for name in page if name.startswith(prefix)]
+            if names:
+                self._session.link.call("UNLINK", *names)
+
+    # --- jobs --------------------------------------------------------------------------------------
+
+    def enqueue(self, jobs: Sequence[Job]) -> None:
+        """See `Broker.enqueue`."""
+        self._producer.enqueue(jobs)
+
+    def exchange(self, exchange: Exchange) -> Delivery:
+        """See `Broker.exchange`."""
+        return self._work.exchange(exchange)
+
+    def settle(self, settlements: Sequence[Settlement], tally: Tally) -> None:
+        """See `Broker.settle`."""
+        self._work.settle(settlements, tally)
+
+    def give_back(self, jobs: Sequence[Job]) -> None:
+        """See `Broker.give_back`."""
+        self._work.give_back(jobs)
+
+    def is_queue_empty(self, queue: str) -> bool:
+        """Return whether no job stands in the queue."""
+        return bool(self._session.link.call("LLEN", self._session.keys.queue(queue)) == 0)
+
+    # --- time --------------------------------------------------------------------------------------
+
+    def promote(self) -> Due:
+        """See `Broker.promote`."""
+        return self._timers.promote()
+
+    def run_periodic(self) -> Due:
+        """See `Broker.run_periodic`."""
+        return self._timers.run_periodic()
+
+    def register(self, tasks: Iterable[Task]) -> None:
+        """See `Broker.register`."""
+        self._timers.register(tasks)
+
+    def inspect_periodic_tasks(self) -> list[tuple[int, str, str]]:
+        """See `Broker.inspect_periodic_tasks`."""
+        return self._timers.inspect()
+
+    # --- life --------------------------------------------------------------------------------------
+
+    @property
+    def worker_id(self) -> str:
+        """Id of this worker, a new one at each `join`."""
+        return self._session.worker_id
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """A sixth of the time after which this worker is called dead."""
+        return max(0.1, self.broker_dead_threshold_seconds / 6)
+
+    def join(self, profile: WorkerProfile) -> None:
+        """See `Broker.join`."""
+        self._membership.join(
+            profile, dead_after=self.broker_dead_threshold_seconds, beat_every=self.heartbeat_seconds
+        )
+
+    def beat(self, state: WorkerState) -> None:
+        """See `Broker.beat`."""
+        self._membership.beat(state)
+        self._timers.register_missing()
+
+    def leave(self) -> None:
+        """See `Broker.leave`."""
+        self._membership.leave()
+
+    def recover(self) -> list[Recovery]:
+        """See `Broker.recover`."""
+        return self._recoverer.recover()
+
+    @property
+    def recovery_check_seconds(self) -> float:
+        """Until another worker may have died; with limits, a heartbeat, in which slots are counted."""
+        until_death = self._recoverer.seconds_until_next_death
+        return min(until_death, self.heartbeat_seconds) if self._timers.has_limits else until_death
+
+    def enqueue_jobs_from_dead_broker(self, dead_broker_id: str) -> tuple[int, list[Job]]:
+        """Declare a worker dead, for failure detectors of your own, and queue its jobs again.
+
+        Args:
+            dead_broker_id: Id as `get_all_brokers` tells it.
+
+        Returns:
+            How many jobs were queued again, and the jobs that must not be repeated, now dead letters.
+        """
+        recovery = self._recoverer.recover_one(str(dead_broker_id))
+        return (len(recovery.requeued), recovery.failed) if recovery else (0, [])
+
+    def subscribe(self) -> Subscription:
+        """See `Broker.subscribe`."""
+        return RedisSubscription(self._session.link, self._session.keys.notifications)
+
+    # --- sight -------------------------------------------------------------------------------------
+
+    def get_all_brokers(self) -> list[dict[str, Any]]:
+        """Return the registered workers as they announced themselves."""
+        found = []
+        for _, text in pairs(self._session.link.call("HGETALL", self._session.keys.brokers)):
+            try:
+                entry = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(entry, dict):
+                found.append(entry)
+        return found
+
+    def failed_jobs(self, limit: int = 100) -> list[FailedJob]:
+        """Return the newest dead letters, newest first."""
+        return inspect.failed_jobs(self._session, limit)
+
+
+def _default_client() -> redis.Redis:
+    return redis.Redis(**recommended_socket_opts)
+
+
+def _has_hash_tag(namespace: str) -> bool:
+    start = namespace.find("{")
+    return start >= 0 and namespace.find("}", start) > start + 1
+
+
+def _as_text(prefix: str) -> str:
+    """Escape what a SCAN pattern would take for more than text."""
+    return "".join(f"\\{character}" if character in "*?[]^-\\" else character for character in prefix)

@@ -1,0 +1,179 @@
+"""The connection: sends commands, reads raw replies, and says in our words what went wrong.
+
+Replies are read as bytes whatever the client was configured for, and nothing is repeated behind our back:
+whether a request may be sent again is the caller's to know. Pure transport; it knows no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import redis
+from redis import exceptions as redis_errors
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    MaxConnectionsError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, WrongKeyType
+
+Argument = str | bytes | int | float
+T = TypeVar("T")
+
+
+class RedisUnavailable(BrokerUnavailable, redis.ConnectionError):
+    """`BrokerUnavailable`, for applications that catch redis-py's errors."""
+
+
+class RedisUncertain(EnqueueUncertain, redis.ConnectionError):
+    """`EnqueueUncertain`, for applications that catch redis-py's errors."""
+
+
+class ConnectionLost(RedisUnavailable):
+    """The connection broke after the request was sent: it may have been applied."""
+
+
+# What a server that is up says when it cannot take a request now; it was not applied.
+_REFUSALS: Final = (
+    AuthenticationError,
+    BusyLoadingError,
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+_REFUSING_WORDS: Final = ("LOADING", "READONLY", "OOM", "NOAUTH", "WRONGPASS", "NOPERM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")  # fmt: skip
+
+
+class Link:
+    """Commands to one server through a redis-py client's connection pool.
+
+    Args:
+        client: The application's client; its pool, timeouts and credentials are used.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.is_cluster = not hasattr(client, "connection_pool")
+
+    def call(self, *command: Argument) -> Any:
+        """Send one command and return its raw reply.
+
+        Raises:
+            RedisUnavailable: it was not applied (`ConnectionLost`: it may have been).
+            WrongKeyType: a key holds another type.
+            NoScriptError: the script is not known to the server.
+            BrokerError: whatever else the server answered.
+        """
+        reply = self.read(command)[0]
+        if isinstance(reply, Exception):
+            raise self.translated(reply)
+        return reply
+
+    def read(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Send commands in one go and return their raw replies; error replies are returned, not raised."""
+        if self.is_cluster:
+            return [self._in_cluster(command) for command in commands]
+        return self._with_connection(lambda connection: _exchange(connection, commands))
+
+    def _with_connection(self, use: Callable[[Any], list[Any]]) -> list[Any]:
+        pool = self.client.connection_pool
+        try:
+            connection = pool.get_connection()
+        except (RedisError, OSError) as error:
+            raise self._unreachable(error) from error
+        try:
+            return use(connection)
+        except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+            connection.disconnect()
+            raise ConnectionLost(f"the connection to {self.address} broke: {error}") from error
+        except BaseException:
+            # Whatever it was, a reply may be left unread: the connection is spoilt.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+    def _in_cluster(self, command: Sequence[Argument]) -> Any:
+        try:
+            return self.client.execute_command(*command, NEVER_DECODE=True)
+        except ResponseError as error:
+            return error
+        except (RedisError, OSError) as error:
+            raise ConnectionLost(f"the connection to the cluster broke: {error}") from error
+
+    @property
+    def address(self) -> str:
+        """Where the server is, without credentials."""
+        if self.is_cluster:
+            return "the cluster"
+        settings = self.client.connection_pool.connection_kwargs
+        if "path" in settings:
+            return str(settings["path"])
+        return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+    def _unreachable(self, error: Exception) -> RedisUnavailable:
+        if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+            return RedisUnavailable(
+                f"the server at {self.address} refuses the user name or password ({error}); "
+                "check the credentials of the redis client or URL"
+            )
+        return RedisUnavailable(
+            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?"
+        )
+
+    def translated(self, error: Exception) -> Exception:
+        """Return an error reply in our words."""
+        text = str(error)
+        if isinstance(error, NoScriptError):
+            return error
+        if "WRONGTYPE" in text:
+            return WrongKeyType(f"a key of the namespace holds another type: {text}")
+        if "CROSSSLOT" in text or text.startswith(("MOVED", "ASK ")):
+            return BrokerError(
+                "this server is part of a cluster: use a redis.cluster.RedisCluster client and a namespace "
+                "with a hash tag, such as '{prod}', so that all its keys are in one slot"
+            )
+        if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
+            return RedisUnavailable(f"the server at {self.address} refuses: {error}")
+        return BrokerError(f"the server at {self.address} answered: {text}")
+
+
+def _exchange(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    if len(commands) == 1:
+        connection.send_command(*commands[0])
+    else:
+        connection.send_packed_command(connection.pack_commands(commands))
+    return [_reply_of(connection) for _ in commands]
+
+
+def _reply_of(connection: Any) -> Any:
+    try:
+        reply = connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
+    return reply
+
+
+def pairs(reply: Any) -> list[tuple[Any, Any]]:
+    """Return the pairs of a reply: flat list, list of pairs (RESP3) or map (RESP3)."""
+    if isinstance(reply, dict):
+        return list(reply.items())
+    if not reply:
+        return []
+    if isinstance(reply[0], list):
+        return [(first, second) for first, second in reply]
+    return list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def value(reply: T | Exception, default: T) -> T:
+    """Return a reply, or the default for an error reply (a foreign type, a missing permission)."""
+    return default if isinstance(reply, Exception) else reply

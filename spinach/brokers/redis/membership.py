@@ -1,0 +1,98 @@
+"""A worker's life in the namespace: it joins, beats, leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import uuid
+from typing import Any, Final
+
+from ...exc import LeaseRevoked, NewerLayout
+from ..base import WorkerProfile, WorkerState
+from . import keys as layout
+from . import scripts
+from .session import Session
+
+# The sight comes last, so that a script can put the server's time there.
+_SIGHT: Final = '"last_seen_at": '
+
+
+class Membership:
+    """Registers this process as a worker.
+
+    Args:
+        session: The broker's session.
+        version: Release that is announced.
+    """
+
+    def __init__(self, session: Session, version: str) -> None:
+        self._session = session
+        self._version = version
+        self._facts: dict[str, Any] = {}
+
+    def join(self, profile: WorkerProfile, *, dead_after: float, beat_every: float) -> None:
+        """Register under a new id.
+
+        Raises:
+            NewerLayout: a newer release wrote in this namespace; nothing is written.
+        """
+        session, keys = self._session, self._session.keys
+        session.observe_time(session.link.call("TIME"))
+        worker_id = str(uuid.uuid4())
+        self._facts = {
+            "id": worker_id,
+            "name": socket.gethostname(),
+            "started_at": int(session.clock.now()),
+            "namespace": keys.namespace,
+            "pid": os.getpid(),
+            "version": self._version,
+            "python": platform.python_version(),
+            "queues": [profile.queue],
+            "slots": profile.slots,
+            "kind": profile.kind,
+            "tasks": list(profile.task_names)[:100],
+            "heartbeat": beat_every,
+            "dead_after": dead_after,
+        }
+        newer = session.run(
+            scripts.JOIN,
+            [keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.layout],
+            worker_id, self._text(WorkerState("starting")), layout.LAYOUT_VERSION, layout.MAX_BROKERS_SEEN,
+        )  # fmt: skip
+        if newer:
+            raise NewerLayout(
+                f"namespace {keys.namespace!r} was written by a newer release (layout {newer}, this one knows "
+                f"{layout.LAYOUT_VERSION}); update this worker"
+            )
+        session.worker_id = worker_id
+
+    def beat(self, state: WorkerState) -> None:
+        """Say that this worker is alive."""
+        session = self._session
+        now = int(session.clock.now())
+        alive = session.run(
+            scripts.BEAT,
+            [session.keys.brokers, session.keys.brokers_by_sight],
+            session.worker_id, f"{self._text(state)}{now}}}", now,
+        )  # fmt: skip
+        if not alive:
+            raise LeaseRevoked(session.worker_id)
+
+    def leave(self) -> None:
+        """Unregister."""
+        session, keys = self._session, self._session.keys
+        session.run(
+            scripts.LEAVE,
+            [
+                keys.brokers, keys.brokers_by_sight, keys.brokers_seen,
+                keys.running(session.worker_id), keys.reserved(session.worker_id),
+            ],
+            session.worker_id, keys.notifications,
+        )  # fmt: skip
+
+    def _text(self, state: WorkerState) -> str:
+        """Return the registry entry up to the value of `last_seen_at`."""
+        facts = {**self._facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
+        return f"{json.dumps(facts)[:-1]}, {_SIGHT}"

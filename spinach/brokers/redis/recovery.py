@@ -1,0 +1,259 @@
+"""What is done about dead workers: judge, declare, take over, count slots anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...exc import LeaseRevoked, MalformedJob
+from ...job import Job, JobStatus
+from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, FailedJob, Tally, WorkerInfo
+from ..base import Recovery
+from . import letters, scripts
+from .counting import group_field
+from .link import pairs, value
+from .session import Session, decoded
+from .work import Move, Work
+
+# An old worker stamps its own clock, which may be wrong: one whose stamp moved so recently lives.
+_SEEN_MOVING_SECONDS: Final = 120.0
+# A running hash without a registered worker is adopted after this time: an old worker may register again.
+_ORPHAN_SECONDS: Final = 120.0
+_ORPHANS_PER_LOOK: Final = 100
+_PAGE: Final = 200
+_SLOTS_COUNT_HOLDS_MS: Final = 2000
+IN_DOUBT: Final = "in doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registry entry as read: what the judgement is based on."""
+
+    info: WorkerInfo
+    entry: bytes
+    sight: float | None
+
+
+class Judge:
+    """Says which workers are dead. Remembers when a stamp last moved, for workers with clocks of their own."""
+
+    def __init__(self) -> None:
+        self._moved: dict[str, tuple[float, float]] = {}
+
+    def dead(self, workers: Mapping[str, Registered], now: float, elapsed: float) -> list[Registered]:
+        """Return the dead ones.
+
+        Args:
+            workers: The registry by worker id.
+            now: The server's time.
+            elapsed: Local time that never goes back.
+        """
+        self._moved = {name: moved for name, moved in self._moved.items() if name in workers}
+        return [worker for name, worker in workers.items() if self._is_dead(name, worker, now, elapsed)]
+
+    def _is_dead(self, name: str, worker: Registered, now: float, elapsed: float) -> bool:
+        info = worker.info
+        known = self._moved.get(name)
+        if known is None or known[0] != info.last_seen_at:
+            # The first look at a worker proves nothing about when its stamp was written.
+            self._moved[name] = (info.last_seen_at, elapsed if known else elapsed - _SEEN_MOVING_SECONDS)
+        if now - info.last_seen_at <= info.dead_after_seconds:
+            return False
+        if info.version is not None:
+            return True  # stamped with the server's own time
+        return elapsed - self._moved[name][1] >= _SEEN_MOVING_SECONDS
+
+
+def read_registry(entries: Any, sights: Any) -> dict[str, Registered]:
+    """Return the registry by worker id; entries that cannot be read count by their sight alone."""
+    seen = {name: float(score) for name, score in pairs(sights)}
+    texts = dict(pairs(entries))
+    workers = {}
+    for name in {*texts, *seen}:
+        entry, sight = texts.get(name, b""), seen.get(name)
+        worker_id = name.decode(errors="replace")
+        workers[worker_id] = Registered(_info(worker_id, entry, sight), entry, sight)
+    return workers
+
+
+def _info(worker_id: str, entry: bytes, sight: float | None) -> WorkerInfo:
+    try:
+        facts = json.loads(entry)
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        return WorkerInfo(worker_id, "", 0.0, sight or 0.0, UPSTREAM_DEAD_AFTER_SECONDS)
+    if sight is not None and not isinstance(facts.get("last_seen_at"), (int, float)):
+        facts["last_seen_at"] = sight
+    return WorkerInfo.from_registry(worker_id, facts)
+
+
+class Recoverer:
+    """Finds dead workers and takes over their jobs.
+
+    Args:
+        session: The broker's session.
+        work: Moves running entries.
+    """
+
+    def __init__(self, session: Session, work: Work) -> None:
+        self._session = session
+        self._work = work
+        self._judge = Judge()
+        self.seconds_until_next_death = 0.0
+
+    def recover(self) -> list[Recovery]:
+        """See `Broker.recover`."""
+        session, keys = self._session, self._session.keys
+        time, entries, sights, remembered = session.link.read(
+            ("TIME",),
+            ("HGETALL", keys.brokers),
+            ("ZRANGE", keys.brokers_by_sight, 0, -1, "WITHSCORES"),
+            ("ZRANGE", keys.brokers_seen, 0, _ORPHANS_PER_LOOK - 1, "WITHSCORES"),
+        )
+        if isinstance(time, Exception):
+            raise session.link.translated(time)
+        now = session.observe_time(time)
+        workers = read_registry(value(entries, []), value(sights, []))
+        dead = [
+            worker
+            for worker in self._judge.dead(workers, now, session.clock.elapsed())
+            if worker.info.id != session.worker_id
+        ]
+        recoveries = [recovery for worker in dead if (recovery := self._bury(worker))]
+        seen = {name.decode(errors="replace"): float(score) for name, score in pairs(value(remembered, []))}
+        self._remember({name for name in workers if name not in seen}, now)
+        recoveries += self._adopt_orphans(seen, workers, now)
+        self._plan(workers, now)
+        self.count_slots(list(workers), [name for name in seen if name not in workers])
+        return recoveries
+
+    def recover_one(self, worker_id: str) -> Recovery | None:
+        """Declare one worker dead whatever its heartbeat says, and take over its jobs."""
+        keys = self._session.keys
+        (entry,) = self._session.link.read(("HGET", keys.brokers, worker_id))
+        info = _info(worker_id, value(entry, b"") or b"", None)
+        return self._bury(Registered(info, b"", None)) or self._take_over(info, declared=False)
+
+    def _bury(self, worker: Registered) -> Recovery | None:
+        """Declare a worker dead and take over; None when another did or it moved."""
+        keys = self._session.keys
+        declared = self._session.run(
+            scripts.REVOKE,
+            [keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.counters, self._session.minute_key],
+            worker.info.id, worker.entry, "" if worker.sight is None else repr(worker.sight),
+        )  # fmt: skip
+        return self._take_over(worker.info, declared=True) if declared else None
+
+    def _adopt_orphans(
+        self, seen: Mapping[str, float], workers: Mapping[str, Registered], now: float
+    ) -> list[Recovery]:
+        """Take over running hashes whose worker is registered nowhere."""
+        recoveries = []
+        for worker_id, sight in seen.items():
+            if worker_id in workers or now - sight < _ORPHAN_SECONDS:
+                continue
+            info = WorkerInfo(worker_id, "", 0.0, sight, 0.0)
+            recovery = self._take_over(info, declared=False)
+            if recovery.requeued or recovery.failed:
+                recoveries.append(recovery)
+        return recoveries
+
+    def _remember(self, worker_ids: set[str], now: float) -> None:
+        """Note workers seen in the registry: the way to their running hashes once they are gone from it."""
+        if worker_ids:
+            pairs_ = [part for name in worker_ids for part in (int(now), name)]
+            self._session.link.read(("ZADD", self._session.keys.brokers_seen, "NX", *pairs_))
+
+    def _plan(self, workers: Mapping[str, Registered], now: float) -> None:
+        others = [worker.info for name, worker in workers.items() if name != self._session.worker_id]
+        remaining = [info.last_seen_at + info.dead_after_seconds - now for info in others]
+        self.seconds_until_next_death = max(1.0, min(remaining, default=60.0) + 0.5)
+
+    # --- taking over -------------------------------------------------------------------------------
+
+    def _take_over(self, worker: WorkerInfo, *, declared: bool) -> Recovery:
+        """Move a dead worker's jobs, page by page; each move is one step that any survivor may make."""
+        requeued: list[Job] = []
+        failed: list[Job] = []
+        keys, cursor = self._session.keys, b"0"
+        reserved = set(value(self._session.link.read(("HKEYS", keys.reserved(worker.id)))[0], []))
+        while True:
+            page = self._session.link.read(("HSCAN", keys.running(worker.id), cursor, "COUNT", _PAGE))[0]
+            if isinstance(page, Exception):
+                break
+            cursor, entries = page
+            try:
+                self._move_page(worker, pairs(entries), reserved, requeued, failed)
+            except LeaseRevoked:  # registered again meanwhile: an old worker that lives
+                break
+            if cursor in (b"0", 0):
+                break
+        return Recovery(worker, requeued, failed, declared)
+
+    def _move_page(
+        self,
+        worker: WorkerInfo,
+        entries: list[tuple[bytes, bytes]],
+        reserved: set[bytes],
+        requeued: list[Job],
+        failed: list[Job],
+    ) -> None:
+        moves = [
+            move for field, raw in entries if (move := self._move_of(worker, field, raw, field in reserved))
+        ]
+        tally = Tally()
+        for move in moves:
+            counter = "failed" if move.kind == "fail" else "recovered"
+            tally.count(move.job.queue, move.job.task_name, counter)
+        placed = self._work.move(worker.id, "dead", moves, tally)
+        for move, place in zip(moves, placed, strict=True):
+            if place:
+                move.job.status = JobStatus(place)
+                (failed if place == JobStatus.FAILED else requeued).append(move.job)
+
+    def _move_of(self, worker: WorkerInfo, field: bytes, raw: bytes, was_reserved: bool) -> Move | None:
+        keys, now = self._session.keys, self._session.clock.now()
+        try:
+            job = decoded(raw)
+        except MalformedJob as error:
+            self._session.set_aside(keys.running(worker.id), "hash", field, error, raw)
+            return None
+        if field.decode(errors="replace") != str(job.id):
+            job._field = field.decode(errors="replace")
+        if not was_reserved and not job.should_retry:
+            letter = _in_doubt(job, raw, worker, now)
+            return Move(
+                job, "fail", letters.to_record(letter), expected=raw, letter_id=letter.id,
+                group=group_field(job.task_name, letter.error_type), message=letter.message,
+            )  # fmt: skip
+        job.retries += 0 if was_reserved else 1
+        job.enqueued_at = now
+        return Move(job, "push", job.text(JobStatus.QUEUED, now), expected=raw)
+
+    def count_slots(self, registered: list[str], orphaned: list[str]) -> None:
+        """Write the truth about concurrency slots, if the namespace has limits."""
+        keys = self._session.keys
+        running = [keys.running(worker_id) for worker_id in (*registered, *orphaned)]
+        self._session.run(
+            scripts.COUNT_SLOTS,
+            [keys.brokers, keys.limits, keys.slots_taken, keys.limits_checked, *running],
+            keys.notifications, _SLOTS_COUNT_HOLDS_MS, len(registered),
+        )  # fmt: skip
+
+
+def _in_doubt(job: Job, raw: bytes, worker: WorkerInfo, now: float) -> FailedJob:
+    return FailedJob(
+        id=str(job.id),
+        raw=raw,
+        reason=IN_DOUBT,
+        failed_at=now,
+        queue=job.queue,
+        task_name=job.task_name,
+        error_type="spinach.rescuer.WorkerLost",
+        message=f"worker {worker.id} on {worker.name or 'an unknown host'} died while it ran this job",
+        attempts=job.retries + 1,
+        worker=worker.id,
+    )

@@ -1,0 +1,260 @@
+"""What happens by the clock: waiting jobs that become due, and periodic tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ...clock import to_datetime
+from ...exc import MalformedJob
+from ...job import Job, JobStatus
+from ...schedule import next_run
+from ...task import Task
+from ..base import Due
+from . import scripts
+from .counting import counter_field
+from .link import Argument, pairs
+from .session import Session, decoded
+
+# Bounds what one look reads; a full page is followed by another look at once.
+_PAGE: Final = 500
+# Old producers write scores up to a second after the date.
+_OLD_SCORE_SECONDS: Final = 1.0
+
+
+class Timers:
+    """Promotes waiting jobs and runs periodic tasks.
+
+    Args:
+        session: The broker's session.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._registered: dict[str, Task] = {}
+        self._planned: dict[str, float] = {}
+
+    # --- waiting jobs ------------------------------------------------------------------------------
+
+    def promote(self) -> Due:
+        """See `Broker.promote`."""
+        session, key = self._session, self._session.keys.future
+        horizon = session.clock.now() + _OLD_SCORE_SECONDS
+        time, page, later = session.link.read(
+            ("TIME",),
+            ("ZRANGEBYSCORE", key, "-inf", f"{horizon:.6f}", "LIMIT", 0, _PAGE),
+            ("ZRANGEBYSCORE", key, f"({horizon:.6f}", "+inf", "WITHSCORES", "LIMIT", 0, 1),
+        )
+        for reply in (time, page, later):
+            if isinstance(reply, Exception):
+                raise session.link.translated(reply)
+        now = session.observe_time(time)
+        due, upcoming = self._split(page, now)
+        moved = self._push(due) if due else []
+        upcoming += [float(score) - _OLD_SCORE_SECONDS for _, score in pairs(later)]
+        if len(page) == _PAGE and due:
+            upcoming.append(now)
+        return Due(moved, min(upcoming, default=None))
+
+    def _split(self, page: Iterable[bytes], now: float) -> tuple[list[tuple[bytes, Job]], list[float]]:
+        """Return the jobs that are due, and the dates of the others."""
+        due, upcoming = [], []
+        for raw in page:
+            try:
+                job = decoded(raw)
+            except MalformedJob as error:
+                self._session.set_aside(self._session.keys.future, "zset", raw, error, raw)
+                continue
+            # The date decides, not the score, which old producers round.
+            if job.due_timestamp <= now:
+                due.append((raw, job))
+            else:
+                upcoming.append(job.due_timestamp)
+        return due, upcoming
+
+    def _push(self, due: list[tuple[bytes, Job]]) -> list[Job]:
+        keys = self._session.keys
+        index, queues = keys.numbered_queues(job.queue for _, job in due)
+        arguments: list[Argument] = [keys.notifications, len(due)]
+        for raw, job in due:
+            arguments += (raw, index[job.queue], counter_field(job.queue, job.task_name, "promoted"))
+        reply = self._session.run(
+            scripts.PROMOTE,
+            [keys.future, keys.counters, self._session.minute_key, keys.queues, *queues],
+            *arguments,
+        )
+        moved = []
+        for (_, job), done in zip(due, reply, strict=True):
+            if done == 1:
+                job.status = JobStatus.QUEUED
+                moved.append(job)
+            elif done == -1:
+                self._report_foreign_queue(job.queue)
+        return moved
+
+    def _report_foreign_queue(self, queue: str) -> None:
+        self._session.report_once(
+            f"jobs wait for queue {queue!r}, but its key {self._session.keys.queue(queue)!r} holds another type"
+        )
+
+    # --- periodic tasks ----------------------------------------------------------------------------
+
+    def run_periodic(self) -> Due:
+        """See `Broker.run_periodic`."""
+        session, keys = self._session, self._session.keys
+        horizon = f"{session.clock.now():.6f}"
+        time, ready, later = session.link.read(
+            ("TIME",),
+            ("ZRANGEBYSCORE", keys.periodic_queue, "-inf", horizon, "WITHSCORES", "LIMIT", 0, _PAGE),
+            ("ZRANGEBYSCORE", keys.periodic_queue, f"({horizon}", "+inf", "WITHSCORES", "LIMIT", 0, 1),
+        )
+        for reply in (time, ready, later):
+            if isinstance(reply, Exception):
+                raise session.link.translated(reply)
+        now = session.observe_time(time)
+        upcoming = [float(score) for _, score in pairs(later)]
+        planned = [(name, float(score)) for name, score in pairs(ready) if float(score) <= now]
+        jobs = self._push_periodic(planned, now) if planned else []
+        upcoming += [self._planned[job.task_name] for job in jobs]
+        return Due(jobs, min(upcoming, default=None))
+
+    def _push_periodic(self, planned: list[tuple[bytes, float]], now: float) -> list[Job]:
+        keys = self._session.keys
+        texts = self._session.link.call("HMGET", keys.periodic_tasks, *(name for name, _ in planned))
+        runs = []
+        for (name, score), text in zip(planned, texts, strict=True):
+            task = self._readable_task(name, text)
+            if task is not None:
+                runs.append((task, score))
+        if not runs:
+            return []
+        index, queues = keys.numbered_queues(task["queue"] for task, _ in runs)
+        jobs = [_job_of(task, now) for task, _ in runs]
+        arguments: list[Argument] = [keys.notifications, len(runs)]
+        for (task, score), job in zip(runs, jobs, strict=True):
+            following = next_run(score, task["periodicity"], now)
+            self._planned[job.task_name] = following
+            arguments += (
+                job.task_name, repr(score), repr(following), index[job.queue],
+                job.text(JobStatus.QUEUED, now), counter_field(job.queue, job.task_name, "enqueued"), job.queue,
+            )  # fmt: skip
+        reply = self._session.run(
+            scripts.RUN_PERIODIC,
+            [
+                keys.periodic_queue,
+                keys.counters,
+                self._session.minute_key,
+                keys.queues,
+                *queues,
+            ],
+            *arguments,
+        )
+        for job, done in zip(jobs, reply, strict=True):
+            if done == -1:
+                self._report_foreign_queue(job.queue)
+        return [job for job, done in zip(jobs, reply, strict=True) if done == 1]
+
+    def _readable_task(self, name: bytes, text: bytes | None) -> dict[str, Any] | None:
+        """Return a registered task; one that cannot be read is set aside, for it stops old workers for good."""
+        keys = self._session.keys
+        if text is None:
+            self._session.link.call("ZREM", keys.periodic_queue, name)
+            return None
+        try:
+            return _parse_task(text)
+        except MalformedJob as error:
+            self._session.set_aside(keys.periodic_tasks, "hash", name, error, text)
+            self._session.link.call("ZREM", keys.periodic_queue, name)
+            return None
+
+    def inspect(self) -> list[tuple[int, str, str]]:
+        """See `Broker.inspect_periodic_tasks`."""
+        keys = self._session.keys
+        scores = pairs(self._session.link.call("ZRANGE", keys.periodic_queue, 0, -1, "WITHSCORES"))
+        if not scores:
+            return []
+        texts = self._session.link.call("HMGET", keys.periodic_tasks, *(name for name, _ in scores))
+        found = []
+        for (name, score), text in zip(scores, texts, strict=True):
+            try:
+                found.append((int(float(score)), name.decode(), _parse_task(text or b"")["queue"]))
+            except (MalformedJob, UnicodeDecodeError):
+                continue
+        return found
+
+    # --- registration ------------------------------------------------------------------------------
+
+    def register(self, tasks: Iterable[Task]) -> None:
+        """See `Broker.register`."""
+        registered = {task.name: task for task in tasks}
+        self._registered.update(registered)
+        if registered:
+            self._register(list(registered.values()))
+
+    def register_missing(self) -> None:
+        """Register again what others removed: old workers delete periodic tasks and limits they do not know."""
+        keys = self._session.keys
+        periodic = [task for task in self._registered.values() if task.periodicity is not None]
+        limited = [task for task in self._registered.values() if task.max_concurrency is not None]
+        missing: list[Task] = []
+        for key, tasks in ((keys.periodic_tasks, periodic), (keys.limits, limited)):
+            if tasks:
+                known = self._session.link.read(("HMGET", key, *(task.name for task in tasks)))[0]
+                absent = isinstance(known, BaseException)
+                missing += [task for i, task in enumerate(tasks) if absent or known[i] is None]
+        if missing:
+            self._register(missing)
+
+    def _register(self, tasks: list[Task]) -> None:
+        keys = self._session.keys
+        arguments: list[Argument] = [keys.notifications, len(tasks)]
+        for task in tasks:
+            planned = self._planned.get(task.name)
+            arguments += (
+                task.name, _task_text(task), task.period_seconds or "", task.max_concurrency or "",
+                "" if planned is None else repr(planned),
+            )  # fmt: skip
+        self._session.run(
+            scripts.REGISTER,
+            [keys.periodic_tasks, keys.periodic_queue, keys.limits, keys.slots_taken],
+            *arguments,
+        )
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether this worker's tasks have concurrency limits."""
+        return any(task.max_concurrency is not None for task in self._registered.values())
+
+
+def _task_text(task: Task) -> str:
+    return json.dumps(
+        {
+            "max_concurrency": task.max_concurrency or -1,
+            "max_retries": task.max_retries,
+            "name": task.name,
+            "periodicity": task.period_seconds,
+            "queue": task.queue,
+        },
+        sort_keys=True,
+    )
+
+
+def _parse_task(text: bytes) -> dict[str, Any]:
+    try:
+        task = json.loads(text)
+        period, retries = task["periodicity"], task["max_retries"]
+        usable = type(period) is int and period >= 1 and type(retries) is int and retries >= 0
+        usable = usable and all(type(task[name]) is str and task[name] for name in ("name", "queue"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MalformedJob(f"not a periodic task: {error!r}") from None
+    if not usable:
+        raise MalformedJob(f"not a periodic task with a period of 1 second or more: {text[:200]!r}")
+    return dict(task)
+
+
+def _job_of(task: dict[str, Any], now: float) -> Job:
+    job = Job(task["name"], task["queue"], to_datetime(now), task["max_retries"])
+    job.status = JobStatus.QUEUED
+    job.enqueued_at = now
+    return job

@@ -1,0 +1,79 @@
+"""The injected clock: the only place that asks the operating system for the time.
+
+Wall-clock time is a float of epoch seconds (UTC). Intervals come from a clock that neither jumps
+with NTP nor stops while the machine is suspended, so that a resumed worker notices how long it
+was away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import partial
+from typing import Final, Protocol
+
+# CLOCK_BOOTTIME counts the time a suspended machine was away, CLOCK_MONOTONIC does not.
+_elapsed: Final[Callable[[], float]] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+
+
+class Clock(Protocol):
+    """What the engine needs to know about time."""
+
+    def now(self) -> float:
+        """Return the wall-clock time in epoch seconds."""
+
+    def elapsed(self) -> float:
+        """Return seconds since an arbitrary start; never goes back."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> float:
+        """Return the wall-clock time in epoch seconds."""
+        return time.time()
+
+    def elapsed(self) -> float:
+        """Return seconds since boot, suspended time included where the platform counts it."""
+        return _elapsed()
+
+
+class ServerClock:
+    """A clock that follows a server's: local elapsed time plus a measured offset.
+
+    Until the first measurement it follows the local wall clock.
+    """
+
+    __slots__ = ("_elapsed", "_offset")
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        local = clock or SystemClock()
+        self._elapsed = local.elapsed
+        self._offset = local.now() - local.elapsed()
+
+    def now(self) -> float:
+        """Return the server's time in epoch seconds, as far as it is known."""
+        return self._elapsed() + self._offset
+
+    def elapsed(self) -> float:
+        """Return local elapsed seconds."""
+        return self._elapsed()
+
+    def observe(self, server_now: float) -> None:
+        """Learn the offset from a time the server just told us."""
+        self._offset = server_now - self._elapsed()
+
+
+def to_datetime(timestamp: float) -> datetime:
+    """Return the aware UTC date of `timestamp` (epoch seconds)."""
+    return datetime.fromtimestamp(timestamp, timezone.utc)
+
+
+def as_utc(date: datetime) -> datetime:
+    """Return `date` as an aware UTC date; a naive one is taken as UTC."""
+    if date.tzinfo is None:
+        return date.replace(tzinfo=timezone.utc)
+    return date.astimezone(timezone.utc)

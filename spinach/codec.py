@@ -1,0 +1,167 @@
+"""The text of a job as it stands in Redis. Pure; knows nothing of `Job`.
+
+A job is one JSON object: an *envelope* (dates, id, queue, counters), which the engine rewrites as the
+job moves, and a *payload* (`task_args`, `task_kwargs`), which is never decoded and encoded again: a
+job that moves keeps the very bytes its client sent.
+
+The envelope comes first and in one fixed spelling, so that a Lua script can find and patch the status
+without parsing what a user wrote; `task_name` comes last for the same reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from json.encoder import encode_basestring as quote  # keeps non-ASCII text readable and short
+from typing import Any, Final
+
+from .exc import InvalidJobArguments, MalformedJob
+
+__all__ = ["assemble", "dump_payload", "envelope", "parse", "payload_of", "quote"]
+
+_encode_payload = json.JSONEncoder(allow_nan=False).encode
+_decoder: Final = json.JSONDecoder()
+_whitespace: Final = re.compile(r"[ \t\n\r]*")
+
+# An id is a key of a hash and of the operator's search; anything longer than a UUID is not ours.
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# Dates beyond year 9999 cannot be shown or compared.
+_MAX_EPOCH_SECONDS: Final = 253_402_300_799
+_MAX_COUNT: Final = 2**53
+
+_INTEGERS: Final = (
+    ("at", -62_135_596_800, _MAX_EPOCH_SECONDS),
+    ("at_us", 0, 999_999),
+    ("max_retries", 0, _MAX_COUNT),
+    ("retries", 0, _MAX_COUNT),
+)
+
+
+def dump_payload(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the JSON texts of a job's arguments.
+
+    Raises:
+        InvalidJobArguments: something in them is not strict JSON (NaN and infinities are not).
+    """
+    try:
+        return _encode_payload(args), _encode_payload(kwargs) if kwargs else "{}"
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidJobArguments(
+            f"job arguments must be JSON-serializable: {error or type(error).__name__}; "
+            "pass strings, finite numbers, booleans, None, lists and dicts of these"
+        ) from error
+
+
+def envelope(
+    *,
+    at: int,
+    at_us: int,
+    enqueued_at: float,
+    job_id: str,
+    max_retries: int,
+    queue: str,
+    retries: int,
+    status: int,
+    further: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the head of a job's text, up to and including the comma before its payload."""
+    head = (
+        f'{{"at": {at}, "at_us": {at_us}, "enqueued_at": {enqueued_at:.6f}, "id": "{job_id}", '
+        f'"max_retries": {max_retries}, "queue": {quote(queue)}, "retries": {retries}, "status": {status}, '
+    )
+    if further:
+        head += json.dumps(further, allow_nan=False)[1:-1] + ", "
+    return head
+
+
+def assemble(head: str, payload: tuple[str, str], task_name: str) -> str:
+    """Return the whole text of a job from its envelope, raw payload and task name."""
+    return f'{head}"task_args": {payload[0]}, "task_kwargs": {payload[1]}, "task_name": {quote(task_name)}}}'
+
+
+def parse(raw: bytes | str) -> dict[str, Any]:
+    """Return the validated fields of a stored job; keys may come in any order and spacing.
+
+    Raises:
+        MalformedJob: naming what is wrong with the bytes.
+    """
+    try:
+        # Strictly UTF-8: json alone would also take UTF-16 and encoded surrogates, which `payload_of` cannot.
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedJob(f"not readable as JSON: {error}"[:300]) from None
+    if type(fields) is not dict:
+        raise MalformedJob(f"a job is a JSON object, this is a {type(fields).__name__}")
+    _check_integers(fields)
+    _check_texts(fields)
+    _check_payload(fields)
+    return fields
+
+
+def _check_integers(fields: dict[str, Any]) -> None:
+    for name, low, high in _INTEGERS:
+        value = fields.get(name)
+        if type(value) is not int or not low <= value <= high:
+            raise MalformedJob(f"{name} is {_shown(value)}, not an integer in [{low}, {high}]")
+
+
+def _check_texts(fields: dict[str, Any]) -> None:
+    for name in ("id", "queue", "task_name"):
+        value = fields.get(name)
+        if type(value) is not str or not value:
+            raise MalformedJob(f"{name} is {_shown(value)}, not a text")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise MalformedJob(f"{name} is {_shown(value)}, which cannot be written as UTF-8")
+    if not _UUID.fullmatch(fields["id"]):
+        raise MalformedJob(f"id is {_shown(fields['id'])}, not a UUID")
+
+
+def _check_payload(fields: dict[str, Any]) -> None:
+    # An old worker's Lua cannot tell an empty array from an empty object.
+    if fields.get("task_args") == {}:
+        fields["task_args"] = []
+    if type(fields.get("task_args")) is not list:
+        raise MalformedJob(f"task_args is {_shown(fields.get('task_args'))}, not a list")
+    if fields.get("task_kwargs") == []:
+        fields["task_kwargs"] = {}
+    if type(fields.get("task_kwargs")) is not dict:
+        raise MalformedJob(f"task_kwargs is {_shown(fields.get('task_kwargs'))}, not an object")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def payload_of(raw: bytes | str) -> tuple[str, str]:
+    """Return the raw texts of `task_args` and `task_kwargs` exactly as they stand in a job's text.
+
+    Works whatever the order of keys. The text must be one that `parse` accepts.
+    """
+    text = raw.decode() if isinstance(raw, bytes) else raw
+    spans = _member_spans(text)
+    args, kwargs = spans["task_args"], spans["task_kwargs"]
+    # `parse` accepts these spellings of old workers; ours are written.
+    return "[]" if args == "{}" else args, "{}" if kwargs == "[]" else kwargs
+
+
+def _member_spans(text: str) -> dict[str, str]:
+    """Return the raw text of every member of a top-level JSON object."""
+    spans: dict[str, str] = {}
+    position = _skip(text, text.index("{") + 1)
+    while text[position] != "}":
+        name, position = _decoder.raw_decode(text, position)
+        start = _skip(text, _skip(text, position) + 1)  # over the colon
+        _, end = _decoder.raw_decode(text, start)
+        spans[name] = text[start:end]
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+    return spans
+
+
+def _skip(text: str, position: int) -> int:
+    match = _whitespace.match(text, position)
+    return match.end() if match else position

@@ -1,0 +1,11 @@
+"""Defaults that applications import; changing one changes every deployment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_QUEUE: Final = "spinach"
+DEFAULT_NAMESPACE: Final = "spinach"
+DEFAULT_MAX_RETRIES: Final = 0
+DEFAULT_ENQUEUE_JOB_RETRIES: Final = 4
+DEFAULT_WORKER_NUMBER: Final = 5

@@ -1,0 +1,310 @@
+"""The facade that applications embed: connects tasks, jobs, a broker and workers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+from logging import getLogger
+from types import FrameType
+from typing import Any
+
+from . import const, signals
+from .brokers.base import Broker
+from .clock import as_utc, to_datetime
+from .crew import Crew
+from .execution import AttemptWrapper
+from .job import Job, JobStatus
+from .task import Batch, Task, Tasks, check_queue_name
+from .worker import BaseWorkers, ThreadWorkers
+
+logger = getLogger(__name__)
+
+EnqueueWrapper = Callable[[Sequence[Job]], AbstractContextManager[Any]]
+
+
+class Engine:
+    """Schedules jobs and runs workers on one broker and namespace.
+
+    Scheduling needs no thread; `start_workers` makes this process a worker.
+
+    Args:
+        broker: Where jobs are kept; one engine each.
+        namespace: Keeps applications that share a broker apart.
+
+    Raises:
+        InvalidNamespace: it is empty or contains control characters.
+        RuntimeError: the broker serves another namespace already.
+
+    Example:
+        >>> engine = Engine(RedisBroker(), namespace="shop")
+        >>> @engine.task(name="shop:send_receipt", max_retries=5)
+        ... def send_receipt(order_id): ...
+        >>> engine.schedule(send_receipt, 42)
+    """
+
+    def __init__(self, broker: Broker, namespace: str = const.DEFAULT_NAMESPACE) -> None:
+        self._broker = broker
+        self._broker.namespace = namespace
+        self._tasks = Tasks()
+        self._tasks.bind(self)
+        self.task = self._tasks.task
+        self._attempt_wrappers: list[AttemptWrapper] = []
+        self._enqueue_wrappers: list[EnqueueWrapper] = []
+        self._crew: Crew | None = None
+        self._lock = threading.Lock()
+        self._must_stop = threading.Event()
+        self._broker.start()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of this engine."""
+        return self._broker.namespace
+
+    # --- tasks -----------------------------------------------------------------------------------
+
+    def attach_tasks(self, tasks: Tasks) -> None:
+        """Make tasks known to this engine; works while workers run.
+
+        A later namesake wins, and a registry schedules through the engine it was attached to last.
+        """
+        for name in tasks.names:
+            if name in self._tasks.tasks and self._tasks.tasks[name] is not tasks.tasks[name]:
+                logger.warning("Task %s is attached again; the newcomer replaces it", name)
+        self._tasks.update(tasks)
+        if tasks.bind(self):
+            logger.warning(
+                "These tasks were attached to another engine before; they schedule through this one "
+                "(namespace %s) from now on: %s",
+                self.namespace,
+                tasks.names,
+            )
+        if self._crew is not None:
+            self._broker.register(tasks.tasks.values())
+
+    def execute(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Any:
+        """Run a task's function now, in this thread, and return its value.
+
+        Raises:
+            UnknownTask: it is not attached.
+        """
+        return self._tasks.get(task).func(*args, **kwargs)
+
+    # --- scheduling --------------------------------------------------------------------------------
+
+    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+        """Schedule a job to run as soon as possible.
+
+        Args:
+            task: Name, decorated function, or `Task`.
+            *args: Positional arguments of the function, JSON-serializable.
+            **kwargs: Keyword arguments of the function, JSON-serializable.
+
+        Raises:
+            UnknownTask: the task is not attached.
+            InvalidJobSignatureError: the arguments do not fit the function.
+            InvalidJobArguments: the arguments are not strict JSON.
+            BrokerUnavailable: the broker could not be reached; nothing was scheduled.
+            EnqueueUncertain: the reply was lost; the job may have been scheduled.
+        """
+        job = self._new_job(task, None, args, kwargs)
+        self._enqueue([job])
+        return job
+
+    def schedule_at(
+        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+    ) -> Job:
+        """Schedule a job that does not run before `at` (naive means UTC); otherwise as `schedule`."""
+        job = self._new_job(task, at, args, kwargs)
+        self._enqueue([job])
+        return job
+
+    def schedule_batch(self, batch: Batch) -> list[Job]:
+        """Schedule all jobs of a batch at once; one bad job and none is scheduled.
+
+        Returns:
+            The jobs, in the order they were added.
+        """
+        jobs = [self._new_job(entry.task, entry.at, entry.args, entry.kwargs) for entry in batch.entries]
+        if jobs:
+            self._enqueue(jobs)
+        return jobs
+
+    def _new_job(
+        self,
+        name: str | Callable[..., Any] | Task,
+        at: datetime | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Job:
+        task = self._tasks.get(name)
+        if at is None:
+            due, status = to_datetime(self._broker.clock.now()), JobStatus.QUEUED
+        elif isinstance(at, datetime):
+            due, status = as_utc(at), JobStatus.WAITING
+        else:
+            raise TypeError(f"at is {at!r}, expected a datetime (naive means UTC)")
+        job = Job(task.name, task.queue, due, task.max_retries, args, kwargs)
+        job.status = status
+        job.task_func = task.func
+        job.check_signature()
+        job.payload()
+        return job
+
+    def _enqueue(self, jobs: list[Job]) -> None:
+        with self._around_enqueue(jobs):
+            self._broker.enqueue(jobs)
+        for job in jobs:
+            accepted = signals.job_queued if job.status is JobStatus.QUEUED else signals.job_waiting
+            if accepted.receivers:
+                accepted.send(self.namespace, job=job)
+
+    # --- seams for instrumentation and integrations ------------------------------------------------
+
+    def wrap_attempts(self, wrapper: AttemptWrapper) -> Callable[[], None]:
+        """Put a context manager around every attempt, in the thread or asyncio task that runs it.
+
+        Args:
+            wrapper: Called with the `spinach.execution.Attempt`; returns a context manager, which is given
+                the exception the function raised. The attempt's `outcome` and `duration` are set on exit.
+                What it raises or swallows makes no difference to the job.
+
+        Returns:
+            A function that takes the wrapper away again.
+        """
+        return _added(self._attempt_wrappers, wrapper)
+
+    def wrap_enqueues(self, wrapper: EnqueueWrapper) -> Callable[[], None]:
+        """Put a context manager around every call that enqueues jobs.
+
+        Args:
+            wrapper: Called with the jobs before they are written; on entry it may set their `headers` (a flat
+                mapping of texts). What it raises on entry is logged and ignored.
+
+        Returns:
+            A function that takes the wrapper away again.
+        """
+        return _added(self._enqueue_wrappers, wrapper)
+
+    @contextmanager
+    def _around_enqueue(self, jobs: list[Job]) -> Iterator[None]:
+        if not self._enqueue_wrappers:
+            yield
+            return
+        with ExitStack() as stack:
+            for wrapper in self._enqueue_wrappers:
+                try:
+                    stack.enter_context(wrapper(jobs))
+                except Exception:
+                    logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
+            yield
+
+    # --- workers -----------------------------------------------------------------------------------
+
+    def start_workers(
+        self,
+        number: int = const.DEFAULT_WORKER_NUMBER,
+        queue: str = const.DEFAULT_QUEUE,
+        block: bool = True,
+        stop_when_queue_empty: bool = False,
+        workers_class: type[BaseWorkers] = ThreadWorkers,
+    ) -> None:
+        """Start workers in this process.
+
+        Args:
+            number: How many jobs run at once.
+            queue: Queue to serve.
+            block: Wait until the workers are stopped. In the main thread SIGINT and SIGTERM then stop them:
+                running jobs finish and are acknowledged, others are handed back. A second signal
+                gives up waiting: it raises `KeyboardInterrupt`, and jobs still running count as those of
+                a dead worker. Previous signal handlers are restored on return.
+            stop_when_queue_empty: Stop once the queue is empty and nothing runs here. Waits for jobs
+                blocked by a concurrency limit, not for future ones or retries.
+            workers_class: Kind of workers, called with `number` and the namespace.
+
+        Raises:
+            RuntimeError: workers run already.
+            ValueError: `number` is not positive, or the queue is reserved.
+            BrokerUnavailable: the broker cannot be reached.
+        """
+        check_queue_name(queue)
+        with self._lock:
+            if self._crew is not None:
+                raise RuntimeError("workers of this engine run already: call stop_workers() first")
+            workers = workers_class(number, self.namespace)
+            self._must_stop.clear()
+            crew = Crew(
+                broker=self._broker,
+                workers=workers,
+                tasks=self._tasks,
+                queue=queue,
+                wrappers=self._attempt_wrappers,
+                on_drained=self._must_stop.set if stop_when_queue_empty else None,
+            )
+            self._broker.start()
+            crew.start()
+            self._crew = crew
+        logger.info(
+            "%d workers of namespace %s serve queue %s", number, self.namespace, queue,
+            extra={"action": "workers_started"},
+        )  # fmt: skip
+        if block:
+            with _stop_on_signal(self._must_stop):
+                self._must_stop.wait()
+                self.stop_workers()
+        elif stop_when_queue_empty:
+            threading.Thread(
+                target=self._stop_when_told, name=f"{self.namespace}-stopper", daemon=True
+            ).start()
+
+    def stop_workers(self) -> None:
+        """Stop the workers: no new jobs, running ones finish, the rest goes back to the queue.
+
+        Does nothing when no workers run. They can be started again afterwards.
+        """
+        with self._lock:
+            crew, self._crew = self._crew, None
+            if crew is None:
+                return
+            self._must_stop.set()
+            crew.stop()
+            self._broker.stop()
+        logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})
+
+    def _stop_when_told(self) -> None:
+        self._must_stop.wait()
+        self.stop_workers()
+
+
+def _added(wrappers: list[Any], wrapper: Any) -> Callable[[], None]:
+    wrappers.append(wrapper)
+
+    def remove() -> None:
+        if wrapper in wrappers:
+            wrappers.remove(wrapper)
+
+    return remove
+
+
+@contextmanager
+def _stop_on_signal(must_stop: threading.Event) -> Iterator[None]:
+    """Set `must_stop` on SIGINT and SIGTERM; outside the main thread there are no handlers to set."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if must_stop.is_set():
+            raise KeyboardInterrupt(f"second signal ({signal.Signals(number).name}): not waiting any longer")
+        logger.info("%s: finishing running jobs", signal.Signals(number).name, extra={"action": "stopping"})
+        must_stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,78 @@
+"""Every error the engine raises, as one tree.
+
+::
+
+    SpinachError
+    ├── UnknownTask                    the task is not attached to this engine
+    ├── InvalidJobSignatureError       arguments do not fit the task's function
+    ├── InvalidJobArguments            arguments cannot be written as JSON   (also TypeError, ValueError)
+    ├── InvalidNamespace               empty, or holds control characters    (also ValueError)
+    ├── MalformedJob                   stored bytes that are not a job
+    └── BrokerError
+        ├── BrokerUnavailable          the broker cannot be reached or refuses us   (also ConnectionError)
+        │   └── EnqueueUncertain       the reply was lost: the jobs may have been accepted
+        ├── WrongKeyType               a key of the namespace belongs to something else
+        ├── NewerLayout                the namespace was written by a newer release
+        └── LeaseRevoked               this worker was declared dead; its late results no longer count
+"""
+
+from __future__ import annotations
+
+
+class SpinachError(Exception):
+    """Base of every error of this package."""
+
+
+class UnknownTask(SpinachError):
+    """The task is not attached to this engine."""
+
+
+class InvalidJobSignatureError(SpinachError):
+    """The job's arguments do not fit the signature of the task's function."""
+
+
+class InvalidJobArguments(SpinachError, TypeError, ValueError):
+    """The job's arguments cannot be written as strict JSON."""
+
+
+class InvalidNamespace(SpinachError, ValueError):
+    """The namespace is empty or contains control characters."""
+
+
+class MalformedJob(SpinachError):
+    """The stored bytes cannot be read as a job."""
+
+
+class BrokerError(SpinachError):
+    """Base of what goes wrong between the engine and its broker."""
+
+
+class BrokerUnavailable(BrokerError, ConnectionError):
+    """The broker cannot be reached or refuses the request; nothing was accepted."""
+
+
+class EnqueueUncertain(BrokerUnavailable):
+    """The connection broke after the jobs were sent: they may or may not have been accepted.
+
+    Scheduling the same work again may run it twice.
+    """
+
+
+class WrongKeyType(BrokerError):
+    """A key of the namespace holds a type that is not ours."""
+
+
+class NewerLayout(BrokerError):
+    """The namespace was written by a newer release of this package."""
+
+
+class LeaseRevoked(BrokerError):
+    """The worker was declared dead: what it held now belongs to others.
+
+    Attributes:
+        worker_id: The id that no longer counts.
+    """
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(f"worker {worker_id} was declared dead; its late results no longer count")
+        self.worker_id = worker_id

@@ -1,0 +1,235 @@
+"""One attempt at a job: the only place where user code runs and its end is decided.
+
+`Attempt` is a context manager that thread and asyncio workers put around the function. It calls the
+wrappers (spans, application contexts), sends the signals of an attempt, and turns whatever was raised,
+`BaseException` included, into an `Outcome`. It never lets an exception out and never speaks to the broker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from logging import getLogger
+from types import TracebackType
+from typing import Any, Final
+
+from . import signals
+from .clock import ServerClock, to_datetime
+from .job import Job, JobStatus
+from .retry import Outcome, Verdict, decide
+
+logger = getLogger(__name__)
+
+_elapsed = time.perf_counter
+
+AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any]]
+
+
+class Fork:
+    """Counts the forks that lead to this process."""
+
+    generation = 0
+
+    @classmethod
+    def happened(cls) -> None:
+        """Count one more; called in the child."""
+        cls.generation += 1
+
+
+os.register_at_fork(after_in_child=Fork.happened)
+
+
+@dataclass(slots=True)
+class Environment:
+    """What every attempt of one engine shares.
+
+    Attributes:
+        namespace: Sender of the signals.
+        clock: The broker's time.
+        report: Takes each finished attempt.
+        wrappers: Context managers to put around each attempt, outermost first.
+    """
+
+    namespace: str
+    clock: ServerClock
+    report: Callable[[Attempt], None]
+    wrappers: Sequence[AttemptWrapper] = field(default_factory=list)
+
+
+class Attempt:
+    """One run of one job.
+
+    Attributes:
+        job: The job; after the attempt its status, retries and date are those of what follows.
+        number: Which attempt this is, from 1.
+        queue_wait: Seconds between the moment the job was runnable and its start.
+        duration: Seconds the function ran, once it ended.
+        outcome: How it ended, once it ended.
+    """
+
+    __slots__ = (
+        "_entered",
+        "_environment",
+        "_generation",
+        "_started",
+        "duration",
+        "job",
+        "number",
+        "outcome",
+        "queue_wait",
+    )
+
+    def __init__(self, job: Job, environment: Environment) -> None:
+        self.job = job
+        self.number = job.retries + 1
+        self.queue_wait = 0.0
+        self.duration = 0.0
+        self.outcome: Outcome | None = None
+        self._environment = environment
+        self._entered: list[AbstractContextManager[Any]] | None = None
+        self._generation = Fork.generation
+        self._started = 0.0
+
+    def __enter__(self) -> Attempt:
+        job, environment = self.job, self._environment
+        runnable_since = max(job.due_timestamp, job.enqueued_at or 0.0)
+        self.queue_wait = max(0.0, environment.clock.now() - runnable_since)
+        if environment.wrappers:
+            self._enter_wrappers(environment.wrappers)
+        if signals.job_started.receivers:
+            signals.job_started.send(
+                environment.namespace, job=job, queue_wait=self.queue_wait, attempt=self.number
+            )
+        self._started = _elapsed()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self.duration = _elapsed() - self._started
+        end_stray_child(self._generation, error)
+        job = self.job
+        if error is None:
+            self.outcome = Outcome(Verdict.SUCCEEDED, job.retries)
+            job.status = JobStatus.SUCCEEDED
+        else:
+            self.outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
+            apply_outcome(job, self.outcome)
+        _emit_outcome(self)
+        if self._entered:
+            self._exit_wrappers(kind, error, traceback)
+        self._environment.report(self)
+        return True
+
+    def _enter_wrappers(self, wrappers: Sequence[AttemptWrapper]) -> None:
+        self._entered = []
+        for wrapper in wrappers:
+            try:
+                context = wrapper(self)
+                context.__enter__()
+            except BaseException:
+                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.job)
+            else:
+                self._entered.append(context)
+
+    def _exit_wrappers(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for context in reversed(self._entered or ()):
+            try:
+                context.__exit__(kind, error, traceback)
+            except BaseException as failure:
+                if failure is not error:  # a generator re-raises what it was given: no failure
+                    logger.exception("Wrapper %r failed after %s; it is ignored", context, self.job)
+
+
+_STATUS_AFTER: Final = {
+    Verdict.SUCCEEDED: JobStatus.SUCCEEDED,
+    Verdict.FAILED: JobStatus.FAILED,
+    Verdict.RETRIED: JobStatus.NOT_SET,
+}
+
+
+def apply_outcome(job: Job, outcome: Outcome) -> None:
+    """Make the job what it is after an attempt: status, retries, date."""
+    job.status = _STATUS_AFTER[outcome.verdict]
+    job.retries = outcome.retries
+    if outcome.at is not None:
+        job.at = outcome.at
+
+
+def _emit_outcome(attempt: Attempt) -> None:
+    outcome = attempt.outcome
+    if outcome is None:  # pragma: no cover - only called once it is set
+        return
+    signal, error = _SIGNAL_OF[outcome.verdict], outcome.error
+    finished = signals.job_finished
+    if error is None and not signal.receivers and not finished.receivers:
+        return
+    sender = attempt._environment.namespace
+    facts: dict[str, Any] = {
+        "job": attempt.job,
+        "duration": attempt.duration,
+        "queue_wait": attempt.queue_wait,
+        "attempt": attempt.number,
+    }
+    if error is None:
+        signal.send(sender, **facts)
+    else:
+        _log_error(attempt, outcome, error)
+        signal.send(sender, err=error, **facts)
+    finished.send(sender, outcome=outcome.verdict.value, **facts)
+
+
+_SIGNAL_OF: Final = {
+    Verdict.SUCCEEDED: signals.job_succeeded,
+    Verdict.RETRIED: signals.job_schedule_retry,
+    Verdict.FAILED: signals.job_failed,
+}
+
+
+def _log_error(attempt: Attempt, outcome: Outcome, error: BaseException) -> None:
+    job = attempt.job
+    extra = {"action": f"job_{outcome.verdict.value}", "job_id": str(job.id), "task": job.task_name}
+    if outcome.verdict is Verdict.RETRIED:
+        logger.warning(
+            "Job %s of task %s raised %s in attempt %d of %d; retried at %s",
+            job.id, job.task_name, type(error).__name__, attempt.number, job.max_retries + 1, job.at,
+            exc_info=error, extra=extra,
+        )  # fmt: skip
+    else:
+        logger.error(
+            "Job %s of task %s failed in attempt %d of %d",
+            job.id, job.task_name, attempt.number, job.max_retries + 1,
+            exc_info=error, extra=extra,
+        )  # fmt: skip
+
+
+def end_stray_child(generation: int, error: BaseException | None) -> None:
+    """End this process if it is a child that a task forked and that fell out of the task's function.
+
+    It is a copy of one worker thread: were it to go on, it would report its parent's job.
+
+    Args:
+        generation: `Fork.generation` when the function was called.
+        error: What the function raised, for the exit code.
+    """
+    if generation == Fork.generation:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    code = error.code if isinstance(error, SystemExit) else int(error is not None)
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -1,0 +1,134 @@
+"""Every signal the engine sends. Senders are namespaces; a receiver that raises harms nothing.
+
+======================  ==============================================  ======================================
+signal                  payload                                         sent
+======================  ==============================================  ======================================
+job_queued              job                                             accepted by the broker, runnable
+job_waiting             job                                             accepted by the broker, due later
+job_promoted            job                                             a waiting job became due and runnable
+job_started             job, queue_wait, attempt                        before the function is called
+job_succeeded           job, duration, queue_wait, attempt              the function returned
+job_schedule_retry      job, err, duration, queue_wait, attempt         the function raised; it will run again
+job_failed              job, err, duration, queue_wait, attempt         the job will not run again
+job_finished            job, duration, queue_wait, attempt, outcome     after every attempt, whatever its end
+job_recovered           job, worker_info                                taken from a dead worker, queued again
+worker_lost             worker_info, recovered, failed                  a worker was declared dead
+worker_started          worker_name                                     a worker thread or loop runs
+worker_terminated       worker_name                                     it has ended
+receiver_failed         signal, receiver, err                           a receiver of another signal raised
+======================  ==============================================  ======================================
+
+``duration`` and ``queue_wait`` are seconds, ``attempt`` counts from 1, ``outcome`` is a
+`spinach.retry.Verdict` value. An unknown task, and a dead worker's job that must not run again, send
+``job_failed`` with ``job`` and ``err`` alone. ``job_schedule_retry`` and ``job_failed`` are sent in the worker's
+thread while the exception is being handled.
+
+Receivers get only the keyword arguments their signature accepts, so a receiver written for fewer facts
+keeps working as signals learn to carry more.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from logging import getLogger
+from typing import Any, Final, TypeVar
+
+import blinker
+
+__all__ = [
+    "SafeNamedSignal",
+    "job_failed",
+    "job_finished",
+    "job_promoted",
+    "job_queued",
+    "job_recovered",
+    "job_schedule_retry",
+    "job_started",
+    "job_succeeded",
+    "job_waiting",
+    "receiver_failed",
+    "worker_lost",
+    "worker_started",
+    "worker_terminated",
+]
+
+logger = getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SafeNamedSignal(blinker.NamedSignal):
+    """A signal whose receivers cannot harm the sender."""
+
+    def connect(self, receiver: F, sender: Any = blinker.ANY, weak: bool = True) -> F:
+        """Connect a receiver; a sender of None hears every engine."""
+        return super().connect(receiver, blinker.ANY if sender is None else sender, weak)
+
+    def send(self, sender: Any = None, /, **facts: Any) -> list[tuple[Callable[..., Any], Any]]:
+        """Call every receiver with the facts it accepts; log those that raise.
+
+        Returns:
+            Pairs of receiver and what it returned, without those that raised.
+        """
+        if not self.receivers:
+            return []
+        results = []
+        # A copy: receivers may connect and disconnect while they are called.
+        for receiver in list(self.receivers_for(sender)):
+            try:
+                results.append((receiver, receiver(sender, **_accepted_facts(receiver, facts))))
+            except BaseException as error:
+                self._report(sender, receiver, error)
+        return results
+
+    def _report(self, sender: Any, receiver: Callable[..., Any], error: BaseException) -> None:
+        logger.exception(
+            "Receiver %r of signal %s raised; it is ignored",
+            receiver,
+            self.name,
+            extra={"action": "receiver_failed", "signal": self.name},
+        )
+        if self is not receiver_failed:
+            receiver_failed.send(sender, signal=self.name, receiver=receiver, err=error)
+
+
+def _accepted_facts(receiver: Callable[..., Any], facts: dict[str, Any]) -> dict[str, Any]:
+    function = getattr(receiver, "__func__", receiver)
+    try:
+        accepted = _accepted_names(function)
+    except TypeError:  # an unhashable receiver
+        accepted = _names_of(function)
+    if accepted is None:
+        return facts
+    return {name: value for name, value in facts.items() if name in accepted}
+
+
+def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the names a function takes as keywords, None when it takes any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
+
+
+_accepted_names = lru_cache(maxsize=1024)(_names_of)
+
+job_queued: Final = SafeNamedSignal("job_queued")
+job_waiting: Final = SafeNamedSignal("job_waiting")
+job_promoted: Final = SafeNamedSignal("job_promoted")
+job_started: Final = SafeNamedSignal("job_started")
+job_succeeded: Final = SafeNamedSignal("job_succeeded")
+job_schedule_retry: Final = SafeNamedSignal("job_schedule_retry")
+job_failed: Final = SafeNamedSignal("job_failed")
+job_finished: Final = SafeNamedSignal("job_finished")
+job_recovered: Final = SafeNamedSignal("job_recovered")
+worker_lost: Final = SafeNamedSignal("worker_lost")
+worker_started: Final = SafeNamedSignal("worker_started")
+worker_terminated: Final = SafeNamedSignal("worker_terminated")
+receiver_failed: Final = SafeNamedSignal("receiver_failed")

@@ -1,0 +1,198 @@
+"""The registry of tasks. The other public names of tasks can be imported from here too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar, overload
+
+from . import const
+from .batch import Batch
+from .definition import AbortException, RetryException, Task, check_queue_name, name_of
+from .exc import UnknownTask
+from .job import Job
+
+__all__ = ["AbortException", "Batch", "RetryException", "Task", "Tasks", "check_queue_name"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Scheduler(Protocol):
+    """What a registry needs of the engine it is attached to."""
+
+    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+        """Schedule a job to run now."""
+
+    def schedule_at(
+        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+    ) -> Job:
+        """Schedule a job to run at a date."""
+
+    def schedule_batch(self, batch: Batch) -> list[Job]:
+        """Schedule many jobs at once."""
+
+
+class Tasks:
+    """A registry of tasks with shared defaults, to be attached to an engine.
+
+    Args:
+        queue: Default queue, `const.DEFAULT_QUEUE` when None.
+        max_retries: Default number of retries, `const.DEFAULT_MAX_RETRIES` when None.
+        periodicity: Default interval of periodic tasks.
+        max_concurrency: Default limit of jobs running at once.
+    """
+
+    def __init__(
+        self,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
+        if queue is not None:
+            check_queue_name(queue)
+        self.queue = queue
+        self.max_retries = max_retries
+        self.periodicity = periodicity
+        self.max_concurrency = max_concurrency
+        self._tasks: dict[str, Task] = {}
+        self._scheduler: Scheduler | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the registered tasks, in order of registration."""
+        return list(self._tasks)
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The registered tasks by name."""
+        return self._tasks
+
+    def get(self, name: str | Callable[..., Any] | Task) -> Task:
+        """Return the task of that name.
+
+        Raises:
+            UnknownTask: it is not registered; the message lists those that are.
+        """
+        task_name = name_of(name)
+        try:
+            return self._tasks[task_name]
+        except KeyError:
+            raise UnknownTask(
+                f'Unknown task "{task_name}", known tasks: {sorted(self._tasks)}; '
+                "attach its Tasks to this engine first"
+            ) from None
+
+    def update(self, tasks: Tasks) -> None:
+        """Copy the tasks of another registry into this one; the newcomer wins over a namesake."""
+        self._tasks.update(tasks.tasks)
+
+    @overload
+    def task(
+        self,
+        func: None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def task(
+        self,
+        func: F,
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> F: ...
+
+    def task(
+        self,
+        func: F | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> F | Callable[[F], F]:
+        """Decorate a function to make it a task; it is returned unchanged but for `.task_name`.
+
+        Args:
+            func: The function, when used as ``@tasks.task`` without call.
+            name: Name of the task, required.
+            queue: Queue of its jobs, else the registry's.
+            max_retries: 0 when it is not safe to repeat.
+            periodicity: Run it by itself at this interval (whole seconds).
+            max_concurrency: How many may run at once over the namespace; needs `max_retries` > 0.
+
+        Raises:
+            ValueError: no or a duplicate name, a reserved queue, or unfit values.
+        """
+        if func is None:
+
+            def decorate(function: F) -> F:
+                return self.task(function, name, queue, max_retries, periodicity, max_concurrency)
+
+            return decorate
+        self.add(func, name, queue, max_retries, periodicity, max_concurrency)
+        func.task_name = name  # type: ignore[attr-defined]
+        return func
+
+    def add(
+        self,
+        func: Callable[..., Any],
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
+        """Register a function as a task without touching it; parameters as in `task`."""
+        if not name:
+            raise ValueError(f"a task needs a name: pass name=... for {func!r}")
+        if name in self._tasks:
+            raise ValueError(
+                f"a task named {name!r} is already registered; known tasks: {sorted(self._tasks)}"
+            )
+        self._tasks[name] = Task(
+            func,
+            name,
+            _first(queue, self.queue, const.DEFAULT_QUEUE),
+            _first(max_retries, self.max_retries, const.DEFAULT_MAX_RETRIES),
+            _first(periodicity, self.periodicity, None),
+            _first(max_concurrency, self.max_concurrency, None),
+        )
+
+    def bind(self, scheduler: Scheduler) -> bool:
+        """Schedule through `scheduler` from now on; return whether another one was bound before."""
+        rebound = self._scheduler is not None and self._scheduler is not scheduler
+        self._scheduler = scheduler
+        return rebound
+
+    def _bound(self) -> Scheduler:
+        if self._scheduler is None:
+            raise RuntimeError(
+                "these Tasks are not attached to an engine: call engine.attach_tasks(tasks) first"
+            )
+        return self._scheduler
+
+    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+        """Schedule a job on the attached engine; see `Engine.schedule`."""
+        return self._bound().schedule(task, *args, **kwargs)
+
+    def schedule_at(
+        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+    ) -> Job:
+        """Schedule a job at a date on the attached engine; see `Engine.schedule_at`."""
+        return self._bound().schedule_at(task, at, *args, **kwargs)
+
+    def schedule_batch(self, batch: Batch) -> list[Job]:
+        """Schedule a batch on the attached engine; see `Engine.schedule_batch`."""
+        return self._bound().schedule_batch(batch)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

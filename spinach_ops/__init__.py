@@ -1,0 +1,1 @@
+"""The tools that watch the engine: metrics, spans, terminal UI, command line."""

@@ -1,0 +1,184 @@
+"""Signals: who hears what, and that no receiver can harm the sender."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from spinach import signals
+from spinach.signals import SafeNamedSignal
+
+
+@pytest.fixture
+def signal() -> SafeNamedSignal:
+    return SafeNamedSignal("test")
+
+
+@pytest.fixture
+def failures() -> Iterator[list[dict[str, Any]]]:
+    heard: list[dict[str, Any]] = []
+
+    def hear(namespace: str, **facts: Any) -> None:
+        heard.append({"namespace": namespace, **facts})
+
+    signals.receiver_failed.connect(hear, weak=False)
+    yield heard
+    signals.receiver_failed.disconnect(hear)
+
+
+def test_receivers_hear_their_namespace(signal: SafeNamedSignal) -> None:
+    """A receiver connected for one namespace does not hear another's jobs."""
+    heard: list[Any] = []
+
+    @signal.connect_via("mine")
+    def receive(namespace: str, job: int) -> None:
+        heard.append((namespace, job))
+
+    signal.send("mine", job=1)
+    signal.send("other", job=2)
+    assert heard == [("mine", 1)]
+
+
+def test_none_hears_every_engine(signal: SafeNamedSignal) -> None:
+    """A receiver connected via None hears every namespace."""
+    heard: list[Any] = []
+
+    @signal.connect_via(None)
+    def receive(namespace: str, **_facts: Any) -> None:
+        heard.append(namespace)
+
+    signal.send("mine")
+    signal.send("other")
+    assert heard == ["mine", "other"]
+
+
+def test_documented_receivers_are_not_broken_by_new_facts(signal: SafeNamedSignal) -> None:
+    """A receiver gets the facts its signature takes, by whichever form it is written."""
+    heard: dict[str, Any] = {}
+
+    class Holder:
+        def method(self, namespace: str, job: int) -> None:
+            heard["method"] = job
+
+        def __call__(self, namespace: str, job: int, err: str) -> None:
+            heard["object"] = (job, err)
+
+    def published(namespace: str, job: int) -> None:
+        heard["published"] = job
+
+    def alone(namespace: str) -> None:
+        heard["alone"] = namespace
+
+    def everything(namespace: str, **facts: Any) -> None:
+        heard["everything"] = facts
+
+    def defaulted(namespace: str, *, duration: float = -1, unheard: int = 5) -> None:
+        heard["defaulted"] = (duration, unheard)
+
+    holder = Holder()
+    for receiver in (published, alone, everything, defaulted, holder, holder.method):
+        signal.connect(receiver)
+    facts = {"job": 1, "err": "e", "duration": 2.5}
+    signal.send("ns", **facts)
+    assert heard == {
+        "published": 1,
+        "alone": "ns",
+        "everything": facts,
+        "defaulted": (2.5, 5),
+        "object": (1, "e"),
+        "method": 1,
+    }
+
+
+def test_bound_method_of_a_slotted_receiver(signal: SafeNamedSignal) -> None:
+    """A receiver that cannot be hashed is called like any other."""
+
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+        heard: list[int]
+
+        def __call__(self, namespace: str, job: int) -> None:
+            self.heard.append(job)
+
+    receiver = Unhashable()
+    receiver.heard = []
+    signal.connect(receiver)
+    signal.send("ns", job=1, duration=1.0)
+    assert receiver.heard == [1]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_raising_receiver_harms_nobody(
+    signal: SafeNamedSignal,
+    failures: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+    error: BaseException,
+) -> None:
+    """A receiver that raises anything is logged and told of; the others are called, the sender goes on."""
+    heard: list[int] = []
+
+    def bad(namespace: str, job: int) -> None:
+        raise error
+
+    def good(namespace: str, job: int) -> str:
+        heard.append(job)
+        return "result"
+
+    signal.connect(bad)
+    signal.connect(good)
+    with caplog.at_level(logging.ERROR):
+        results = signal.send("ns", job=1)
+    assert results == [(good, "result")]
+    assert heard == [1]
+    assert [record.action for record in caplog.records] == ["receiver_failed"]  # type: ignore[attr-defined]
+    assert failures == [{"namespace": "ns", "signal": "test", "receiver": bad, "err": error}]
+
+
+def test_failing_receiver_of_failures_ends_there(signal: SafeNamedSignal) -> None:
+    """A receiver of `receiver_failed` that raises does not call itself again."""
+    calls: list[str] = []
+
+    def bad(namespace: str, **_facts: Any) -> None:
+        calls.append(namespace)
+        raise ValueError
+
+    signals.receiver_failed.connect(bad)
+    signal.connect(bad)
+    signal.send("ns")
+    signals.receiver_failed.disconnect(bad)
+    assert calls == ["ns", "ns"]
+
+
+def test_receivers_may_disconnect_while_called(signal: SafeNamedSignal) -> None:
+    """A receiver that disconnects itself, or connects another, disturbs nobody."""
+    heard: list[str] = []
+
+    def once(namespace: str) -> None:
+        heard.append("once")
+        signal.disconnect(once)
+        signal.connect(late)
+
+    def late(namespace: str) -> None:
+        heard.append("late")
+
+    signal.connect(once)
+    signal.send("ns")
+    signal.send("ns")
+    assert heard == ["once", "late"]
+
+
+def test_nobody_listens(signal: SafeNamedSignal) -> None:
+    """A signal without receivers returns nothing at once."""
+    assert signal.send("ns", job=1) == []
+
+
+def test_every_signal_is_documented() -> None:
+    """Each signal of the module is listed in its table and exported, under its own name."""
+    found = {name: value for name, value in vars(signals).items() if isinstance(value, SafeNamedSignal)}
+    assert {value.name for value in found.values()} == set(found)
+    assert set(signals.__all__) == {*found, "SafeNamedSignal"}
+    documented = {line.split()[0] for line in str(signals.__doc__).splitlines() if line.strip()}
+    assert set(found) <= documented
