@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _installation
 
 _installation.refuse_mixture()
 
-from .brokers.memory import MemoryBroker  # noqa: E402 - a mixed installation must not get this far
+from .const import VERSION  # noqa: E402 - a mixed installation must not get this far
 from .engine import Engine  # noqa: E402
 from .task import AbortException, Batch, RetryException, Tasks  # noqa: E402
-from .worker import AsyncioWorkers, ThreadWorkers  # noqa: E402
+from .worker import ThreadWorkers  # noqa: E402
 
 if TYPE_CHECKING:
+    from .brokers.memory import MemoryBroker
     from .brokers.redis import RedisBroker
+    from .worker import AsyncioWorkers
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AbortException",
@@ -31,11 +34,21 @@ __all__ = [
     "__version__",
 ]
 
+# Loaded on first use: each takes longer to import than everything above, and few applications need two.
+_LAZY: Final = {
+    "AsyncioWorkers": ".worker.aio",
+    "MemoryBroker": ".brokers.memory",
+    "RedisBroker": ".brokers.redis",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: redis-py alone takes longer to import than everything else here.
-    if name == "RedisBroker":
-        from .brokers.redis import RedisBroker
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name], __name__), name)
+    globals()[name] = value
+    return value
 
-        return RedisBroker
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -6,12 +6,12 @@ blocks a worker: results come in by `report`, from any thread, without a lock.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from logging import getLogger
 from typing import Final
 
-from . import signals
 from .brokers.base import Broker, Exchange
 from .exc import BrokerUnavailable, LeaseRevoked, UnknownTask
 from .execution import Attempt
@@ -22,14 +22,11 @@ from .retry import Verdict
 from .service import Service
 from .stats import Tally
 from .task import Tasks
+from .upkeep import Upkeep
 from .worker import BaseWorkers
 
 logger = getLogger(__name__)
 
-# A due job starts at most 0.3 s late; looking more often would cost the server more than it gains.
-_UPKEEP_SECONDS: Final = 0.1
-# Look at the timers at least so often: dates written by others are not announced to us for certain.
-_MAX_UPKEEP_SECONDS: Final = 60.0
 # Jobs held here for so long without progress are given to whoever is free.
 _STALL_SECONDS: Final = 0.15
 _POLL_WHILE_HOLDING_SECONDS: Final = 0.05
@@ -74,13 +71,15 @@ class Arbiter(Service):
         self._ended: deque[Attempt] = deque()
         self._held: dict[int, Job] = {}  # claimed under the present lease, by identity
         self._reserved: list[Job] = []
+        self._returning: list[Job] = []  # given back; a lost reply may hide that they are another's already
         self._busy = 0  # handed to the workers and not ended, under whatever lease
         self._low_water = 0  # a backlog this small asks for more
         self._pending: Exchange | None = None  # sent, not answered
         self._closing = False
+        self._closed = threading.Event()
         self._last_progress = 0.0
-        self._next_upkeep = 0.0
-        self._last_upkeep = 0.0
+        self._upkeep = Upkeep(broker)
+        self._lease = broker.worker_id  # under which jobs are held
         self._queue_error = ""
         self.fetched = 0
 
@@ -99,20 +98,17 @@ class Arbiter(Service):
 
     def hear_news(self) -> None:
         """Look again at queue and timers: something happened in the namespace."""
-        self._next_upkeep = min(self._next_upkeep, self._last_upkeep + _UPKEEP_SECONDS)
+        self._upkeep.hear_news()
         self.wake()
 
-    def close(self) -> None:
-        """Fetch no more and give back what did not start; acknowledgements go on."""
+    def close(self, timeout_seconds: float) -> None:
+        """Fetch no more and give back what did not start; acknowledgements go on.
+
+        Returns once no further job will be handed to the workers, or after the timeout.
+        """
         self._closing = True
         self.wake()
-
-    def abandon(self) -> None:
-        """Forget what is held: the lease was revoked, the jobs are others' now."""
-        self._workers_lost(self._workers.reclaim())
-        self._held = {}
-        self._reserved = []
-        self._pending = None
+        self._closed.wait(timeout_seconds)
 
     def flush(self) -> None:
         """Hand in what ended; called after the workers stopped and the thread was joined.
@@ -120,22 +116,27 @@ class Arbiter(Service):
         Raises:
             BrokerUnavailable: results are still here.
         """
-        while self._ended or self._pending:
+        while self._ended or self._pending or self._reserved or self._returning:
             try:
                 self._exchange()
+                self._give_back(self._workers.reclaim() + self._reserved)
             except LeaseRevoked:
-                self.abandon()
+                self._abandon()
 
     # --- the duty --------------------------------------------------------------------------------
 
     def tick(self) -> float | None:
         """Exchange with the broker, then look at the timers when they are due."""
-        if self._closing:
-            self._give_back(self._workers.reclaim() + self._reserved)
+        if self._lease != self._broker.worker_id:
+            self._abandon()
+        closing = self._closing
         full = self._exchange()
+        if closing:
+            self._give_back(self._workers.reclaim() + self._reserved)
+            self._closed.set()
+            return 0.0 if self._ended else None
         self._give_back_stalled()
-        promoted = self._upkeep_when_due()
-        if full or promoted or self._ended:
+        if self._upkeep.run_when_due() or full or self._ended:
             return 0.0
         self._end_when_drained()
         return self._pause()
@@ -146,11 +147,8 @@ class Arbiter(Service):
         if exchange is None:
             return False
         self._pending = exchange
-        lease = self._broker.worker_id
         delivery = self._broker.exchange(exchange)
         self._pending = None
-        if lease != self._broker.worker_id:
-            return False  # another service found the lease revoked: the delivery is void
         self._note_queue_error(delivery.error)
         self._reserved = self._reserved[len(exchange.starting) :] + self._known(delivery.reserved)
         self._start([*exchange.starting, *self._known(delivery.claimed)])
@@ -171,10 +169,13 @@ class Arbiter(Service):
             self._low_water = allowed.extra // 2
         if not (done or tally or starting or room or extra):
             return None
-        return Exchange(self._queue, done, starting, room, extra, prefetch, tally, self._names_held)
+        return Exchange(
+            self._queue, done, starting, room, extra, prefetch, tally, self._lease, self._jobs_held
+        )
 
-    def _names_held(self) -> list[str]:
-        return [job.held_as for job in (*self._held.values(), *self._reserved)]
+    def _jobs_held(self) -> list[Job]:
+        unsettled = self._notifier.unsettled(self._lease)
+        return [*self._held.values(), *self._reserved, *self._returning, *unsettled]
 
     def _collect(self) -> tuple[list[Job], Tally]:
         """Take in what ended: successes to be acknowledged, the rest to the notifier."""
@@ -196,7 +197,7 @@ class Arbiter(Service):
                 done.append(job)
                 tally.count(job.queue, job.task_name, "succeeded")
             else:
-                self._notifier.submit(attempt)
+                self._notifier.submit(attempt, self._lease)
         if jobs:
             self._pace.observe(jobs, run_seconds)
             self._last_progress = self._broker.clock.elapsed()
@@ -209,13 +210,16 @@ class Arbiter(Service):
             try:
                 job.task_func = self._tasks.get(job.task_name).func
             except UnknownTask as error:
-                self._notifier.refuse(job, error)
+                self._notifier.refuse(job, error, self._lease)
             else:
                 known.append(job)
         return known
 
     def _start(self, jobs: list[Job]) -> None:
         if not jobs:
+            return
+        if self._closing:  # claimed by a call that was under way: given back unstarted
+            self._reserved += jobs
             return
         for job in jobs:
             job.status = JobStatus.RUNNING
@@ -228,7 +232,9 @@ class Arbiter(Service):
 
     def _give_back_stalled(self) -> None:
         """Give back what waits here behind long jobs, so that an idle worker elsewhere may run it."""
-        if not (self._workers.backlog() or self._reserved) or self._closing:
+        if self._returning:
+            self._give_back([])
+        if not (self._workers.backlog() or self._reserved):
             return
         if self._broker.clock.elapsed() - self._last_progress < _STALL_SECONDS:
             return
@@ -236,45 +242,28 @@ class Arbiter(Service):
         self._give_back(self._workers.reclaim() + self._reserved)
 
     def _give_back(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
         reclaimed = [job for job in jobs if self._held.pop(id(job), None) is not None]
         self._busy -= len(reclaimed)
         self._reserved = []
-        try:
-            self._broker.give_back(jobs)
-        except BrokerUnavailable:
-            # They are still ours; kept as reserved they are given back, or started, later.
-            self._reserved = jobs
-            raise
+        self._returning += jobs
+        if self._returning:
+            self._broker.give_back(self._returning, worker_id=self._lease)
+            self._returning = []
 
-    def _workers_lost(self, jobs: list[Job]) -> None:
-        self._busy -= len(jobs)
+    def _abandon(self) -> None:
+        """Forget what is held: the lease was revoked, the jobs are others' now."""
+        self._busy -= len(self._workers.reclaim())
+        self._held = {}
+        self._reserved = []
+        self._returning = []
+        self._pending = None
+        self._lease = self._broker.worker_id
 
-    # --- time ------------------------------------------------------------------------------------
+    # --- waiting -----------------------------------------------------------------------------------
 
-    def _upkeep_when_due(self) -> bool:
-        """Release jobs whose time has come; return whether there were any."""
-        now = self._broker.clock.elapsed()
-        if self._closing or now < self._next_upkeep:
-            return False
-        self._last_upkeep = now
-        self._next_upkeep = now + _MAX_UPKEEP_SECONDS
-        promoted, periodic = self._broker.promote(), self._broker.run_periodic()
-        for job in promoted.jobs:
-            signals.job_promoted.send(self._broker.namespace, job=job)
-        for job in periodic.jobs:
-            signals.job_queued.send(self._broker.namespace, job=job)
-        planned = [due.next_at for due in (promoted, periodic) if due.next_at is not None]
-        if planned:
-            pause = min(planned) - self._broker.clock.now()
-            self._next_upkeep = min(self._next_upkeep, now + max(_UPKEEP_SECONDS / 10, pause))
-        return bool(promoted.jobs or periodic.jobs)
-
-    def _pause(self) -> float | None:
-        until_upkeep = max(0.0, self._next_upkeep - self._broker.clock.elapsed())
-        pause = _MAX_UPKEEP_SECONDS if self._closing else until_upkeep
-        if self._workers.backlog() or self._reserved:
+    def _pause(self) -> float:
+        pause = self._upkeep.seconds_left
+        if self._workers.backlog() or self._reserved or self._returning:
             pause = min(pause, _POLL_WHILE_HOLDING_SECONDS)
         if self._queue_error:
             pause = min(pause, _QUEUE_ERROR_SECONDS)
@@ -283,7 +272,13 @@ class Arbiter(Service):
         return pause
 
     def _end_when_drained(self) -> None:
-        if self._on_drained is None or self._busy or self._reserved or not self._notifier.idle:
+        if (
+            self._on_drained is None
+            or self._busy
+            or self._reserved
+            or self._returning
+            or not self._notifier.idle
+        ):
             return
         if self._broker.is_queue_empty(self._queue):
             self._on_drained()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+# The one place of the version: the build reads it here.
+VERSION = "0.1.0"
+
 DEFAULT_QUEUE: Final = "spinach"
 DEFAULT_NAMESPACE: Final = "spinach"
 DEFAULT_MAX_RETRIES: Final = 0

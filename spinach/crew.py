@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from logging import getLogger
@@ -60,6 +61,7 @@ class Crew:
         self._workers = workers
         self._tasks = tasks
         self._state = "starting"
+        self.process = os.getpid()  # a forked child has the object, not the threads
         self._rejoin_lock = threading.Lock()
         self._profile = WorkerProfile(
             queue=queue,
@@ -112,7 +114,7 @@ class Crew:
         """
         self._state = "stopping"
         self.heartbeat.wake()
-        self.arbiter.close()
+        self.arbiter.close(_JOIN_SECONDS)
         self._workers.stop()
         heard = self._report_last_results()
         for service in (self.heartbeat, self.rescuer):
@@ -128,7 +130,9 @@ class Crew:
         """Hand in everything that ended, trying for a bounded time."""
         for service in (self.arbiter, self.notifier):
             service.stop()
-            service.join(_JOIN_SECONDS)
+        if not all(service.join(_LAST_WORDS_SECONDS) for service in (self.arbiter, self.notifier)):
+            logger.error("Stopped while the broker did not answer; results of the last jobs may be lost")
+            return False
         deadline = self._broker.clock.elapsed() + _LAST_WORDS_SECONDS
         pause = threading.Event()
         while True:
@@ -162,7 +166,6 @@ class Crew:
                 worker_id,
                 extra={"action": "lease_revoked"},
             )
-            self.arbiter.abandon()
             self._broker.join(self._profile)
             self._broker.register(self._tasks.tasks.values())
         self.arbiter.wake()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from logging import getLogger
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import const, signals
 from .brokers.base import Broker
 from .clock import as_utc, to_datetime
-from .crew import Crew
 from .execution import AttemptWrapper
 from .job import Job, JobStatus
+from .stopping import stop_on_signal
 from .task import Batch, Task, Tasks, check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
+
+if TYPE_CHECKING:
+    from .crew import Crew
 
 logger = getLogger(__name__)
 
@@ -230,18 +232,31 @@ class Engine:
             BrokerUnavailable: the broker cannot be reached.
         """
         check_queue_name(queue)
+        if not block:
+            self._start(number, queue, stop_when_queue_empty, workers_class)
+            if stop_when_queue_empty:
+                name = f"{self.namespace}-stopper"
+                threading.Thread(target=self._stop_when_told, name=name, daemon=True).start()
+            return
+        # Before the first worker runs: a signal must not find the default handler.
+        with stop_on_signal(self._must_stop):
+            self._start(number, queue, stop_when_queue_empty, workers_class)
+            self._stop_when_told()
+
+    def _start(self, number: int, queue: str, until_empty: bool, workers_class: type[BaseWorkers]) -> None:
+        from .crew import Crew  # a client never needs it, and it is half of what there is to import
+
         with self._lock:
-            if self._crew is not None:
+            if self._crew is not None and self._crew.process == os.getpid():
                 raise RuntimeError("workers of this engine run already: call stop_workers() first")
-            workers = workers_class(number, self.namespace)
             self._must_stop.clear()
             crew = Crew(
                 broker=self._broker,
-                workers=workers,
+                workers=workers_class(number, self.namespace),
                 tasks=self._tasks,
                 queue=queue,
                 wrappers=self._attempt_wrappers,
-                on_drained=self._must_stop.set if stop_when_queue_empty else None,
+                on_drained=self._must_stop.set if until_empty else None,
             )
             self._broker.start()
             crew.start()
@@ -250,14 +265,6 @@ class Engine:
             "%d workers of namespace %s serve queue %s", number, self.namespace, queue,
             extra={"action": "workers_started"},
         )  # fmt: skip
-        if block:
-            with _stop_on_signal(self._must_stop):
-                self._must_stop.wait()
-                self.stop_workers()
-        elif stop_when_queue_empty:
-            threading.Thread(
-                target=self._stop_when_told, name=f"{self.namespace}-stopper", daemon=True
-            ).start()
 
     def stop_workers(self) -> None:
         """Stop the workers: no new jobs, running ones finish, the rest goes back to the queue.
@@ -286,25 +293,3 @@ def _added(wrappers: list[Any], wrapper: Any) -> Callable[[], None]:
             wrappers.remove(wrapper)
 
     return remove
-
-
-@contextmanager
-def _stop_on_signal(must_stop: threading.Event) -> Iterator[None]:
-    """Set `must_stop` on SIGINT and SIGTERM; outside the main thread there are no handlers to set."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if must_stop.is_set():
-            raise KeyboardInterrupt(f"second signal ({signal.Signals(number).name}): not waiting any longer")
-        logger.info("%s: finishing running jobs", signal.Signals(number).name, extra={"action": "stopping"})
-        must_stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -7,6 +7,7 @@
     ├── InvalidJobSignatureError       arguments do not fit the task's function
     ├── InvalidJobArguments            arguments cannot be written as JSON   (also TypeError, ValueError)
     ├── InvalidNamespace               empty, or holds control characters    (also ValueError)
+    ├── WorkerLost                     a job's worker died, and the job must not run twice
     ├── MalformedJob                   stored bytes that are not a job
     └── BrokerError
         ├── BrokerUnavailable          the broker cannot be reached or refuses us   (also ConnectionError)
@@ -41,6 +42,10 @@ class InvalidNamespace(SpinachError, ValueError):
 
 class MalformedJob(SpinachError):
     """The stored bytes cannot be read as a job."""
+
+
+class WorkerLost(SpinachError):
+    """The worker that ran the job died, and the job must not run twice."""
 
 
 class BrokerError(SpinachError):

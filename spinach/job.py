@@ -78,6 +78,7 @@ class Job:
         "unique_key",
         "_payload",
         "_field",
+        "_mark",
     )
 
     def __init__(
@@ -107,6 +108,8 @@ class Job:
         self._payload: tuple[str, str] | bytes | None = None
         # Its field in a running hash, where that is not the id (bytes whose id Lua could not read).
         self._field: str | None = None
+        # What tells this handing out from any other of the same job; set by brokers that need it.
+        self._mark: bytes = b""
 
     @property
     def at_timestamp(self) -> int:
@@ -224,6 +227,7 @@ class Job:
         raw = job_json_string
         job._payload = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
         job._field = None
+        job._mark = b""
         return job
 
     def __eq__(self, other: object) -> bool:

@@ -45,18 +45,23 @@ class ResultNotifier(Service):
         """Whether the broker knows of everything."""
         return not self._inbox
 
-    def submit(self, attempt: Attempt) -> None:
-        """Take an attempt that ended with an error."""
-        if attempt.outcome is not None:
-            self._put(attempt.job, attempt.outcome, attempt.number)
+    def unsettled(self, lease: str) -> list[Job]:
+        """Return the jobs claimed under a lease of which the broker may not have heard yet."""
+        return [settlement.job for owner, settlement in self._inbox.copy() if owner == lease]
 
-    def refuse(self, job: Job, error: Exception) -> None:
+    def submit(self, attempt: Attempt, lease: str) -> None:
+        """Take an attempt that ended with an error; `lease` is the worker id that claimed its job."""
+        if attempt.outcome is not None:
+            self._put(attempt.job, attempt.outcome, attempt.number, lease)
+
+    def refuse(self, job: Job, error: Exception, lease: str) -> None:
         """Take a job that cannot be attempted here: its task is unknown."""
         attempt = job.retries + 1
         outcome = decide(job, error, now=to_datetime(self._broker.clock.now()))
         apply_outcome(job, outcome)
-        signals.job_failed.send(self._broker.namespace, job=job, err=error)
-        self._put(job, outcome, attempt)
+        told = signals.job_failed if outcome.verdict is Verdict.FAILED else signals.job_schedule_retry
+        told.send(self._broker.namespace, job=job, err=error)
+        self._put(job, outcome, attempt, lease)
 
     def tick(self) -> float | None:
         """Settle a batch; what is not confirmed is settled again."""
@@ -67,7 +72,7 @@ class ResultNotifier(Service):
         # Results from before a revocation are void: their jobs are others' now.
         valid = [settlement for owner, settlement in batch if owner == lease]
         if valid:
-            self._settle(valid)
+            self._settle(valid, lease)
         for _ in batch:
             self._inbox.popleft()
         return 0.0
@@ -84,18 +89,18 @@ class ResultNotifier(Service):
             except LeaseRevoked:
                 self._inbox.clear()
 
-    def _put(self, job: Job, outcome: Outcome, attempt: int) -> None:
+    def _put(self, job: Job, outcome: Outcome, attempt: int, lease: str) -> None:
         failure = None
         if outcome.verdict is Verdict.FAILED and outcome.error is not None:
             failure = self._dead_letter(job, outcome.error, attempt)
-        self._inbox.append((self._broker.worker_id, Settlement(job, outcome.verdict, failure)))
+        self._inbox.append((lease, Settlement(job, outcome.verdict, failure)))
         self.wake()
 
-    def _settle(self, settlements: list[Settlement]) -> None:
+    def _settle(self, settlements: list[Settlement], lease: str) -> None:
         tally = Tally()
         for settlement in settlements:
             tally.count(settlement.job.queue, settlement.job.task_name, settlement.verdict.value)
-        self._broker.settle(settlements, tally)
+        self._broker.settle(settlements, tally, worker_id=lease)
         for settlement in settlements:
             if settlement.job.status is JobStatus.WAITING:
                 signals.job_waiting.send(self._broker.namespace, job=settlement.job)

@@ -6,13 +6,10 @@ from logging import getLogger
 
 from . import signals
 from .brokers.base import Broker, Recovery
+from .exc import WorkerLost
 from .service import Service
 
 logger = getLogger(__name__)
-
-
-class WorkerLost(Exception):
-    """The worker that ran the job died, and the job must not run twice."""
 
 
 class Rescuer(Service):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import random
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,11 @@ from .task import AbortException, RetryException
 _MAX_BACKOFF_SECONDS = 1200
 # 3 * 2**9 passes the ceiling; larger exponents only cost time.
 _MAX_EXPONENT = 9
+
+
+def random_between(low: int, high: int) -> int:
+    """Return a random integer between both ends; good enough for jitter, and spares importing `random`."""
+    return low + int.from_bytes(os.urandom(8), "big") % (high - low + 1)
 
 
 class Verdict(enum.Enum):
@@ -43,7 +48,7 @@ class Outcome:
     at: datetime | None = None
 
 
-def backoff_seconds(retries: int, *, randint: Callable[[int, int], int] = random.randint) -> int:
+def backoff_seconds(retries: int, *, randint: Callable[[int, int], int] = random_between) -> int:
     """Return the delay before retry number `retries` (1 for the first): exponential, with jitter.
 
     Half of ``min(3 * 2**retries, 1200)`` seconds plus a random share of the same half: the
@@ -58,7 +63,7 @@ def decide(
     error: BaseException | None,
     *,
     now: datetime,
-    randint: Callable[[int, int], int] = random.randint,
+    randint: Callable[[int, int], int] = random_between,
 ) -> Outcome:
     """Decide what becomes of `job` after an attempt that ended with `error`.
 

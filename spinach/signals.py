@@ -19,8 +19,8 @@ receiver_failed         signal, receiver, err                           a receiv
 ======================  ==============================================  ======================================
 
 ``duration`` and ``queue_wait`` are seconds, ``attempt`` counts from 1, ``outcome`` is a
-`spinach.retry.Verdict` value. An unknown task, and a dead worker's job that must not run again, send
-``job_failed`` with ``job`` and ``err`` alone. ``job_schedule_retry`` and ``job_failed`` are sent in the worker's
+`spinach.retry.Verdict` value. A job whose task is unknown sends ``job_schedule_retry`` or ``job_failed``, and a
+dead worker's job that must not run again ``job_failed``, with ``job`` and ``err`` alone: nothing was started. ``job_schedule_retry`` and ``job_failed`` are sent in the worker's
 thread while the exception is being handled.
 
 Receivers get only the keyword arguments their signature accepts, so a receiver written for fewer facts

@@ -7,133 +7,37 @@ in the store, and safe to call again when its reply was lost.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ..clock import Clock, ServerClock
 from ..exc import InvalidNamespace
 from ..job import Job
-from ..retry import Verdict
-from ..stats import FailedJob, Tally, WorkerInfo
+from ..stats import FailedJob, Tally
 from ..task import Task
+from .messages import (
+    Delivery,
+    Due,
+    Exchange,
+    Recovery,
+    Settlement,
+    Subscription,
+    WorkerProfile,
+    WorkerState,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class WorkerProfile:
-    """What a worker announces about itself when it joins.
-
-    Attributes:
-        queue: The queue it serves.
-        slots: How many jobs it runs at once.
-        kind: Name of its workers class.
-        task_names: Tasks it can run.
-    """
-
-    queue: str
-    slots: int
-    kind: str = ""
-    task_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """What changes about a worker from heartbeat to heartbeat."""
-
-    state: str = "running"
-    busy: int = 0
-    fetched: int = 0
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One call of a worker: hand in what is done, say what starts, ask for more.
-
-    Attributes:
-        done: Jobs that succeeded.
-        starting: Jobs reserved by earlier calls that now start.
-        room: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
-            allowed attempt and jobs of limited tasks are handed out only against a free slot.
-        extra: How many jobs beyond `room` may be claimed at once; only jobs that may be repeated.
-        prefetch: How many more may be reserved, not started; only jobs that may be repeated.
-        tally: Counts to add.
-        held: Returns what the worker holds (see `Job.held_as`); asked only when a reply was lost, to find out
-            what the exchange brought.
-    """
-
-    queue: str
-    done: Sequence[Job] = ()
-    starting: Sequence[Job] = ()
-    room: int = 0
-    extra: int = 0
-    prefetch: int = 0
-    tally: Tally = field(default_factory=Tally)
-    held: Callable[[], Iterable[str]] = tuple
-
-
-@dataclass(slots=True)
-class Delivery:
-    """The reply to an `Exchange`.
-
-    Attributes:
-        claimed: Jobs that may start now.
-        reserved: Jobs held for this worker; they start only after a later call named them as `starting`.
-        error: Why the queue could not be read, empty when it could. What was handed in is applied anyway.
-    """
-
-    claimed: list[Job] = field(default_factory=list)
-    reserved: list[Job] = field(default_factory=list)
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The end of an attempt that did not succeed.
-
-    Attributes:
-        job: The job; for a retry its `at`, `retries` and `headers` are already those of the next attempt.
-        verdict: RETRIED or FAILED.
-        failure: The dead letter to keep (FAILED), else None.
-    """
-
-    job: Job
-    verdict: Verdict
-    failure: FailedJob | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Jobs that a timer released, and when to look again (epoch seconds, None: nothing planned)."""
-
-    jobs: list[Job] = field(default_factory=list)
-    next_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What was done about one dead worker.
-
-    Attributes:
-        worker: The dead one.
-        requeued: Its jobs that are back in their queues.
-        failed: Its jobs that must not be repeated, now dead letters.
-        declared: Whether this call declared it dead; False when it went on with another's work.
-    """
-
-    worker: WorkerInfo
-    requeued: list[Job]
-    failed: list[Job]
-    declared: bool
-
-
-class Subscription(Protocol):
-    """Hears that something happened in the namespace."""
-
-    def wait(self, timeout_seconds: float) -> bool:
-        """Wait for news; return whether there was any. Raises `BrokerUnavailable` when cut off."""
-
-    def close(self) -> None:
-        """Stop listening."""
+__all__ = [
+    "Broker",
+    "Delivery",
+    "Due",
+    "Exchange",
+    "Recovery",
+    "Settlement",
+    "Subscription",
+    "WorkerProfile",
+    "WorkerState",
+    "check_namespace",
+]
 
 
 def check_namespace(namespace: object) -> str:
@@ -222,8 +126,10 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def settle(self, settlements: Sequence[Settlement], tally: Tally) -> None:
+    def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
         """Store retries and dead letters of attempts that ended, giving up their running entries.
+
+        `worker_id` is the worker that claimed the jobs, by default the present one.
 
         Jobs this worker no longer holds are left alone. On return the status of a retried job says
         where it stands.
@@ -233,8 +139,10 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def give_back(self, jobs: Sequence[Job]) -> None:
+    def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:
         """Put jobs that did not start back at the head of their queue, in order, retries untouched.
+
+        `worker_id` is the worker that holds the jobs, by default the present one.
 
         Raises:
             LeaseRevoked: this worker was declared dead; nothing was changed.
@@ -259,8 +167,8 @@ class Broker(ABC):
         """Make periodic tasks and concurrency limits known; those of other applications stay."""
 
     @abstractmethod
-    def inspect_periodic_tasks(self) -> list[tuple[int, str, str]]:
-        """Return (next run in epoch seconds, task name, queue) of each periodic task, soonest first."""
+    def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
+        """Return (next run in epoch seconds, task name) of each periodic task, soonest first."""
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -275,7 +183,7 @@ class Broker(ABC):
 
     @abstractmethod
     def beat(self, state: WorkerState) -> None:
-        """Say that this worker is alive, and register anew what others may have removed.
+        """Say that this worker is alive, and register anew the tasks that others may have removed.
 
         Raises:
             LeaseRevoked: this worker was declared dead.
@@ -304,6 +212,11 @@ class Broker(ABC):
         """Listen for news of the namespace."""
 
     # --- sight ---------------------------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """Where the jobs are kept, without credentials, for a person."""
+        return "the memory of this process"
 
     @abstractmethod
     def get_all_brokers(self) -> list[dict[str, Any]]:

@@ -122,6 +122,8 @@ class AsyncioWorkers(BaseWorkers):
                 await function(*job.task_args, **job.task_kwargs)
             else:
                 result = await self._in_thread(job)
+                if isinstance(result, _Raised):
+                    raise result.error  # here, since a coroutine cannot pass StopIteration on
                 if inspect.iscoroutine(result):
                     await result
 
@@ -129,12 +131,7 @@ class AsyncioWorkers(BaseWorkers):
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self.num_workers, f"{self.namespace}-plain")
         loop = asyncio.get_running_loop()
-        outcome: object = await loop.run_in_executor(
-            self._executor, contextvars.copy_context().run, _call, job
-        )
-        if isinstance(outcome, _Raised):
-            raise outcome.error
-        return outcome
+        return await loop.run_in_executor(self._executor, contextvars.copy_context().run, _call, job)
 
 
 class _Raised:

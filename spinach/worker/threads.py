@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import inspect
 import threading
@@ -10,11 +9,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from logging import getLogger
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from .. import signals
 from ..execution import Attempt, Environment
 from ..job import Job
 from .base import BaseWorkers
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = getLogger(__name__)
 
@@ -54,15 +57,13 @@ class ThreadWorkers(BaseWorkers):
 
     def reclaim(self) -> list[Job]:
         """Take back the jobs that no thread has begun, in order."""
-        jobs: list[Job] = []
+        taken: list[Job | None] = []
         with suppress(Empty):
             while True:
-                job = self._jobs.get_nowait()
-                if job is None:  # no jobs come after it
-                    self._jobs.put(None)
-                    break
-                jobs.append(job)
-        return jobs
+                taken.append(self._jobs.get_nowait())
+        for _ in range(taken.count(None)):
+            self._jobs.put(None)
+        return [job for job in taken if job is not None]
 
     def stop(self) -> None:
         """Let running jobs finish, then end the threads."""
@@ -79,7 +80,11 @@ class ThreadWorkers(BaseWorkers):
         try:
             get = self._jobs.get
             while (job := get()) is not None:
-                _run(job, environment, runner)
+                try:
+                    _run(job, environment, runner)
+                except BaseException:
+                    # An attempt lets nothing out; should it ever, the thread must live on.
+                    logger.exception("%s could not finish %s", name, job)
                 job = None  # let go of its payload while waiting for the next
         finally:
             runner.close()
@@ -101,6 +106,8 @@ class _LoopOfThread:
 
     def run(self, coroutine: object) -> None:
         if self._runner is None:
+            import asyncio  # costs as much as the rest of the engine; not before it is needed
+
             self._runner = asyncio.Runner()
         # The context carries what wrappers of the attempt set, such as the current span.
         self._runner.run(coroutine, context=contextvars.copy_context())  # type: ignore[arg-type]

@@ -142,7 +142,7 @@ class MakeRedisBroker(MakeBroker):
 
     def expire(self, worker: Broker) -> None:
         key, worker_id = f"{worker.namespace}/_all_brokers_hash", worker.worker_id
-        entry: dict[str, Any] = json.loads(self.redis.hget(key, worker_id) or "{}")  # type: ignore[arg-type]
+        entry: dict[str, Any] = json.loads(self.redis.hget(key, worker_id) or "{}")
         entry["last_seen_at"] = int(LONG_AGO)
         self.redis.hset(key, worker_id, json.dumps(entry))
         self.redis.zadd(f"{worker.namespace}/_all_brokers_zset", {worker_id: int(LONG_AGO)})

@@ -53,13 +53,18 @@ def fetch(
 
 
 def claim(worker: Broker, room: int = 100, queue: str = "q") -> list[Job]:
-    """Claim up to `room` jobs, in as many exchanges as it takes."""
+    """Claim up to `room` jobs, in as many exchanges as it takes.
+
+    A broker may reserve instead of claim what it cannot read without its client; it starts by a second call.
+    """
     jobs: list[Job] = []
     while room > len(jobs):
         delivery = fetch(worker, room=room - len(jobs), queue=queue)
-        if not delivery.claimed:
+        if not delivery.claimed + delivery.reserved:
             break
-        jobs += delivery.claimed
+        if delivery.reserved:
+            fetch(worker, starting=delivery.reserved, queue=queue)
+        jobs += delivery.claimed + delivery.reserved
     return jobs
 
 

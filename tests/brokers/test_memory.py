@@ -143,6 +143,19 @@ def test_failures_are_grouped(store: MemoryStore, clock: FakeClock) -> None:
     assert (earlier.last_seen - earlier.first_seen, earlier.sample_message) == (10, "1")
 
 
+def test_dead_letters_expire(store: MemoryStore, clock: FakeClock) -> None:
+    """A dead letter is kept for thirty days."""
+    worker = joined(store)
+    worker.enqueue([queued(0), queued(1)])
+    first, second = claim(worker)
+    settle(worker, failed(worker, first, message="old"))
+    clock.passed += 20 * 86_400
+    settle(worker, failed(worker, second, message="new"))
+    assert [letter.message for letter in worker.failed_jobs()] == ["new", "old"]
+    clock.passed += 11 * 86_400
+    assert [letter.message for letter in worker.failed_jobs()] == ["new"]
+
+
 def test_failure_groups_are_bounded(store: MemoryStore) -> None:
     """Of more than a thousand groups the latest are kept."""
     worker = joined(store)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import sys
 from typing import Any
 
-from ..base import WorkerProfile, WorkerState
+from ...const import VERSION
+from ..messages import WorkerProfile, WorkerState
 
 
 def announcement(
@@ -30,8 +30,7 @@ def announcement(
         "last_seen_at": now,
         "dead_after": dead_after_seconds,
         "heartbeat": heartbeat_seconds,
-        # Looked up, not imported: the package imports the engine, which stands above the brokers.
-        "version": sys.modules["spinach"].__version__,
+        "version": VERSION,
         "python": platform.python_version(),
         "pid": os.getpid(),
         "queues": [profile.queue],

@@ -13,8 +13,8 @@ from ...job import Job, JobStatus
 from ...retry import Verdict
 from ...stats import DEFAULT_DEAD_AFTER_SECONDS, FailedJob, FailureGroup, Tally
 from ...task import Task
-from ..base import (
-    Broker,
+from ..base import Broker
+from ..messages import (
     Delivery,
     Due,
     Exchange,
@@ -72,14 +72,16 @@ class MemoryBroker(Broker):
             yield self._store.namespace(self.namespace)
 
     @contextmanager
-    def _leased_step(self) -> Iterator[Namespace]:
+    def _leased_step(self, worker_id: str = "") -> Iterator[tuple[Namespace, str]]:
+        """Enter a step of a worker, the present one by default; yields its id, too."""
         with self._step() as namespace:
-            if self._worker_id not in namespace.workers:
+            worker_id = worker_id or self._worker_id
+            if worker_id not in namespace.workers:
                 raise LeaseRevoked(
-                    f"worker {self._worker_id or '(never joined)'} is not registered in namespace "
+                    f"worker {worker_id or '(never joined)'} is not registered in namespace "
                     f"{self.namespace!r} any more: what it held belongs to others, join again"
                 )
-            yield namespace
+            yield namespace, worker_id
 
     def _tell_news(self) -> None:
         self._store.news(self.namespace).publish()
@@ -102,32 +104,26 @@ class MemoryBroker(Broker):
 
     def exchange(self, exchange: Exchange) -> Delivery:
         """Hand in, claim and fetch in one step; see `Broker.exchange`."""
-        with self._leased_step() as namespace:
-            finished = [namespace.release(self._worker_id, job.held_as) for job in exchange.done]
-            self._note_starting(namespace, exchange.starting)
+        with self._leased_step(exchange.worker_id) as (namespace, worker_id):
+            finished = [namespace.release(worker_id, job.held_as) for job in exchange.done]
+            for job in exchange.starting:
+                namespace.start_reserved(worker_id, job.held_as)
             namespace.ledger.add(exchange.tally)
-            delivery = Handout(namespace, self._worker_id, exchange, self._store.clock.now()).walk()
+            delivery = Handout(namespace, worker_id, exchange, self._store.clock.now()).walk()
             freed = any(held and held.entry.task_name in namespace.limits for held in finished)
         if freed:
             self._tell_news()
         return delivery
 
-    def _note_starting(self, namespace: Namespace, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            held = namespace.running.get(self._worker_id, {}).get(job.held_as)
-            if held is not None and held.reserved:
-                held.reserved = False
-                namespace.ledger.count(job.queue, job.task_name, "started")
-
-    def settle(self, settlements: Sequence[Settlement], tally: Tally) -> None:
+    def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
         """Store retries and dead letters; see `Broker.settle`."""
-        with self._leased_step() as namespace:
+        with self._leased_step(worker_id) as (namespace, holder):
             now = self._store.clock.now()
             arrivals = {
                 id(one.job): Arrival.of(one.job, now) for one in settlements if one.verdict is Verdict.RETRIED
             }
             for settlement in settlements:
-                if namespace.release(self._worker_id, settlement.job.held_as) is None:
+                if namespace.release(holder, settlement.job.held_as) is None:
                     continue
                 if settlement.verdict is Verdict.RETRIED:
                     arrivals[id(settlement.job)].take_place(namespace, now)
@@ -136,12 +132,12 @@ class MemoryBroker(Broker):
             namespace.ledger.add(tally)
         self._tell_news()
 
-    def give_back(self, jobs: Sequence[Job]) -> None:
+    def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:
         """Put jobs that did not start back at the head of their queue; see `Broker.give_back`."""
-        with self._leased_step() as namespace:
+        with self._leased_step(worker_id) as (namespace, holder):
             now = self._store.clock.now()
             entries = [(job, Entry.of(job, JobStatus.QUEUED, now)) for job in jobs]
-            returned = [pair for pair in entries if namespace.release(self._worker_id, pair[1].id)]
+            returned = [pair for pair in entries if namespace.release(holder, pair[1].id)]
             namespace.push_head(entry for _, entry in returned)
             for job, _ in returned:
                 job.status = JobStatus.QUEUED
@@ -179,10 +175,10 @@ class MemoryBroker(Broker):
                 timers.register(namespace, task, now)
         self._tell_news()
 
-    def inspect_periodic_tasks(self) -> list[tuple[int, str, str]]:
-        """Return (next run in epoch seconds, task name, queue) of each periodic task, soonest first."""
+    def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
+        """Return (next run in epoch seconds, task name) of each periodic task, soonest first."""
         with self._step() as namespace:
-            return sorted((int(task.next_run), task.name, task.queue) for task in namespace.periodic.values())
+            return sorted((int(task.next_run), task.name) for task in namespace.periodic.values())
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -206,8 +202,8 @@ class MemoryBroker(Broker):
 
     def beat(self, state: WorkerState) -> None:
         """Say that this worker is alive."""
-        with self._leased_step() as namespace:
-            namespace.workers[self._worker_id] |= {
+        with self._leased_step() as (namespace, worker_id):
+            namespace.workers[worker_id] |= {
                 "last_seen_at": self._store.clock.now(),
                 "dead_after": self.broker_dead_threshold_seconds,
                 "state": state.state,
@@ -243,16 +239,17 @@ class MemoryBroker(Broker):
             self._tell_news()
         return recoveries
 
-    def enqueue_jobs_from_dead_broker(self, dead_broker_id: UUID | str) -> tuple[int, list[Job]]:
+    def enqueue_jobs_from_dead_broker(self, dead_broker_id: UUID | str) -> tuple[int, list[bytes]]:
         """Recover the jobs of a worker that something outside found dead, however recent its heartbeat.
 
         Returns:
-            How many jobs are back in their queues, and those that must not be repeated and failed.
+            How many jobs are back in their queues, and the texts of those that must not be repeated, which
+            are dead letters now.
         """
         with self._step() as namespace:
             recovery = rescue.recover_worker(namespace, str(dead_broker_id), self._store.clock.now())
         self._tell_news()
-        return len(recovery.requeued), recovery.failed
+        return len(recovery.requeued), [job.serialize().encode() for job in recovery.failed]
 
     @property
     def recovery_check_seconds(self) -> float:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from ...job import JobStatus
-from ..base import Delivery, Exchange
+from ..messages import Delivery, Exchange
 from .store import Entry, Held, Namespace
 
 # Jobs blocked by a limit that a walk looks past, without moving them: bounds the work of one call.

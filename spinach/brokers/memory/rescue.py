@@ -7,7 +7,7 @@ from typing import Any
 
 from ...job import Job, JobStatus
 from ...stats import FailedJob, WorkerInfo
-from ..base import Recovery
+from ..messages import Recovery
 from .store import Entry, Held, Namespace
 
 
@@ -65,7 +65,7 @@ def _in_doubt(job: Job, entry: Entry, worker: WorkerInfo, now: float) -> FailedJ
         failed_at=now,
         queue=job.queue,
         task_name=job.task_name,
-        error_type="WorkerLost",
+        error_type="spinach.exc.WorkerLost",
         message=f"worker {worker.id} on {worker.name or 'an unknown host'} died while it ran the job, "
         "which must not be repeated",
         attempts=job.retries + 1,

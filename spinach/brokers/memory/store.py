@@ -110,6 +110,13 @@ class Namespace:
             del self.running[worker_id]
         return held
 
+    def start_reserved(self, worker_id: str, job_id: str) -> None:
+        """Note that a worker starts a job that it had reserved; said twice it is counted once."""
+        held = self.running.get(worker_id, {}).get(job_id)
+        if held is not None and held.reserved:
+            held.reserved = False
+            self.ledger.count(held.entry.queue, held.entry.task_name, "started")
+
     def running_of(self, task_name: str) -> int:
         """Return how many jobs of a task are held: the slots it takes, counted, so that none can leak."""
         held = (held for jobs in self.running.values() for held in jobs.values())

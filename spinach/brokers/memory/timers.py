@@ -10,7 +10,7 @@ from ...clock import to_datetime
 from ...job import Job, JobStatus
 from ...schedule import next_run
 from ...task import Task
-from ..base import Due
+from ..messages import Due
 from .store import Entry, Namespace, PeriodicTask
 
 # Jobs that one call moves: others want the lock, too.

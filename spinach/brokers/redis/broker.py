@@ -88,13 +88,11 @@ class RedisBroker(Broker):
             raise BrokerError(
                 f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}} instead of {value}"
             )
-        from ... import __version__  # the package is complete by now
-
         self._session = Session(link, Keys(value), self.clock)
         self._producer = Producer(self._session, self._retries)
         self._work = Work(self._session)
         self._timers = Timers(self._session)
-        self._membership = Membership(self._session, __version__)
+        self._membership = Membership(self._session, const.VERSION)
         self._recoverer = Recoverer(self._session, self._work)
 
     # --- the broker itself -------------------------------------------------------------------------
@@ -118,13 +116,13 @@ class RedisBroker(Broker):
         """See `Broker.exchange`."""
         return self._work.exchange(exchange)
 
-    def settle(self, settlements: Sequence[Settlement], tally: Tally) -> None:
+    def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
         """See `Broker.settle`."""
-        self._work.settle(settlements, tally)
+        self._work.settle(settlements, tally, worker_id or self.worker_id)
 
-    def give_back(self, jobs: Sequence[Job]) -> None:
+    def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:
         """See `Broker.give_back`."""
-        self._work.give_back(jobs)
+        self._work.give_back(jobs, worker_id or self.worker_id)
 
     def is_queue_empty(self, queue: str) -> bool:
         """Return whether no job stands in the queue."""
@@ -144,7 +142,7 @@ class RedisBroker(Broker):
         """See `Broker.register`."""
         self._timers.register(tasks)
 
-    def inspect_periodic_tasks(self) -> list[tuple[int, str, str]]:
+    def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
         """See `Broker.inspect_periodic_tasks`."""
         return self._timers.inspect()
 
@@ -185,23 +183,29 @@ class RedisBroker(Broker):
         until_death = self._recoverer.seconds_until_next_death
         return min(until_death, self.heartbeat_seconds) if self._timers.has_limits else until_death
 
-    def enqueue_jobs_from_dead_broker(self, dead_broker_id: str) -> tuple[int, list[Job]]:
+    def enqueue_jobs_from_dead_broker(self, dead_broker_id: object) -> tuple[int, list[bytes]]:
         """Declare a worker dead, for failure detectors of your own, and queue its jobs again.
 
         Args:
             dead_broker_id: Id as `get_all_brokers` tells it.
 
         Returns:
-            How many jobs were queued again, and the jobs that must not be repeated, now dead letters.
+            How many jobs were queued again, and the texts of those that must not be repeated, which are
+            dead letters now.
         """
         recovery = self._recoverer.recover_one(str(dead_broker_id))
-        return (len(recovery.requeued), recovery.failed) if recovery else (0, [])
+        return len(recovery.requeued), [job.serialize().encode() for job in recovery.failed]
 
     def subscribe(self) -> Subscription:
         """See `Broker.subscribe`."""
         return RedisSubscription(self._session.link, self._session.keys.notifications)
 
     # --- sight -------------------------------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """Where the server is, without credentials."""
+        return self._session.link.address
 
     def get_all_brokers(self) -> list[dict[str, Any]]:
         """Return the registered workers as they announced themselves."""

@@ -41,7 +41,7 @@ class Membership:
         session, keys = self._session, self._session.keys
         session.observe_time(session.link.call("TIME"))
         worker_id = str(uuid.uuid4())
-        self._facts = {
+        facts = {
             "id": worker_id,
             "name": socket.gethostname(),
             "started_at": int(session.clock.now()),
@@ -59,26 +59,32 @@ class Membership:
         newer = session.run(
             scripts.JOIN,
             [keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.layout],
-            worker_id, self._text(WorkerState("starting")), layout.LAYOUT_VERSION, layout.MAX_BROKERS_SEEN,
+            worker_id, _text(facts, WorkerState("starting")), layout.LAYOUT_VERSION, layout.MAX_BROKERS_SEEN,
         )  # fmt: skip
         if newer:
             raise NewerLayout(
                 f"namespace {keys.namespace!r} was written by a newer release (layout {newer}, this one knows "
                 f"{layout.LAYOUT_VERSION}); update this worker"
             )
+        self._facts = facts
         session.worker_id = worker_id
 
     def beat(self, state: WorkerState) -> None:
-        """Say that this worker is alive."""
-        session = self._session
+        """Say that this worker is alive.
+
+        Raises:
+            LeaseRevoked: it was declared dead.
+        """
+        # Taken once: another thread may join anew during the call, and then that lease is not the lost one.
+        session, facts = self._session, self._facts
         now = int(session.clock.now())
         alive = session.run(
             scripts.BEAT,
             [session.keys.brokers, session.keys.brokers_by_sight],
-            session.worker_id, f"{self._text(state)}{now}}}", now,
+            facts["id"], f"{_text(facts, state)}{now}}}", now,
         )  # fmt: skip
         if not alive:
-            raise LeaseRevoked(session.worker_id)
+            raise LeaseRevoked(facts["id"])
 
     def leave(self) -> None:
         """Unregister."""
@@ -92,7 +98,8 @@ class Membership:
             session.worker_id, keys.notifications,
         )  # fmt: skip
 
-    def _text(self, state: WorkerState) -> str:
-        """Return the registry entry up to the value of `last_seen_at`."""
-        facts = {**self._facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
-        return f"{json.dumps(facts)[:-1]}, {_SIGHT}"
+
+def _text(facts: dict[str, Any], state: WorkerState) -> str:
+    """Return the registry entry up to the value of `last_seen_at`."""
+    facts = {**facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
+    return f"{json.dumps(facts)[:-1]}, {_SIGHT}"

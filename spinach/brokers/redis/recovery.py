@@ -130,7 +130,7 @@ class Recoverer:
         self.count_slots(list(workers), [name for name in seen if name not in workers])
         return recoveries
 
-    def recover_one(self, worker_id: str) -> Recovery | None:
+    def recover_one(self, worker_id: str) -> Recovery:
         """Declare one worker dead whatever its heartbeat says, and take over its jobs."""
         keys = self._session.keys
         (entry,) = self._session.link.read(("HGET", keys.brokers, worker_id))
@@ -252,7 +252,7 @@ def _in_doubt(job: Job, raw: bytes, worker: WorkerInfo, now: float) -> FailedJob
         failed_at=now,
         queue=job.queue,
         task_name=job.task_name,
-        error_type="spinach.rescuer.WorkerLost",
+        error_type="spinach.exc.WorkerLost",
         message=f"worker {worker.id} on {worker.name or 'an unknown host'} died while it ran this job",
         attempts=job.retries + 1,
         worker=worker.id,

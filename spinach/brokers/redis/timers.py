@@ -168,20 +168,12 @@ class Timers:
             self._session.link.call("ZREM", keys.periodic_queue, name)
             return None
 
-    def inspect(self) -> list[tuple[int, str, str]]:
+    def inspect(self) -> list[tuple[int, str]]:
         """See `Broker.inspect_periodic_tasks`."""
-        keys = self._session.keys
-        scores = pairs(self._session.link.call("ZRANGE", keys.periodic_queue, 0, -1, "WITHSCORES"))
-        if not scores:
-            return []
-        texts = self._session.link.call("HMGET", keys.periodic_tasks, *(name for name, _ in scores))
-        found = []
-        for (name, score), text in zip(scores, texts, strict=True):
-            try:
-                found.append((int(float(score)), name.decode(), _parse_task(text or b"")["queue"]))
-            except (MalformedJob, UnicodeDecodeError):
-                continue
-        return found
+        planned = pairs(
+            self._session.link.call("ZRANGE", self._session.keys.periodic_queue, 0, -1, "WITHSCORES")
+        )
+        return [(int(float(score)), name.decode(errors="replace")) for name, score in planned]
 
     # --- registration ------------------------------------------------------------------------------
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ...codec import quote
-from ...exc import LeaseRevoked, MalformedJob
+from ...exc import LeaseRevoked, MalformedJob, WrongKeyType
 from ...job import Job, JobStatus
 from ...retry import Verdict
 from ...stats import Tally
 from ..base import Delivery, Exchange, Settlement
 from . import letters, scripts
-from .counting import count_arguments, group_field, histogram_arguments
+from .counting import count_arguments, counter_field, group_field, histogram_arguments
 from .link import Argument, pairs
 from .session import Session, decoded
 
@@ -36,17 +36,19 @@ class Work:
 
     def exchange(self, exchange: Exchange) -> Delivery:
         """See `Broker.exchange`."""
-        worker_id = self._session.worker_id
+        worker_id = exchange.worker_id or self._session.worker_id
         if exchange is not self._unanswered:  # else the same call again, under the same number
             self._number += 1
             self._unanswered = exchange
             for job in exchange.starting:
-                exchange.tally.count(job.queue, job.task_name, "started")
-        reply = self._session.run(
-            scripts.EXCHANGE,
-            self._exchange_keys(worker_id, exchange.queue),
-            *self._arguments(worker_id, exchange),
-        )
+                if job.status is not JobStatus.RUNNING:  # else it was claimed, and counted, before
+                    exchange.tally.count(job.queue, job.task_name, "started")
+        keys = self._exchange_keys(worker_id, exchange.queue)
+        try:
+            reply = self._session.run(scripts.EXCHANGE, keys, *self._arguments(worker_id, exchange))
+        except WrongKeyType:
+            self._heal(worker_id)
+            raise
         if reply == b"revoked":
             self._unanswered = None
             raise LeaseRevoked(worker_id)
@@ -55,6 +57,13 @@ class Work:
         )
         self._unanswered = None
         return delivery
+
+    def _heal(self, worker_id: str) -> None:
+        """Remove foreign types from the keys of this worker alone, where nobody's data can be."""
+        keys, link = self._session.keys, self._session.link
+        for key in (keys.running(worker_id), keys.reserved(worker_id)):
+            if link.call("TYPE", key) not in (b"hash", b"none", "hash", "none"):
+                link.call("DEL", key)
 
     def _exchange_keys(self, worker_id: str, queue: str) -> list[str]:
         keys = self._session.keys
@@ -79,27 +88,32 @@ class Work:
     def _delivery(self, worker_id: str, reply: list[Any]) -> Delivery:
         claimed, reserved, error = reply
         return Delivery(
-            claimed=list(self._readable(worker_id, ((raw, None) for raw in claimed))),
-            reserved=list(self._readable(worker_id, pairs(reserved))),
+            claimed=self._readable(worker_id, ((raw, None) for raw in claimed), JobStatus.RUNNING),
+            reserved=self._readable(worker_id, pairs(reserved), JobStatus.QUEUED),
             error=error.decode(errors="replace"),
         )
 
     def _redelivery(self, worker_id: str, exchange: Exchange) -> Delivery:
         """Return what an exchange brought whose reply was lost: what is held and was not held before."""
         keys = self._session.keys
-        running, marks = self._session.link.read(
+        # Asked first: what is settled between the two looks must not seem new.
+        known = {(job.held_as.encode(), job._mark) for job in exchange.held()}
+        running, reserves = self._session.link.read(
             ("HGETALL", keys.running(worker_id)), ("HKEYS", keys.reserved(worker_id))
         )
-        reserved = set() if isinstance(marks, Exception) else set(marks)
-        known = {held.encode() for held in exchange.held()}
-        fresh = [(raw, field) for field, raw in pairs(running) if field not in known]
+        reserved = set() if isinstance(reserves, Exception) else set(reserves)
+        fresh = [(raw, field) for field, raw in pairs(running) if (field, _mark_of(raw)) not in known]
+        claimed = [entry for entry in fresh if entry[1] not in reserved]
         return Delivery(
-            claimed=list(self._readable(worker_id, (entry for entry in fresh if entry[1] not in reserved))),
-            reserved=list(self._readable(worker_id, (entry for entry in fresh if entry[1] in reserved))),
+            claimed=self._readable(worker_id, claimed, JobStatus.RUNNING),
+            reserved=self._readable(worker_id, (e for e in fresh if e[1] in reserved), JobStatus.QUEUED),
         )
 
-    def _readable(self, worker_id: str, entries: Iterable[tuple[bytes, bytes | None]]) -> Iterable[Job]:
-        """Yield the jobs of held texts; set aside those that are none."""
+    def _readable(
+        self, worker_id: str, entries: Iterable[tuple[bytes, bytes | None]], status: JobStatus
+    ) -> list[Job]:
+        """Return the jobs of held texts; set aside those that are none."""
+        jobs = []
         for raw, field in entries:
             try:
                 job = decoded(raw)
@@ -108,8 +122,10 @@ class Work:
                 continue
             if field is not None and field.decode(errors="replace") != str(job.id):
                 job._field = field.decode(errors="replace")
-            job.status = JobStatus.QUEUED
-            yield job
+            job._mark = _mark_of(raw)
+            job.status = status
+            jobs.append(job)
+        return jobs
 
     def _set_aside_held(self, worker_id: str, raw: bytes, field: bytes | None, error: MalformedJob) -> None:
         """Move a held text that is no job from the running hash to the dead letters."""
@@ -120,10 +136,10 @@ class Work:
 
     # --- settle ----------------------------------------------------------------------------------
 
-    def settle(self, settlements: Sequence[Settlement], tally: Tally) -> None:
+    def settle(self, settlements: Sequence[Settlement], tally: Tally, worker_id: str) -> None:
         """See `Broker.settle`."""
         moves = [self._move_of(settlement) for settlement in settlements]
-        reply = self.move(self._session.worker_id, "own", moves, tally)
+        reply = self.move(worker_id, "own", moves, tally)
         for settlement, placed in zip(settlements, reply, strict=True):
             if placed:
                 settlement.job.status = JobStatus(placed)
@@ -132,23 +148,25 @@ class Work:
         job, letter = settlement.job, settlement.failure
         if settlement.verdict is Verdict.FAILED and letter is not None:
             return Move(
-                job, "fail", letters.to_record(letter), letter_id=letter.id,
+                job, "fail", letters.to_record(letter), expected=job._mark, letter_id=letter.id,
                 group=group_field(letter.task_name, letter.error_type),
                 message=letter.message[:_SAMPLE_CHARACTERS],
             )  # fmt: skip
         now = self._session.clock.now()
         job.enqueued_at = now
-        return Move(job, "date", job.text(JobStatus.WAITING, now), due=job.due_timestamp)
+        return Move(job, "date", job.text(JobStatus.WAITING, now), expected=job._mark, due=job.due_timestamp)
 
-    def give_back(self, jobs: Sequence[Job]) -> None:
+    def give_back(self, jobs: Sequence[Job], worker_id: str) -> None:
         """See `Broker.give_back`."""
         now = self._session.clock.now()
         moves = []
         # Each goes to the head, so the first in order goes last.
         for job in reversed(jobs):
             job.enqueued_at = now
-            moves.append(Move(job, "head", job.text(JobStatus.QUEUED, now)))
-        self.move(self._session.worker_id, "own", moves, Tally())
+            started = counter_field(job.queue, job.task_name, "started")
+            text = job.text(JobStatus.QUEUED, now)
+            moves.append(Move(job, "head", text, expected=job._mark, group=started))
+        self.move(worker_id, "own", moves, Tally())
         for job in jobs:
             job.status = JobStatus.QUEUED
 
@@ -188,10 +206,10 @@ class Move:
         job: The job.
         kind: ``push``, ``head``, ``date`` or ``fail``.
         text: Its new text, or the record of its dead letter.
-        expected: The text that must stand there, empty for whatever does.
+        expected: The text that must stand there; of a worker's own job its beginning, empty for whatever does.
         due: Epoch seconds, for ``date``.
         letter_id: Id of the dead letter.
-        group: Failure group it counts in.
+        group: Failure group it counts in; for ``head`` the counter that took it for started.
         message: Sample for the group.
     """
 
@@ -224,6 +242,15 @@ class Move:
             self.job.held_as, self.expected, self.kind, self.job.task_name, queue_index,
             f"{self.due:.6f}", self.text, self.letter_id, self.group, self.message.encode("utf-8", "replace"),
         )  # fmt: skip
+
+
+def _mark_of(raw: bytes) -> bytes:
+    """Return the part of a stored text that differs each time it is handed out, and not with its status.
+
+    A reply that was lost is asked for again, and by then the job may have run and be here once more.
+    """
+    end = raw.find(b'"status"')
+    return raw if end < 0 else raw[:end]
 
 
 def _same_but_status(text: bytes, raw: bytes) -> bool:

@@ -5,7 +5,11 @@
 -- Retry: safe by nature
 -- include:
 
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+-- Keys of a foreign type count as not registered: joining again mends them.
+if redis.pcall('HEXISTS', KEYS[1], ARGV[1]) ~= 1 then return 0 end
+if type(redis.pcall('ZSCORE', KEYS[2], ARGV[1])) == 'table' then return 0 end
+-- A deletion comes first: it is allowed when memory is full, and so is then the rest.
+redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 return 1

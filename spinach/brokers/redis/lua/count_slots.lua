@@ -26,8 +26,9 @@ for key = 5, #KEYS do
   end
 end
 heal(KEYS[4], 'string')
-if not redis.call('SET', KEYS[4], '1', 'PX', ARGV[2], 'NX') then return 0 end
 local slots = slots_of(KEYS[3])
+redis.call('HDEL', KEYS[3], '') -- allowed when memory is full, and so is then the rest
+if not redis.call('SET', KEYS[4], '1', 'PX', ARGV[2], 'NX') then return 0 end
 local freed = false
 for task in pairs(limits) do
   local truth = taken[task] or 0

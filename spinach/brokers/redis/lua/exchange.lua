@@ -10,7 +10,7 @@
 local BLOCKED_MAX = 1000
 local PAGE_MIN = 100
 
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 'revoked' end
+if redis.pcall('HEXISTS', KEYS[1], ARGV[1]) ~= 1 then return 'revoked' end
 local last = redis.pcall('HGET', KEYS[3], 'seq')
 if is_error(last) then redis.call('DEL', KEYS[3]) end
 if last == ARGV[2] then return 'again' end
@@ -22,6 +22,18 @@ local slots = limits and slots_of(KEYS[6])
 local room, extra, prefetch = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local taken, claimed, reserved, running, marks = {}, {}, {}, {}, {}
 local started, limited = {}, {}
+local first = 12
+local done = tonumber(ARGV[8])
+
+-- Slots that this call frees count as free for what it fetches.
+if limits then
+  for i = first, first + 2 * done - 1, 2 do
+    local task = ARGV[i + 1]
+    if limits[task] and redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then
+      slots[task] = (tonumber(slots[task]) or 0) - 1
+    end
+  end
+end
 local blocked, queue_error = 0, ''
 
 local function hold(raw, field, text)
@@ -118,8 +130,8 @@ end
 choose()
 
 -- From here on writes; the first ones are allowed when memory is full.
-local at = 12
-local done, starting = tonumber(ARGV[8]), tonumber(ARGV[9])
+local at = first
+local starting = tonumber(ARGV[9])
 local counts, increments = tonumber(ARGV[10]), tonumber(ARGV[11])
 local freed = false
 local ids = {}
@@ -128,7 +140,7 @@ for i = at, at + 2 * done - 1, 2 do
   if not task then
     ids[#ids + 1] = ARGV[i]
   elseif redis.call('HDEL', KEYS[2], ARGV[i]) == 1 then
-    set_slots(KEYS[6], slots, task, (tonumber(slots[task]) or 0) - 1)
+    set_slots(KEYS[6], slots, task, tonumber(slots[task]) or 0) -- counted down above
     freed = true
   end
 end
@@ -151,6 +163,8 @@ at = at + starting
 if #taken + done + starting + counts + increments > 0 then
   marks[#marks + 1] = 'seq'
   marks[#marks + 1] = ARGV[2]
+  -- Where this is the first write: a deletion is allowed when memory is full, and so is then the rest.
+  if #taken + done == 0 then redis.call('HDEL', KEYS[3], '') end
   redis.call('HSET', KEYS[3], unpack(marks))
 end
 

@@ -12,6 +12,7 @@ heal(KEYS[1], 'hash')
 heal(KEYS[2], 'zset')
 heal(KEYS[3], 'zset')
 local now = redis.call('TIME')[1]
+redis.call('HDEL', KEYS[1], ARGV[1]) -- allowed when memory is full, and so is then the rest
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. now .. '}')
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZADD', KEYS[3], now, ARGV[1])

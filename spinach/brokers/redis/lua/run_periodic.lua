@@ -7,6 +7,7 @@
 -- include: lib
 
 if not fits(KEYS[1], 'zset') then return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' does not hold periodic tasks') end
+redis.call('ZREM', KEYS[1], '') -- allowed when memory is full, and so is then the rest
 local usable = {}
 for q = 5, #KEYS do usable[q] = fits(KEYS[q], 'list') end
 local reply, pushed = {}, false

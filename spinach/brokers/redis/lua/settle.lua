@@ -2,7 +2,7 @@
 -- KEYS: brokers, running, reserved, future, limits, slots taken, failed, failed data, failure groups,
 --       counters, counters of the minute, brokers seen, then one list per queue
 -- ARGV: worker id, 'own' or 'dead', channel, number of jobs, number of counts,
---       per job (10): held as, expected text or '', 'push' | 'date' | 'fail' | 'head', task, index of its queue,
+--       per job (10): held as, expected text (own: its beginning) or '', 'push' | 'date' | 'fail' | 'head', task, index of its queue,
 --                     due time, text or record, dead letter id, failure group, message;
 --       per count: field, increment
 -- Returns: 'revoked' (own, not registered) | 'alive' (dead, registered) | per job 0 (not held) 1 (waits)
@@ -11,7 +11,7 @@
 -- include: lib failures
 
 local own = ARGV[2] == 'own'
-local registered = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+local registered = redis.pcall('HEXISTS', KEYS[1], ARGV[1]) == 1
 if own and not registered then return 'revoked' end
 if not own and registered then return 'alive' end
 
@@ -30,7 +30,11 @@ local dead_letters = { failed = KEYS[7], data = KEYS[8], groups = KEYS[9], count
 
 local function is_held(at)
   if ARGV[at + 1] == '' then return true end
-  return redis.call('HGET', KEYS[2], ARGV[at]) == ARGV[at + 1]
+  local held, expected = redis.call('HGET', KEYS[2], ARGV[at]), ARGV[at + 1]
+  if not held then return false end
+  -- The worker's own job is known by the beginning of its text; it may have come back meanwhile, for another attempt.
+  if own then return string.sub(held, 1, #expected) == expected end
+  return held == expected
 end
 
 -- A queue whose key is foreign cannot take the job: it waits among the future ones.
@@ -44,10 +48,11 @@ local function push(command, at)
   return 1
 end
 
-local function place(at)
+local function place(at, job)
   local kind = ARGV[at + 2]
   if kind == 'fail' then
-    bury(dead_letters, now, ARGV[at + 7], ARGV[at + 6], ARGV[at + 8], ARGV[at + 9])
+    -- Microseconds apart, so that their order is kept.
+    bury(dead_letters, now + job / 1000000, ARGV[at + 7], ARGV[at + 6], ARGV[at + 8], ARGV[at + 9])
     return 5
   end
   if kind == 'head' then return push('LPUSH', at) end
@@ -61,8 +66,10 @@ for job = 1, jobs do
   local at = 6 + (job - 1) * fields
   if is_held(at) and redis.call('HDEL', KEYS[2], ARGV[at]) == 1 then
     changed = true
-    redis.call('HDEL', KEYS[3], ARGV[at])
-    reply[job] = place(at)
+    local was_reserved = redis.call('HDEL', KEYS[3], ARGV[at]) == 1
+    reply[job] = place(at, job)
+    -- Handed out as claimed, given back unstarted: it did not start after all.
+    if ARGV[at + 2] == 'head' and not was_reserved then count(KEYS[10], KEYS[11], ARGV[at + 8], -1) end
     local task = ARGV[at + 3]
     if limits and limits[task] then set_slots(KEYS[6], slots, task, (tonumber(slots[task]) or 0) - 1) end
   else

@@ -1,0 +1,130 @@
+"""What the engine and its brokers say to each other: the arguments and results of the contract's verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..job import Job
+from ..retry import Verdict
+from ..stats import FailedJob, Tally, WorkerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """What a worker announces about itself when it joins.
+
+    Attributes:
+        queue: The queue it serves.
+        slots: How many jobs it runs at once.
+        kind: Name of its workers class.
+        task_names: Tasks it can run.
+    """
+
+    queue: str
+    slots: int
+    kind: str = ""
+    task_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What changes about a worker from heartbeat to heartbeat."""
+
+    state: str = "running"
+    busy: int = 0
+    fetched: int = 0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call of a worker: hand in what is done, say what starts, ask for more.
+
+    Attributes:
+        done: Jobs that succeeded.
+        starting: Jobs reserved by earlier calls that now start.
+        room: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
+            allowed attempt and jobs of limited tasks are handed out only against a free slot.
+        extra: How many jobs beyond `room` may be claimed at once; only jobs that may be repeated.
+        prefetch: How many more may be reserved, not started; only jobs that may be repeated.
+        tally: Counts to add.
+        worker_id: The worker that holds the jobs named here; by default the present one.
+        held: Returns the jobs that the worker holds, those that ended and are not settled included; asked only
+            when a reply was lost, to find out what the exchange brought.
+    """
+
+    queue: str
+    done: Sequence[Job] = ()
+    starting: Sequence[Job] = ()
+    room: int = 0
+    extra: int = 0
+    prefetch: int = 0
+    tally: Tally = field(default_factory=Tally)
+    worker_id: str = ""
+    held: Callable[[], Iterable[Job]] = tuple
+
+
+@dataclass(slots=True)
+class Delivery:
+    """The reply to an `Exchange`.
+
+    Attributes:
+        claimed: Jobs that may start now.
+        reserved: Jobs held for this worker; they start only after a later call named them as `starting`.
+        error: Why the queue could not be read, empty when it could. What was handed in is applied anyway.
+    """
+
+    claimed: list[Job] = field(default_factory=list)
+    reserved: list[Job] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of an attempt that did not succeed.
+
+    Attributes:
+        job: The job; for a retry its `at`, `retries` and `headers` are already those of the next attempt.
+        verdict: RETRIED or FAILED.
+        failure: The dead letter to keep (FAILED), else None.
+    """
+
+    job: Job
+    verdict: Verdict
+    failure: FailedJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Jobs that a timer released, and when to look again (epoch seconds, None: nothing planned)."""
+
+    jobs: list[Job] = field(default_factory=list)
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was done about one dead worker.
+
+    Attributes:
+        worker: The dead one.
+        requeued: Its jobs that are back in their queues.
+        failed: Its jobs that must not be repeated, now dead letters.
+        declared: Whether this call declared it dead; False when it went on with another's work.
+    """
+
+    worker: WorkerInfo
+    requeued: list[Job]
+    failed: list[Job]
+    declared: bool
+
+
+class Subscription(Protocol):
+    """Hears that something happened in the namespace."""
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for news; return whether there was any. Raises `BrokerUnavailable` when cut off."""
+
+    def close(self) -> None:
+        """Stop listening."""
