@@ -13,7 +13,7 @@ from logging import getLogger
 from typing import Final
 
 from .brokers.base import Broker, Exchange
-from .exc import BrokerUnavailable, LeaseRevoked, UnknownTask
+from .exc import LeaseRevoked, UnknownTask
 from .execution import Attempt
 from .job import Job, JobStatus
 from .notifier import ResultNotifier

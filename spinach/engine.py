@@ -15,7 +15,7 @@ from .brokers.base import Broker
 from .clock import as_utc, to_datetime
 from .execution import AttemptWrapper
 from .job import Job, JobStatus
-from .stopping import stop_on_signal
+from .stopping import StopRequest, stop_on_signal
 from .task import Batch, Task, Tasks, check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
 
@@ -57,7 +57,7 @@ class Engine:
         self._enqueue_wrappers: list[EnqueueWrapper] = []
         self._crew: Crew | None = None
         self._lock = threading.Lock()
-        self._must_stop = threading.Event()
+        self._must_stop = StopRequest()
         self._broker.start()
 
     @property
@@ -232,39 +232,43 @@ class Engine:
             BrokerUnavailable: the broker cannot be reached.
         """
         check_queue_name(queue)
+        request = StopRequest()
         if not block:
-            self._start(number, queue, stop_when_queue_empty, workers_class)
+            self._start(number, queue, stop_when_queue_empty, workers_class, request)
             if stop_when_queue_empty:
-                name = f"{self.namespace}-stopper"
-                threading.Thread(target=self._stop_when_told, name=name, daemon=True).start()
+                threading.Thread(target=self._stop_when_told, args=(request,), daemon=True).start()
             return
         # Before the first worker runs: a signal must not find the default handler.
-        with stop_on_signal(self._must_stop):
-            self._start(number, queue, stop_when_queue_empty, workers_class)
-            self._stop_when_told()
+        with stop_on_signal(request):
+            self._start(number, queue, stop_when_queue_empty, workers_class, request)
+            self._stop_when_told(request)
 
-    def _start(self, number: int, queue: str, until_empty: bool, workers_class: type[BaseWorkers]) -> None:
+    def _start(
+        self,
+        number: int,
+        queue: str,
+        until_empty: bool,
+        workers_class: type[BaseWorkers],
+        request: StopRequest,
+    ) -> None:
         from .crew import Crew  # a client never needs it, and it is half of what there is to import
 
         with self._lock:
             if self._crew is not None and self._crew.process == os.getpid():
                 raise RuntimeError("workers of this engine run already: call stop_workers() first")
-            self._must_stop.clear()
             crew = Crew(
                 broker=self._broker,
                 workers=workers_class(number, self.namespace),
                 tasks=self._tasks,
                 queue=queue,
                 wrappers=self._attempt_wrappers,
-                on_drained=self._must_stop.set if until_empty else None,
+                on_drained=request.make if until_empty else None,
             )
             self._broker.start()
             crew.start()
-            self._crew = crew
-        logger.info(
-            "%d workers of namespace %s serve queue %s", number, self.namespace, queue,
-            extra={"action": "workers_started"},
-        )  # fmt: skip
+            self._crew, self._must_stop = crew, request
+        extra = {"action": "workers_started"}
+        logger.info("%d workers of %s serve queue %s", number, self.namespace, queue, extra=extra)
 
     def stop_workers(self) -> None:
         """Stop the workers: no new jobs, running ones finish, the rest goes back to the queue.
@@ -275,13 +279,14 @@ class Engine:
             crew, self._crew = self._crew, None
             if crew is None:
                 return
-            self._must_stop.set()
+            self._must_stop.make()
             crew.stop()
             self._broker.stop()
         logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})
 
-    def _stop_when_told(self) -> None:
-        self._must_stop.wait()
+    def _stop_when_told(self, request: StopRequest) -> None:
+        if reason := request.wait():
+            logger.info("%s: finishing running jobs", reason, extra={"action": "stopping"})
         self.stop_workers()
 
 

@@ -31,6 +31,9 @@ HISTOGRAM_EDGES: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 DEFAULT_DEAD_AFTER_SECONDS: Final = 60
 UPSTREAM_DEAD_AFTER_SECONDS: Final = 1800
 
+# Beyond any date or duration; up to here floats are exact to the second.
+_MAX_SECONDS: Final = 2**53
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
@@ -73,7 +76,8 @@ class WorkerInfo:
 def _number(value: object, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return default
-    return float(value)
+    # Python reads NaN, infinities and integers of any size; no time is one.
+    return float(value) if -_MAX_SECONDS < value < _MAX_SECONDS else default
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Stopping on a signal of the operating system."""
+"""Stopping on request, from any thread and from handlers of operating system signals."""
 
 from __future__ import annotations
 
@@ -6,15 +6,38 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import getLogger
+from queue import SimpleQueue
 from types import FrameType
 
-logger = getLogger(__name__)
+
+class StopRequest:
+    """A request to stop, made at most once per start, even by a signal handler.
+
+    `threading.Event` is no good for that: its `set` in a handler deadlocks when the handler interrupts its `wait`.
+    """
+
+    def __init__(self) -> None:
+        self._requests: SimpleQueue[str] = SimpleQueue()  # its `put` is reentrant
+
+    @property
+    def made(self) -> bool:
+        """Whether the request was made."""
+        return not self._requests.empty()
+
+    def make(self, reason: str = "") -> None:
+        """Request a stop; the first reason counts."""
+        self._requests.put(reason)
+
+    def wait(self) -> str:
+        """Wait for the request; return its reason."""
+        reason = self._requests.get()
+        self._requests.put(reason)  # for whoever else waits
+        return reason
 
 
 @contextmanager
-def stop_on_signal(must_stop: threading.Event) -> Iterator[None]:
-    """Set `must_stop` on SIGINT and SIGTERM, and put the previous handlers back afterwards.
+def stop_on_signal(request: StopRequest) -> Iterator[None]:
+    """Make the request on SIGINT and SIGTERM, and put the previous handlers back afterwards.
 
     Outside the main thread there are no handlers to set, and nothing happens.
 
@@ -27,10 +50,9 @@ def stop_on_signal(must_stop: threading.Event) -> Iterator[None]:
 
     def handle(number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if must_stop.is_set():
+        if request.made:
             raise KeyboardInterrupt(f"second signal ({name}): not waiting any longer")
-        logger.info("%s: finishing running jobs", name, extra={"action": "stopping"})
-        must_stop.set()
+        request.make(name)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

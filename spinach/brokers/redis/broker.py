@@ -83,12 +83,13 @@ class RedisBroker(Broker):
     @namespace.setter
     def namespace(self, value: str) -> None:
         Broker.namespace.fset(self, value)  # type: ignore[attr-defined]
-        link = Link(self._redis)
+        keys = Keys(value)
+        link = Link(self._redis, keys.brokers)
         if link.is_cluster and not _has_hash_tag(value):
             raise BrokerError(
                 f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}} instead of {value}"
             )
-        self._session = Session(link, Keys(value), self.clock)
+        self._session = Session(link, keys, self.clock)
         self._producer = Producer(self._session, self._retries)
         self._work = Work(self._session)
         self._timers = Timers(self._session)

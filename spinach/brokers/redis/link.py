@@ -6,15 +6,19 @@ whether a request may be sent again is the caller's to know. Pure transport; it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import redis
 from redis import exceptions as redis_errors
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     MaxConnectionsError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -45,6 +49,7 @@ class ConnectionLost(RedisUnavailable):
 _REFUSALS: Final = (
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     MaxConnectionsError,
     NoPermissionError,
     OutOfMemoryError,
@@ -58,11 +63,13 @@ class Link:
 
     Args:
         client: The application's client; its pool, timeouts and credentials are used.
+        slot_key: Any key of the namespace: on a cluster it tells the node that has all of them.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, slot_key: str) -> None:
         self.client = client
         self.is_cluster = not hasattr(client, "connection_pool")
+        self._slot_key = slot_key
 
     def call(self, *command: Argument) -> Any:
         """Send one command and return its raw reply.
@@ -80,20 +87,25 @@ class Link:
 
     def read(self, *commands: Sequence[Argument]) -> list[Any]:
         """Send commands in one go and return their raw replies; error replies are returned, not raised."""
-        if self.is_cluster:
-            return [self._in_cluster(command) for command in commands]
-        return self._with_connection(lambda connection: _exchange(connection, commands))
+        replies = self._send(commands)
+        if self.is_cluster and any(isinstance(reply, (MovedError, AskError)) for reply in replies):
+            # The slot moved to another node and nothing was applied here.
+            self._learn_nodes()
+            replies = self._send(commands)
+        return replies
 
-    def _with_connection(self, use: Callable[[Any], list[Any]]) -> list[Any]:
-        pool = self.client.connection_pool
+    def _send(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         try:
+            pool = self._pool()
             connection = pool.get_connection()
         except (RedisError, OSError) as error:
+            self._learn_nodes()
             raise self._unreachable(error) from error
         try:
-            return use(connection)
+            return _exchange(connection, commands)
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
             connection.disconnect()
+            self._learn_nodes()
             raise ConnectionLost(f"the connection to {self.address} broke: {error}") from error
         except BaseException:
             # Whatever it was, a reply may be left unread: the connection is spoilt.
@@ -102,13 +114,18 @@ class Link:
         finally:
             pool.release(connection)
 
-    def _in_cluster(self, command: Sequence[Argument]) -> Any:
-        try:
-            return self.client.execute_command(*command, NEVER_DECODE=True)
-        except ResponseError as error:
-            return error
-        except (RedisError, OSError) as error:
-            raise ConnectionLost(f"the connection to the cluster broke: {error}") from error
+    def _pool(self) -> Any:
+        if not self.is_cluster:
+            return self.client.connection_pool
+        # All keys of the namespace are in one slot, so one node has them.
+        node = self.client.get_node_from_key(self._slot_key)
+        return self.client.get_redis_connection(node).connection_pool
+
+    def _learn_nodes(self) -> None:
+        """Ask the cluster anew who has the slot."""
+        if self.is_cluster:
+            with suppress(RedisError, OSError):
+                self.client.nodes_manager.initialize()
 
     @property
     def address(self) -> str:
@@ -137,7 +154,7 @@ class Link:
             return error
         if "WRONGTYPE" in text:
             return WrongKeyType(f"a key of the namespace holds another type: {text}")
-        if "CROSSSLOT" in text or text.startswith(("MOVED", "ASK ")):
+        if isinstance(error, (ClusterCrossSlotError, MovedError, AskError)) or "CROSSSLOT" in text:
             return BrokerError(
                 "this server is part of a cluster: use a redis.cluster.RedisCluster client and a namespace "
                 "with a hash tag, such as '{prod}', so that all its keys are in one slot"
