@@ -226,7 +226,7 @@ class Job:
         job.unique_key = unique_key if type(unique_key) is str else None
         raw = job_json_string
         job._payload = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
-        job._field = None
+        job._field = fields["id"]
         job._mark = b""
         return job
 

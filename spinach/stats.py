@@ -1,4 +1,4 @@
-"""The read model: frozen values that describe a namespace, and the tally that feeds its counters.
+"""The read model: frozen values that describe a namespace at one moment.
 
 Everything that looks at a namespace (terminal UI, exporter, command line) reads these values and no
 others. Pure: no I/O, no clock.
@@ -6,10 +6,27 @@ others. Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
+
+from .fleet import (
+    DEFAULT_DEAD_AFTER_SECONDS,
+    STATES,
+    UPSTREAM_DEAD_AFTER_SECONDS,
+    OrphanStats,
+    WorkerInfo,
+    WorkerStats,
+)
+from .records import FailedJob, FailureGroup, JobInfo
+from .tally import HISTOGRAM_EDGES, Histogram, Tally
+
+__all__ = [
+    "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "OVERDUE_SECONDS", "STATES",
+    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "Histogram", "HistogramStats", "JobInfo",
+    "LimitStats", "NamespaceSnapshot", "OrphanStats", "PeriodicStats", "QueueStats", "ReadError", "ServerStats",
+    "Tally", "WorkerInfo", "WorkerStats",
+]  # fmt: skip
 
 # One list for every document, label and column.
 COUNTERS: Final = (
@@ -24,146 +41,174 @@ COUNTERS: Final = (
     "expired",
 )
 
-# Upper edges in seconds of the histograms kept by the broker; a last bucket takes what is longer.
-HISTOGRAM_EDGES: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
-
-# Our own workers; brokers of the published package are called dead after 1800 s.
-DEFAULT_DEAD_AFTER_SECONDS: Final = 60
-UPSTREAM_DEAD_AFTER_SECONDS: Final = 1800
-
-# Beyond any date or duration; up to here floats are exact to the second.
-_MAX_SECONDS: Final = 2**53
+# Old workers look at waiting jobs once a second, and a second late.
+OVERDUE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """One worker process as its namespace knows it.
+class QueueStats:
+    """One queue; None stands for what could not be read.
 
     Attributes:
-        id: Its broker id, new at each start.
-        name: Host name.
-        started_at: Epoch seconds.
-        last_seen_at: Epoch seconds of the last heartbeat.
-        dead_after_seconds: Silence after which it is called dead.
-        version: Release it runs, None for the published package.
-        details: Whatever else it announced (pid, queues, slots, state, ...), unchecked.
+        name: Its name.
+        depth: Jobs in it.
+        oldest_seconds: How long its first job has been ready, 0 when it is empty.
+        next_task: Task of its first job.
+        head_at: Epoch seconds of the first job's date; one in the future means a producer's clock is wrong.
+        tail: Its last element, the marker that the next snapshot looks for; None when empty or too large.
+        marker_position: Where the last element of the snapshot before stands now.
+        marker_reach: How many elements from the end were searched for it; 0: there was none to search for.
+        consistent: Whether depth and positions are of one instant.
+        paused: Whether workers were told to leave it alone.
     """
 
-    id: str
     name: str
-    started_at: float
-    last_seen_at: float
-    dead_after_seconds: float
-    version: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_registry(cls, broker_id: str, entry: Mapping[str, Any]) -> WorkerInfo:
-        """Return the worker that a registry entry describes; fields of a wrong type count as absent."""
-        limit = _number(entry.get("dead_after"), 0.0)
-        version = entry.get("version")
-        return cls(
-            id=broker_id,
-            name=str(entry.get("name", "")),
-            started_at=_number(entry.get("started_at"), 0.0),
-            last_seen_at=_number(entry.get("last_seen_at"), 0.0),
-            dead_after_seconds=limit if limit > 0 else UPSTREAM_DEAD_AFTER_SECONDS,
-            version=version if isinstance(version, str) else None,
-            details=dict(entry),
-        )
-
-
-def _number(value: object, default: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return default
-    # Python reads NaN, infinities and integers of any size; no time is one.
-    return float(value) if -_MAX_SECONDS < value < _MAX_SECONDS else default
+    depth: int | None = None
+    oldest_seconds: float | None = None
+    next_task: str | None = None
+    head_at: float | None = None
+    tail: bytes | None = None
+    marker_position: int | None = None
+    marker_reach: int = 0
+    consistent: bool = True
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class FailedJob:
-    """One dead letter: a job that will not run again, or bytes that never were a job.
-
-    Attributes:
-        id: The job's id, or a digest of bytes that have none.
-        raw: The job's text byte for byte.
-        reason: ``failed``, ``in doubt`` (its worker died and it must not be repeated) or ``malformed``.
-        failed_at: Epoch seconds by the broker's clock.
-        queue: Queue it stood in, empty when unknown.
-        task_name: Its task, empty when unknown.
-        error_type: Fully qualified class of the error.
-        message: Its message, capped.
-        traceback: Its traceback, capped, empty when there is none.
-        attempts: How often the function was started, as far as known.
-        worker: Broker id of the worker that gave it up.
-    """
-
-    id: str
-    raw: bytes
-    reason: str
-    failed_at: float
-    queue: str = ""
-    task_name: str = ""
-    error_type: str = ""
-    message: str = ""
-    traceback: str = ""
-    attempts: int = 0
-    worker: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    """Failures of one task with one type of error: what fails, and since when."""
+class LimitStats:
+    """A task's limit of jobs that run at once, and the slots counted as taken."""
 
     task_name: str
-    error_type: str
-    count: int
-    first_seen: float
-    last_seen: float
-    sample_id: str
-    sample_message: str
+    limit: int
+    taken: int
 
 
-@dataclass(slots=True)
-class Histogram:
-    """Counts per bucket of `HISTOGRAM_EDGES` and the sum in seconds."""
+@dataclass(frozen=True, slots=True)
+class PeriodicStats:
+    """A periodic task; `next_run` in epoch seconds, None where it is not planned."""
 
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(HISTOGRAM_EDGES) + 1))
-    total_seconds: float = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one duration; a negative one (a clock that went back) counts as zero."""
-        seconds = max(0.0, seconds)
-        self.buckets[bisect_left(HISTOGRAM_EDGES, seconds)] += 1
-        self.total_seconds += seconds
+    task_name: str
+    queue: str
+    period_seconds: int | None
+    next_run: float | None
+    late_seconds: float
 
 
-class Tally:
-    """Increments gathered between two calls to the broker, so that a call carries sums, not events.
+@dataclass(frozen=True, slots=True)
+class HistogramStats:
+    """Counts per bucket of `HISTOGRAM_EDGES` (the last one: longer) and the sum in seconds."""
 
-    Not thread-safe: each has one owner.
+    buckets: tuple[int, ...]
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    """The server that keeps the namespace; None stands for what it does not say.
+
+    Attributes:
+        version: Of the server, as it counts itself.
+        memory_used_bytes: Memory in use.
+        memory_max_bytes: Its limit, 0 for none.
+        eviction_policy: What it does when memory is full.
+        clock_skew_seconds: The reader's wall clock minus the server's.
     """
 
-    __slots__ = ("counts", "runs", "waits")
+    version: str | None = None
+    memory_used_bytes: int | None = None
+    memory_max_bytes: int | None = None
+    eviction_policy: str | None = None
+    clock_skew_seconds: float | None = None
 
-    def __init__(self) -> None:
-        self.counts: dict[tuple[str, str, str], int] = {}
-        self.waits: dict[str, Histogram] = {}
-        self.runs: dict[str, Histogram] = {}
+    @property
+    def evicting(self) -> bool:
+        """Whether the server may delete keys, and so jobs, when memory is full."""
+        return self.eviction_policy not in (None, "noeviction")
 
-    def count(self, queue: str, task: str, counter: str, increment: int = 1) -> None:
-        """Add to one of `COUNTERS` of a task in a queue."""
-        key = (queue, task, counter)
-        self.counts[key] = self.counts.get(key, 0) + increment
 
-    def observe(self, queue: str, *, wait_seconds: float, run_seconds: float) -> None:
-        """Count how long one attempt waited in its queue and how long it ran."""
-        waits = self.waits.get(queue)
-        if waits is None:
-            waits = self.waits[queue] = Histogram()
-            self.runs[queue] = Histogram()
-        waits.observe(wait_seconds)
-        self.runs[queue].observe(run_seconds)
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a snapshot cost."""
 
-    def __bool__(self) -> bool:
-        return bool(self.counts or self.waits)
+    round_trips: int = 0
+    commands: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadError:
+    """Something that could not be read.
+
+    Attributes:
+        reason: ``permission``, ``wrongtype``, ``malformed`` or ``refused``.
+        what: The key or entry.
+        message: What the server or the parser said.
+    """
+
+    reason: str
+    what: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSnapshot:
+    """A namespace at one moment; None stands for what was not read or could not be.
+
+    Attributes:
+        namespace: Its name.
+        at: Epoch seconds by the server's clock; every age counts from here.
+        queues: By name.
+        workers: The registered ones, by host name.
+        orphans: Workers that are gone and still hold jobs, as far as they are remembered.
+        connected: Processes that listen to the namespace's news: right within a second of a crash.
+        scheduled: Jobs that wait for their date, retries included.
+        overdue: Those past their date by more than `OVERDUE_SECONDS`.
+        overdue_seconds: How long the first of them is past its date.
+        running: Jobs that were claimed and have not ended, those of orphans included.
+        reserved: Jobs that were fetched and not started.
+        failed: Dead letters that are kept.
+        trimmed: Dead letters that were dropped for newer ones.
+        workers_lost: Workers that were declared dead, by reason.
+        counters: Totals by queue, task and one of `COUNTERS`.
+        waits: Time in the queue, by queue.
+        runs: Time in the task, by queue.
+        exact: Whether counters are complete: every registered worker counts.
+        errors: What could not be read.
+        truncated: What was too much to read: ``queues``, ``workers``, ``tasks``.
+    """
+
+    namespace: str
+    at: float
+    queues: tuple[QueueStats, ...] = ()
+    workers: tuple[WorkerStats, ...] = ()
+    orphans: tuple[OrphanStats, ...] = ()
+    connected: int | None = None
+    scheduled: int | None = None
+    overdue: int | None = None
+    overdue_seconds: float | None = None
+    running: int | None = None
+    reserved: int | None = None
+    limits: tuple[LimitStats, ...] | None = None
+    periodic: tuple[PeriodicStats, ...] | None = None
+    failed: int | None = None
+    trimmed: int | None = None
+    workers_lost: Mapping[str, int] | None = None
+    counters: Mapping[tuple[str, str, str], int] | None = None
+    waits: Mapping[str, HistogramStats] | None = None
+    runs: Mapping[str, HistogramStats] | None = None
+    server: ServerStats | None = None
+    exact: bool = False
+    costs: Costs = Costs()
+    errors: tuple[ReadError, ...] = ()
+    truncated: tuple[str, ...] = ()
+
+    @property
+    def queued(self) -> int:
+        """Jobs in all queues that could be read."""
+        return sum(queue.depth or 0 for queue in self.queues)
+
+    @property
+    def orphaned(self) -> int:
+        """Jobs whose worker is dead or registered nowhere."""
+        dead = sum(worker.running or 0 for worker in self.workers if worker.state == "dead")
+        return dead + sum(orphan.running for orphan in self.orphans)

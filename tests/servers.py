@@ -39,7 +39,7 @@ class Server:
         self.binary = str(binary)
         self.directory = directory
         self.arguments: Sequence[str] = arguments
-        self.port = _free_port()
+        self.port = free_port()
         self.pid: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -105,7 +105,8 @@ class Server:
         return (self.directory / "server.log").read_text(errors="replace")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -12,13 +12,13 @@ import redis
 from spinach import Batch, Engine, RedisBroker
 from spinach.exc import BrokerError
 from tests.engine.conftest import until
-from tests.servers import Server
+from tests.servers import Server, free_port
 
 
 @pytest.fixture
 def cluster(make_server: Any) -> Server:
     """A cluster of one node that has all slots."""
-    server: Server = make_server("valkey", "--cluster-enabled", "yes")
+    server: Server = make_server("valkey", "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     client = server.client()
     client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     until(lambda: "ok" in str(client.execute_command("CLUSTER INFO")["cluster_state"]))

@@ -51,7 +51,9 @@ class Session:
         self.clock.observe(now)
         return now
 
-    def set_aside(self, key: str, kind: str, member: bytes, error: MalformedJob, raw: bytes) -> None:
+    def set_aside(
+        self, key: str, kind: str, member: bytes, error: MalformedJob, raw: bytes, held: bytes | None = None
+    ) -> None:
         """Move something malformed from its place to the dead letters, once, with a log line.
 
         Args:
@@ -59,13 +61,14 @@ class Session:
             kind: ``zset``, ``hash`` or ``list``.
             member: Its member or field.
             error: What is wrong with it.
-            raw: Its bytes.
+            raw: Its bytes, as somebody wrote them.
+            held: The bytes that must stand there (``hash``), where they are others.
         """
         letter = letters.malformed(raw, error, key, self.clock.now(), self.worker_id)
         moved = self.run(
             scripts.SET_ASIDE,
             [key, self.keys.failed, self.keys.failed_data, self.keys.failure_groups, self.keys.counters],
-            kind, member, raw, letter.id, letters.to_record(letter),
+            kind, member, raw if held is None else held, letter.id, letters.to_record(letter),
             group_field("", letter.error_type), letter.message,
         )  # fmt: skip
         if moved:

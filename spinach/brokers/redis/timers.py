@@ -21,6 +21,9 @@ from .session import Session, decoded
 _PAGE: Final = 500
 # Old producers write scores up to a second after the date.
 _OLD_SCORE_SECONDS: Final = 1.0
+# What `timedelta` can hold, and what a job's text can.
+_MAX_PERIOD_SECONDS: Final = 86_400 * 999_999_999
+_MAX_RETRIES: Final = 2**53
 
 
 class Timers:
@@ -162,7 +165,7 @@ class Timers:
             self._session.link.call("ZREM", keys.periodic_queue, name)
             return None
         try:
-            return _parse_task(text)
+            return _parse_task(name, text)
         except MalformedJob as error:
             self._session.set_aside(keys.periodic_tasks, "hash", name, error, text)
             self._session.link.call("ZREM", keys.periodic_queue, name)
@@ -232,13 +235,15 @@ def _task_text(task: Task) -> str:
     )
 
 
-def _parse_task(text: bytes) -> dict[str, Any]:
+def _parse_task(field: bytes, text: bytes) -> dict[str, Any]:
     try:
         task = json.loads(text)
         period, retries = task["periodicity"], task["max_retries"]
-        usable = type(period) is int and period >= 1 and type(retries) is int and retries >= 0
-        usable = usable and all(type(task[name]) is str and task[name] for name in ("name", "queue"))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        usable = type(period) is int and 1 <= period <= _MAX_PERIOD_SECONDS
+        usable = usable and type(retries) is int and 0 <= retries <= _MAX_RETRIES
+        # Planned under one name and run under another, its next run would never be planned.
+        usable = usable and task["name"].encode() == field and task["queue"].encode() != b""
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise MalformedJob(f"not a periodic task: {error!r}") from None
     if not usable:
         raise MalformedJob(f"not a periodic task with a period of 1 second or more: {text[:200]!r}")

@@ -132,7 +132,7 @@ class Work:
         key = self._session.keys.running(worker_id)
         for held, text in pairs(self._session.link.call("HGETALL", key)):
             if held == field or (field is None and _same_but_status(text, raw)):
-                self._session.set_aside(key, "hash", held, error, text)
+                self._session.set_aside(key, "hash", held, error, raw, text)
 
     # --- settle ----------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 -- Shared by the scripts, put before each. Pure but for the functions that say what they write.
 
--- The exact head our encoder writes, up to the status digit: anchored at byte 1, before anything a user wrote.
-local HEAD = '^{"at": %-?%d+, "at_us": %d+, "enqueued_at": %d+%.%d+, "id": "([%x%-]+)", "max_retries": (%d+), '
+-- The exact head our encoder writes (ids in small letters: they are fields, byte for byte), up to the status digit: anchored at byte 1, before anything a user wrote.
+local HEAD = '^{"at": %-?%d+, "at_us": %d+, "enqueued_at": %d+%.%d+, "id": "([%da-f%-]+)", "max_retries": (%d+), '
   .. '"queue": "[^"\\]*", "retries": (%d+), "status": ()%d, '
 -- The head the published package writes.
-local OLD_HEAD = '^{"at": %-?%d+, "at_us": %d+, "id": "([%x%-]+)", "max_retries": (%d+), '
+local OLD_HEAD = '^{"at": %-?%d+, "at_us": %d+, "id": "([%da-f%-]+)", "max_retries": (%d+), '
   .. '"queue": "[^"\\]*", "retries": (%d+), "status": ()%d, '
 -- The task's name comes last; a quote inside a JSON text has a backslash before it, so this is no payload.
 local TAIL = '"task_name": "([^"\\]*)"}$'
