@@ -17,7 +17,7 @@ from .exc import LeaseRevoked, UnknownTask
 from .execution import Attempt
 from .job import Job, JobStatus
 from .notifier import ResultNotifier
-from .pacing import Pace
+from .pacing import Pace, startable
 from .retry import Verdict
 from .service import Service
 from .stats import Tally
@@ -164,7 +164,7 @@ class Arbiter(Service):
             allowed = self._pace.allowance()
             room = max(0, self._workers.num_workers - self._busy)
             extra = max(0, self._workers.num_workers + allowed.extra - self._busy - room)
-            starting, room, extra = _startable(self._reserved, room, extra)
+            starting, room, extra = startable(self._reserved, room, extra)
             prefetch = max(0, allowed.prefetch - (len(self._reserved) - len(starting)))
             self._low_water = allowed.extra // 2
         if not (done or tally or starting or room or extra):
@@ -287,17 +287,3 @@ class Arbiter(Service):
         if error and error != self._queue_error:
             logger.error("Queue %r cannot be read: %s", self._queue, error, extra={"action": "queue_error"})
         self._queue_error = error
-
-
-def _startable(reserved: list[Job], room: int, extra: int) -> tuple[list[Job], int, int]:
-    """Return the reserved jobs, from the first on, that may start, and the places left after them."""
-    starting: list[Job] = []
-    for job in reserved:
-        if job.should_retry and extra > 0:
-            extra -= 1
-        elif room > 0:
-            room -= 1
-        else:
-            break
-        starting.append(job)
-    return starting, room, extra

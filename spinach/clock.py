@@ -45,12 +45,15 @@ class ServerClock:
     """A clock that follows a server's: local elapsed time plus a measured offset.
 
     Until the first measurement it follows the local wall clock.
+
+    Attributes:
+        local: The clock of this machine.
     """
 
-    __slots__ = ("_elapsed", "_offset")
+    __slots__ = ("_elapsed", "_offset", "local")
 
     def __init__(self, clock: Clock | None = None) -> None:
-        local = clock or SystemClock()
+        local = self.local = clock or SystemClock()
         self._elapsed = local.elapsed
         self._offset = local.now() - local.elapsed()
 

@@ -100,8 +100,12 @@ class Crew:
             BrokerUnavailable: the broker cannot be reached; nothing was started.
         """
         self._broker.join(self._profile)
-        self._broker.register(self._tasks.tasks.values())
-        self._workers.start(self._environment)
+        try:
+            self._broker.register(self._tasks.tasks.values())
+            self._workers.start(self._environment)
+        except BaseException:
+            self._leave()
+            raise
         self._state = "running"
         for service in self.services:
             service.start()

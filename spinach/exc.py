@@ -11,7 +11,8 @@
     ├── MalformedJob                   stored bytes that are not a job
     └── BrokerError
         ├── BrokerUnavailable          the broker cannot be reached or refuses us   (also ConnectionError)
-        │   └── EnqueueUncertain       the reply was lost: the jobs may have been accepted
+        │   ├── EnqueueUncertain       the reply was lost: the jobs may have been accepted
+        │   └── NotPermitted           the broker refuses the user, the password, or what was asked for
         ├── WrongKeyType               a key of the namespace belongs to something else
         ├── NewerLayout                the namespace was written by a newer release
         └── LeaseRevoked               this worker was declared dead; its late results no longer count
@@ -61,6 +62,10 @@ class EnqueueUncertain(BrokerUnavailable):
 
     Scheduling the same work again may run it twice.
     """
+
+
+class NotPermitted(BrokerUnavailable):
+    """The broker refuses the user, the password, or what the user asks for."""
 
 
 class WrongKeyType(BrokerError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from .job import Job
+
 # What is claimed beyond the free slots is expected to begin within this time.
 _WINDOW_SECONDS: Final = 0.03
 # Past this many jobs per call the server's share per job no longer shrinks.
@@ -57,3 +59,23 @@ class Pace:
         expected = max(self._average, self._newest, 1e-6)
         extra = min(_MAX_EXTRA, int(self._slots * _WINDOW_SECONDS / expected))
         return Allowance(extra, extra // 2)
+
+
+def startable(reserved: list[Job], room: int, extra: int) -> tuple[list[Job], int, int]:
+    """Return the reserved jobs, from the first on, that may start, and the places left after them.
+
+    Args:
+        reserved: Jobs held for this worker that did not start.
+        room: Free slots.
+        extra: Places beyond them, for jobs that may be repeated.
+    """
+    starting: list[Job] = []
+    for job in reserved:
+        if job.should_retry and extra > 0:
+            extra -= 1
+        elif room > 0:
+            room -= 1
+        else:
+            break
+        starting.append(job)
+    return starting, room, extra

@@ -7,7 +7,7 @@ others. Pure: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from .fleet import (
@@ -67,7 +67,7 @@ class QueueStats:
     oldest_seconds: float | None = None
     next_task: str | None = None
     head_at: float | None = None
-    tail: bytes | None = None
+    tail: bytes | None = field(default=None, repr=False)
     marker_position: int | None = None
     marker_reach: int = 0
     consistent: bool = True

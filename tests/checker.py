@@ -25,20 +25,25 @@ class Places:
     failed: dict[str, str] = field(default_factory=dict)  # id -> reason
 
     def of(self, job_id: str) -> list[str]:
-        found = [name for name in ("queued", "future", "running") for _ in range(getattr(self, name).get(job_id, 0))]
+        found = [
+            name
+            for name in ("queued", "future", "running")
+            for _ in range(getattr(self, name).get(job_id, 0))
+        ]
         return found + ([f"failed ({self.failed[job_id]})"] if job_id in self.failed else [])
 
 
 def read_places(fleet: Fleet) -> Places:
     """Read where every job of the namespace stands."""
     places = Places()
-    for key in fleet.keys():
+    for key in fleet.keys():  # noqa: SIM118 - not a dict
         name = key.decode(errors="replace").removeprefix(f"{fleet.namespace}/")
         if not name.startswith("_") and fleet.redis.type(key) == b"list":
             _count(places.queued, fleet.redis.lrange(key, 0, -1))
         elif name.startswith("_running-jobs-on-broker-"):
             _count(places.running, fleet.redis.hvals(key))
-    _count(places.future, fleet.redis.zrange(fleet.key("_future-jobs"), 0, -1))
+    if fleet.redis.type(fleet.key("_future-jobs")) == b"zset":
+        _count(places.future, fleet.redis.zrange(fleet.key("_future-jobs"), 0, -1))
     for name, record in fleet.redis.hgetall(fleet.key("_failed-jobs-data")).items():
         places.failed[name.decode()] = json.loads(record.partition(b"\n")[0])["reason"]
     return places
@@ -63,11 +68,17 @@ def violations(fleet: Fleet, jobs: Iterable[Job], *, at_rest: bool = True) -> li
     for job in jobs:
         found += _broken_for(job, starts, ends, places.of(str(job.id)), at_rest)
     if at_rest:
-        found += [f"slots of {name}: {taken!r}, but nothing runs" for name, taken in fleet.slots().items() if taken != b"0"]
+        found += [
+            f"slots of {name}: {taken!r}, but nothing runs"
+            for name, taken in fleet.slots().items()
+            if taken != b"0"
+        ]
     return found
 
 
-def _broken_for(job: Job, starts: dict[str, int], ends: set[str], places: list[str], at_rest: bool) -> list[str]:
+def _broken_for(
+    job: Job, starts: dict[str, int], ends: set[str], places: list[str], at_rest: bool
+) -> list[str]:
     tag = job.task_args[0]
     count, ended = starts.get(tag, 0), tag in ends
     story = f"{tag} (job {job.id}, max_retries {job.max_retries}): {count} starts, ended {ended}, stands in {places}"

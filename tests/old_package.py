@@ -23,7 +23,9 @@ def old_python() -> Path:
         venv.create(folder, with_pip=True, clear=True)
         command = [str(python), "-m", "pip", "install", "-q", f"spinach=={OLD_VERSION}"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
             pytest.skip(f"PyPI does not answer: cannot install spinach=={OLD_VERSION}")
         if done.returncode or not _is_installed(python):

@@ -13,7 +13,7 @@ from typing import Any
 from ..clock import Clock, ServerClock
 from ..exc import InvalidNamespace
 from ..job import Job
-from ..stats import FailedJob, Tally
+from ..stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Tally
 from ..task import Task
 from .messages import (
     Delivery,
@@ -225,3 +225,38 @@ class Broker(ABC):
     @abstractmethod
     def failed_jobs(self, limit: int = 100) -> list[FailedJob]:
         """Return the newest dead letters."""
+
+    @abstractmethod
+    def failure_groups(self) -> list[FailureGroup]:
+        """Return what fails and since when, the latest first."""
+
+    @abstractmethod
+    def queued_jobs(self, queue: str, limit: int = 100) -> list[JobInfo]:
+        """Return the first jobs of a queue, whatever their texts are."""
+
+    @abstractmethod
+    def running_jobs(self, worker_id: str, limit: int = 100) -> list[JobInfo]:
+        """Return jobs in the hands of a worker, those it reserved included."""
+
+    @abstractmethod
+    def snapshot(
+        self,
+        *,
+        known: NamespaceSnapshot | None = None,
+        queues: Sequence[str] = (),
+        totals: bool = True,
+        discover: bool = False,
+    ) -> NamespaceSnapshot:
+        """Return what the namespace looks like now. Changes nothing and needs no more than to read.
+
+        Args:
+            known: The snapshot before, of the same namespace: makes this one cheaper, and in it the markers of the
+                earlier one are looked for.
+            queues: Names of queues to look at, beside those the namespace tells of.
+            totals: Whether to read counters and histograms.
+            discover: Whether to look for queues among all keys, in bounded steps: for a look that has no
+                successor, at a namespace whose workers keep no index.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached, or refuses (`NotPermitted`).
+        """

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 from ...clock import Clock
 from ...exc import LeaseRevoked
 from ...job import Job, JobStatus
 from ...retry import Verdict
-from ...stats import DEFAULT_DEAD_AFTER_SECONDS, FailedJob, FailureGroup, Tally
+from ...stats import DEFAULT_DEAD_AFTER_SECONDS, Tally
 from ...task import Task
-from ..base import Broker
 from ..messages import (
     Delivery,
     Due,
@@ -28,6 +27,7 @@ from . import rescue, timers
 from .announcement import announcement
 from .handout import Handout
 from .news import MemorySubscription
+from .readable import ReadableBroker
 from .store import Entry, MemoryStore, Namespace
 from .timers import Arrival
 
@@ -37,7 +37,7 @@ _BEATS_PER_LIMIT: Final = 6
 _MIN_CHECK_SECONDS: Final = 0.05
 
 
-class MemoryBroker(Broker):
+class MemoryBroker(ReadableBroker):
     """Keeps jobs in this process, for development and tests.
 
     Args:
@@ -50,8 +50,7 @@ class MemoryBroker(Broker):
     broker_dead_threshold_seconds: float = DEFAULT_DEAD_AFTER_SECONDS
 
     def __init__(self, *, clock: Clock | None = None, store: MemoryStore | None = None) -> None:
-        self._store = store or MemoryStore(clock=clock)
-        super().__init__(clock=clock or self._store.clock)
+        super().__init__(store or MemoryStore(clock=clock), clock)
         self._worker_id = ""
 
     def __repr__(self) -> str:
@@ -65,11 +64,6 @@ class MemoryBroker(Broker):
         """Delete everything in the namespace, registrations of workers included."""
         self._store.flush(self.namespace)
         self._tell_news()
-
-    @contextmanager
-    def _step(self) -> Iterator[Namespace]:
-        with self._store.lock:
-            yield self._store.namespace(self.namespace)
 
     @contextmanager
     def _leased_step(self, worker_id: str = "") -> Iterator[tuple[Namespace, str]]:
@@ -266,25 +260,3 @@ class MemoryBroker(Broker):
     def subscribe(self) -> Subscription:
         """Listen for news of the namespace, from now on."""
         return MemorySubscription(self._store.news(self.namespace))
-
-    # --- sight ---------------------------------------------------------------------------------
-
-    def get_all_brokers(self) -> list[dict[str, Any]]:
-        """Return the registered workers as they announced themselves."""
-        with self._step() as namespace:
-            return [dict(announced) for announced in namespace.workers.values()]
-
-    def failed_jobs(self, limit: int = 100) -> list[FailedJob]:
-        """Return the newest dead letters, newest first."""
-        with self._step() as namespace:
-            return namespace.ledger.dead_letters(limit, self._store.clock.now())
-
-    def failure_groups(self) -> list[FailureGroup]:
-        """Return what fails and since when, the latest first."""
-        with self._step() as namespace:
-            return namespace.ledger.failure_groups()
-
-    def counters(self) -> dict[tuple[str, str, str], int]:
-        """Return the totals by queue, task name and counter."""
-        with self._step() as namespace:
-            return dict(namespace.ledger.counts)

@@ -17,13 +17,14 @@ MAX_FAILURE_GROUPS: Final = 1_000
 class Ledger:
     """The bookkeeping of one namespace. Not thread-safe: the store's lock guards it."""
 
-    __slots__ = ("_groups", "_letters", "counts", "runs", "waits", "workers_lost")
+    __slots__ = ("_groups", "_letters", "counts", "runs", "trimmed", "waits", "workers_lost")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.waits: dict[str, Histogram] = {}
         self.runs: dict[str, Histogram] = {}
         self.workers_lost = 0
+        self.trimmed = 0
         self._letters: deque[FailedJob] = deque(maxlen=MAX_DEAD_LETTERS)
         self._groups: dict[tuple[str, str], FailureGroup] = {}
 
@@ -40,6 +41,7 @@ class Ledger:
 
     def bury(self, failure: FailedJob, now: float) -> None:
         """Keep a dead letter, drop those that are too many or too old."""
+        self.trimmed += len(self._letters) == MAX_DEAD_LETTERS
         self._letters.append(failure)
         self._expire(now)
         self._group(failure)
@@ -49,6 +51,11 @@ class Ledger:
         self._expire(now)
         return [self._letters[-1 - index] for index in range(min(limit, len(self._letters)))]
 
+    def count_letters(self, now: float) -> int:
+        """Return how many dead letters are kept."""
+        self._expire(now)
+        return len(self._letters)
+
     def failure_groups(self) -> list[FailureGroup]:
         """Return what fails and since when, the latest first."""
         return sorted(self._groups.values(), key=lambda group: group.last_seen, reverse=True)
@@ -56,6 +63,7 @@ class Ledger:
     def _expire(self, now: float) -> None:
         while self._letters and self._letters[0].failed_at < now - MAX_DEAD_LETTER_AGE_SECONDS:
             self._letters.popleft()
+            self.trimmed += 1
 
     def _group(self, failure: FailedJob) -> None:
         key = failure.task_name, failure.error_type or failure.reason

@@ -12,11 +12,12 @@ class News:
         condition: Guards the count; shared with the store, so that news and what they tell of are one step.
     """
 
-    __slots__ = ("condition", "count")
+    __slots__ = ("condition", "count", "listeners")
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
         self.count = 0
+        self.listeners = 0
 
     def publish(self) -> None:
         """Tell everybody to look again."""
@@ -35,6 +36,7 @@ class MemorySubscription:
         self._closed = False
         with news.condition:
             self._heard = news.count
+            news.listeners += 1
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for news; return whether there was any. Several pieces at once count as one."""
@@ -50,5 +52,6 @@ class MemorySubscription:
     def close(self) -> None:
         """Stop listening; a waiter returns at once."""
         with self._news.condition:
+            self._news.listeners -= not self._closed
             self._closed = True
             self._news.condition.notify_all()

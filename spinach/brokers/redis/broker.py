@@ -12,7 +12,14 @@ from ... import const
 from ...clock import Clock
 from ...exc import BrokerError
 from ...job import Job
-from ...stats import DEFAULT_DEAD_AFTER_SECONDS, FailedJob, Tally
+from ...stats import (
+    DEFAULT_DEAD_AFTER_SECONDS,
+    FailedJob,
+    FailureGroup,
+    JobInfo,
+    NamespaceSnapshot,
+    Tally,
+)
 from ...task import Task
 from ..base import (
     Broker,
@@ -101,8 +108,7 @@ class RedisBroker(Broker):
     def flush(self) -> None:
         """Delete everything in the namespace; others, even similar ones, are not touched."""
         prefix = self._session.keys("").encode()
-        pattern = _as_text(self._session.keys("")) + "*"
-        for page in inspect.scan(self._session.link, pattern, _FLUSH_PAGE):
+        for page in inspect.scan(self._session.link, self._session.keys.pattern, _FLUSH_PAGE):
             names = [name for name in page if name.startswith(prefix)]
             if names:
                 self._session.link.call("UNLINK", *names)
@@ -224,6 +230,33 @@ class RedisBroker(Broker):
         """Return the newest dead letters, newest first."""
         return inspect.failed_jobs(self._session, limit)
 
+    def failure_groups(self) -> list[FailureGroup]:
+        """See `Broker.failure_groups`."""
+        return inspect.failure_groups(self._session)
+
+    def queued_jobs(self, queue: str, limit: int = 100) -> list[JobInfo]:
+        """See `Broker.queued_jobs`."""
+        return inspect.queued_jobs(self._session, queue, limit)
+
+    def running_jobs(self, worker_id: str, limit: int = 100) -> list[JobInfo]:
+        """See `Broker.running_jobs`."""
+        return inspect.running_jobs(self._session, worker_id, limit)
+
+    def namespaces(self) -> set[str]:
+        """Return namespaces of the server in which workers are registered, as far as a bounded look finds them."""
+        return inspect.namespaces(self._session.link)
+
+    def snapshot(
+        self,
+        *,
+        known: NamespaceSnapshot | None = None,
+        queues: Sequence[str] = (),
+        totals: bool = True,
+        discover: bool = False,
+    ) -> NamespaceSnapshot:
+        """See `Broker.snapshot`."""
+        return inspect.snapshot(self._session, known=known, queues=queues, totals=totals, discover=discover)
+
 
 def _default_client() -> redis.Redis:
     return redis.Redis(**recommended_socket_opts)
@@ -232,8 +265,3 @@ def _default_client() -> redis.Redis:
 def _has_hash_tag(namespace: str) -> bool:
     start = namespace.find("{")
     return start >= 0 and namespace.find("}", start) > start + 1
-
-
-def _as_text(prefix: str) -> str:
-    """Escape what a SCAN pattern would take for more than text."""
-    return "".join(f"\\{character}" if character in "*?[]^-\\" else character for character in prefix)

@@ -38,6 +38,11 @@ class Keys:
         """Return the key of a name in the namespace."""
         return self._prefix + name
 
+    @property
+    def pattern(self) -> str:
+        """Pattern for SCAN that matches the namespace's keys: a namespace is text, not a pattern."""
+        return "".join(f"\\{char}" if char in "*?[]^-\\" else char for char in self._prefix) + "*"
+
     def numbered_queues(self, names: Iterable[str]) -> tuple[dict[str, int], list[str]]:
         """Return the distinct queues with a number each, from 1, and their keys in that order."""
         numbers = {name: number for number, name in enumerate(dict.fromkeys(names), 1)}
@@ -163,3 +168,13 @@ class Keys:
     def layout(self) -> str:
         """String: highest `LAYOUT_VERSION` that wrote here. Permanent."""
         return self("_wire")
+
+
+def brokers_of_any() -> str:
+    """Return the pattern of `Keys.brokers` in any namespace."""
+    return "*" + Keys("").brokers
+
+
+def namespace_of_brokers(key: str) -> str:
+    """Return the namespace of a key that matches `brokers_of_any`."""
+    return key.removesuffix(Keys("").brokers)

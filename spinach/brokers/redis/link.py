@@ -27,7 +27,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, WrongKeyType
+from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, NotPermitted, WrongKeyType
 
 Argument = str | bytes | int | float
 T = TypeVar("T")
@@ -41,21 +41,24 @@ class RedisUncertain(EnqueueUncertain, redis.ConnectionError):
     """`EnqueueUncertain`, for applications that catch redis-py's errors."""
 
 
+class RedisNotPermitted(RedisUnavailable, NotPermitted):
+    """`NotPermitted`, for applications that catch redis-py's errors."""
+
+
 class ConnectionLost(RedisUnavailable):
     """The connection broke after the request was sent: it may have been applied."""
 
 
 # What a server that is up says when it cannot take a request now; it was not applied.
+_NOT_PERMITTED: Final = (AuthenticationError, NoPermissionError)
 _REFUSALS: Final = (
-    AuthenticationError,
     BusyLoadingError,
     ClusterCrossSlotError,
     MaxConnectionsError,
-    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
 )
-_REFUSING_WORDS: Final = ("LOADING", "READONLY", "OOM", "NOAUTH", "WRONGPASS", "NOPERM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")  # fmt: skip
+_REFUSING_WORDS: Final = ("LOADING", "READONLY", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")  # fmt: skip
 
 
 class Link:
@@ -138,8 +141,8 @@ class Link:
         return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
     def _unreachable(self, error: Exception) -> RedisUnavailable:
-        if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
-            return RedisUnavailable(
+        if isinstance(error, _NOT_PERMITTED) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+            return RedisNotPermitted(
                 f"the server at {self.address} refuses the user name or password ({error}); "
                 "check the credentials of the redis client or URL"
             )
@@ -159,6 +162,8 @@ class Link:
                 "this server is part of a cluster: use a redis.cluster.RedisCluster client and a namespace "
                 "with a hash tag, such as '{prod}', so that all its keys are in one slot"
             )
+        if isinstance(error, _NOT_PERMITTED) or text.startswith(("NOPERM", "NOAUTH")):
+            return RedisNotPermitted(f"the server at {self.address} does not permit that: {error}")
         if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
             return RedisUnavailable(f"the server at {self.address} refuses: {error}")
         return BrokerError(f"the server at {self.address} answered: {text}")
@@ -175,7 +180,7 @@ def _exchange(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[A
 def _reply_of(connection: Any) -> Any:
     try:
         reply = connection.read_response(disable_decoding=True)
-    except ResponseError as error:
+    except (ResponseError, AuthenticationError, BusyLoadingError) as error:  # answers, not lost connections
         return error
     return reply
 

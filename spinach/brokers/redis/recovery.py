@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ...exc import LeaseRevoked, MalformedJob
+from ...exc import BrokerUnavailable, LeaseRevoked, MalformedJob
 from ...job import Job, JobStatus
 from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, FailedJob, Tally, WorkerInfo
 from ..base import Recovery
@@ -122,12 +122,20 @@ class Recoverer:
             for worker in self._judge.dead(workers, now, session.clock.elapsed())
             if worker.info.id != session.worker_id
         ]
-        recoveries = [recovery for worker in dead if (recovery := self._bury(worker))]
         seen = {name.decode(errors="replace"): float(score) for name, score in pairs(value(remembered, []))}
-        self._remember({name for name in workers if name not in seen}, now)
-        recoveries += self._adopt_orphans(seen, workers, now)
         self._plan(workers, now)
-        self.count_slots(list(workers), [name for name in seen if name not in workers])
+        recoveries: list[Recovery] = []
+        try:
+            for worker in dead:
+                recoveries += filter(None, [self._bury(worker)])
+            self._remember({name for name in workers if name not in seen}, now)
+            recoveries += self._adopt_orphans(seen, workers, now)
+            self.count_slots(list(workers), [name for name in seen if name not in workers])
+        except BrokerUnavailable:
+            if not recoveries:
+                raise
+            # What was done is told now or never; the rest is found by the next look.
+            self.seconds_until_next_death = 0.0
         return recoveries
 
     def recover_one(self, worker_id: str) -> Recovery:
@@ -218,11 +226,10 @@ class Recoverer:
         keys, now = self._session.keys, self._session.clock.now()
         try:
             job = decoded(raw)
+            job._field = _field_text(field)
         except MalformedJob as error:
             self._session.set_aside(keys.running(worker.id), "hash", field, error, raw)
             return None
-        if field.decode(errors="replace") != str(job.id):
-            job._field = field.decode(errors="replace")
         if not was_reserved and not job.should_retry:
             letter = _in_doubt(job, raw, worker, now)
             return Move(
@@ -242,6 +249,13 @@ class Recoverer:
             [keys.brokers, keys.limits, keys.slots_taken, keys.limits_checked, *running],
             keys.notifications, _SLOTS_COUNT_HOLDS_MS, len(registered),
         )  # fmt: skip
+
+
+def _field_text(field: bytes) -> str:
+    try:
+        return field.decode()
+    except UnicodeDecodeError:
+        raise MalformedJob(f"it stands under {field!r}, which is no id") from None
 
 
 def _in_doubt(job: Job, raw: bytes, worker: WorkerInfo, now: float) -> FailedJob:

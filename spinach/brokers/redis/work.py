@@ -181,6 +181,7 @@ class Work:
 
         Raises:
             LeaseRevoked: the worker is ours and not registered, or dead and registered.
+            WrongKeyType: jobs that have to wait cannot; the others were moved.
         """
         keys = self._session.keys
         index, queues = keys.numbered_queues(move.job.queue for move in moves)
@@ -196,6 +197,11 @@ class Work:
         reply = self._session.run(scripts.SETTLE, call_keys, *arguments, *counts)
         if isinstance(reply, bytes):
             raise LeaseRevoked(worker_id)
+        if -1 in reply:
+            raise WrongKeyType(
+                f"{keys.future} holds another type, not waiting jobs; what has to wait there stays where it is "
+                "until that key is gone"
+            )
         return list(reply)
 
 

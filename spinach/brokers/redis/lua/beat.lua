@@ -5,9 +5,9 @@
 -- Retry: safe by nature
 -- include:
 
--- Keys of a foreign type count as not registered: joining again mends them.
+-- A registry of a foreign type holds nobody: joining again mends it.
 if redis.pcall('HEXISTS', KEYS[1], ARGV[1]) ~= 1 then return 0 end
-if type(redis.pcall('ZSCORE', KEYS[2], ARGV[1])) == 'table' then return 0 end
+if type(redis.pcall('ZSCORE', KEYS[2], ARGV[1])) == 'table' then redis.call('DEL', KEYS[2]) end
 -- A deletion comes first: it is allowed when memory is full, and so is then the rest.
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

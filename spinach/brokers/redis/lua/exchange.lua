@@ -132,6 +132,8 @@ choose()
 -- From here on writes; the first ones are allowed when memory is full.
 local at = first
 local starting = tonumber(ARGV[9])
+-- What is popped must have a place to go to.
+if #taken + done > 0 then heal(KEYS[2], 'hash') end
 local counts, increments = tonumber(ARGV[10]), tonumber(ARGV[11])
 local freed = false
 local ids = {}

@@ -6,7 +6,7 @@
 --                     due time, text or record, dead letter id, failure group, message;
 --       per count: field, increment
 -- Returns: 'revoked' (own, not registered) | 'alive' (dead, registered) | per job 0 (not held) 1 (waits)
---          2 (queued) 5 (dead letter)
+--          2 (queued) 5 (dead letter) -1 (still held: the key where it has to wait holds another type)
 -- Retry: safe; a job that is not held any more is left alone, and counts are added only with a job
 -- include: lib failures
 
@@ -21,7 +21,8 @@ local jobs, counts = tonumber(ARGV[4]), tonumber(ARGV[5])
 local fields = 10
 local limits = limits_of(KEYS[5])
 local slots = limits and slots_of(KEYS[6])
-if not fits(KEYS[4], 'zset') then return redis.error_reply('WRONGTYPE ' .. KEYS[4] .. ' does not hold future jobs') end
+local can_wait = fits(KEYS[4], 'zset')
+heal(KEYS[2], 'hash')
 heal_failed(KEYS[7], KEYS[8], KEYS[9])
 heal(KEYS[3], 'hash')
 local usable = {}
@@ -48,6 +49,11 @@ local function push(command, at)
   return 1
 end
 
+local function has_no_place(at)
+  if can_wait or ARGV[at + 2] == 'fail' then return false end
+  return not usable[12 + tonumber(ARGV[at + 4])] or (ARGV[at + 2] == 'date' and tonumber(ARGV[at + 5]) > now)
+end
+
 local function place(at, job)
   local kind = ARGV[at + 2]
   if kind == 'fail' then
@@ -64,7 +70,9 @@ end
 local reply, changed = {}, false
 for job = 1, jobs do
   local at = 6 + (job - 1) * fields
-  if is_held(at) and redis.call('HDEL', KEYS[2], ARGV[at]) == 1 then
+  if has_no_place(at) then
+    reply[job] = -1
+  elseif is_held(at) and redis.call('HDEL', KEYS[2], ARGV[at]) == 1 then
     changed = true
     local was_reserved = redis.call('HDEL', KEYS[3], ARGV[at]) == 1
     reply[job] = place(at, job)

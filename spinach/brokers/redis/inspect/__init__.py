@@ -1,0 +1,19 @@
+"""Sight: reads state, changes nothing, and never reads more than it was asked for."""
+
+from __future__ import annotations
+
+from .pages import failed_jobs, failure_groups, jobs_of, queued_jobs, running_jobs
+from .scanning import list_names, namespaces, scan
+from .snapshot import snapshot
+
+__all__ = [
+    "failed_jobs",
+    "failure_groups",
+    "jobs_of",
+    "list_names",
+    "namespaces",
+    "queued_jobs",
+    "running_jobs",
+    "scan",
+    "snapshot",
+]

@@ -1,0 +1,101 @@
+"""Pages of single things: dead letters, failure groups, jobs of a queue or a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ....records import FailedJob, FailureGroup, JobInfo
+from .. import letters
+from ..link import pairs
+from ..session import Session
+
+# Four facts a group, and a scan counts fields and values.
+_GROUP_FIELDS: Final = 5000
+
+
+def failed_jobs(session: Session, limit: int) -> list[FailedJob]:
+    """Return the newest dead letters, newest first."""
+    if limit < 1:
+        return []
+    keys = session.keys
+    newest = pairs(session.link.call("ZREVRANGE", keys.failed, 0, limit - 1, "WITHSCORES"))
+    if not newest:
+        return []
+    records = session.link.call("HMGET", keys.failed_data, *(name for name, _ in newest))
+    return [
+        letters.from_record(name.decode(errors="replace"), record, float(score))
+        for (name, score), record in zip(newest, records, strict=True)
+        if record is not None
+    ]
+
+
+def failure_groups(session: Session) -> list[FailureGroup]:
+    """Return what fails and since when, the latest first."""
+    key = session.keys.failure_groups
+    _, entries = session.link.call("HSCAN", key, 0, "COUNT", _GROUP_FIELDS)
+    facts: dict[tuple[str, str], dict[str, bytes]] = {}
+    for field, value in pairs(entries):
+        named = _group_fact(field)
+        if named is not None:
+            task, error_type, fact = named
+            facts.setdefault((task, error_type), {})[fact] = value
+    groups = [_group(*names, known) for names, known in facts.items()]
+    return sorted(groups, key=lambda group: group.last_seen, reverse=True)
+
+
+def _group_fact(field: bytes) -> tuple[str, str, str] | None:
+    try:
+        names = json.loads(field)
+    except (ValueError, RecursionError):
+        return None
+    if type(names) is not list or len(names) != 3 or any(type(name) is not str for name in names):
+        return None
+    return names[0], names[1], names[2]
+
+
+def _group(task: str, error_type: str, facts: dict[str, bytes]) -> FailureGroup:
+    sample_id, _, message = facts.get("sample", b"").decode(errors="replace").partition(" ")
+    return FailureGroup(
+        task_name=task,
+        error_type=error_type,
+        count=int(_number(facts.get("count"))),
+        first_seen=_number(facts.get("first")),
+        last_seen=_number(facts.get("last")),
+        sample_id=sample_id,
+        sample_message=message,
+    )
+
+
+def _number(text: bytes | None) -> float:
+    try:
+        number = float(text or 0)
+    except ValueError:
+        return 0.0
+    return number if abs(number) < 2**53 else 0.0
+
+
+def queued_jobs(session: Session, queue: str, limit: int) -> list[JobInfo]:
+    """Return the first jobs of a queue."""
+    if limit < 1:
+        return []
+    return jobs_of(session.link.call("LRANGE", session.keys.queue(queue), 0, limit - 1))
+
+
+def running_jobs(session: Session, worker_id: str, limit: int) -> list[JobInfo]:
+    """Return jobs in the hands of a worker, reserved ones included."""
+    key = session.keys.running(worker_id)
+    found: dict[Any, bytes] = {}
+    cursor: Any = 0
+    while len(found) < limit:
+        cursor, entries = session.link.call("HSCAN", key, cursor, "COUNT", min(limit, 200))
+        found.update(pairs(entries))
+        if cursor in (b"0", 0):
+            break
+    return jobs_of(list(found.values())[:limit])
+
+
+def jobs_of(texts: Iterable[bytes]) -> list[JobInfo]:
+    """Return what stored texts say."""
+    return [JobInfo.read(text) for text in texts]
