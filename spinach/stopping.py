@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
+from typing import Final
+
+_LOOK_SECONDS: Final = 0.5
 
 
 class StopRequest:
@@ -30,9 +33,12 @@ class StopRequest:
 
     def wait(self) -> str:
         """Wait for the request; return its reason."""
-        reason = self._requests.get()
-        self._requests.put(reason)  # for whoever else waits
-        return reason
+        while True:
+            # A signal that arrives just before the wait begins does not interrupt it.
+            with suppress(Empty):
+                reason = self._requests.get(timeout=_LOOK_SECONDS)
+                self._requests.put(reason)  # for whoever else waits
+                return reason
 
 
 @contextmanager

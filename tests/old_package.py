@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import venv
@@ -18,6 +19,14 @@ _INSTALL_SECONDS = 90
 def old_python() -> Path:
     """The interpreter of an environment that has the published package; made once and kept under build/."""
     folder = _ROOT / "build" / f"old-{OLD_VERSION}-py{sys.version_info[0]}.{sys.version_info[1]}"
+    folder.parent.mkdir(exist_ok=True)
+    # Test processes side by side make it once.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _installed(folder)
+
+
+def _installed(folder: Path) -> Path:
     python = folder / "bin" / "python"
     if not _is_installed(python):
         venv.create(folder, with_pip=True, clear=True)

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from spinach import Batch, Engine, RedisBroker
+from spinach.brokers.base import WorkerProfile
 from spinach.exc import BrokerError
 from tests.engine.conftest import until
 from tests.servers import Server, free_port
@@ -51,6 +52,24 @@ def test_a_namespace_with_a_hash_tag_works(cluster: Server) -> None:
     assert not engine._broker.is_queue_empty("elsewhere")
     engine._broker.flush()
     assert engine._broker.is_queue_empty("elsewhere")
+    client.close()
+
+
+def test_a_snapshot_of_a_cluster(cluster: Server) -> None:
+    """A snapshot reads a namespace on a cluster in the same round trips; live workers are counted by heartbeat."""
+    client = redis.cluster.RedisCluster(host="127.0.0.1", port=cluster.port)
+    broker, reader = RedisBroker(client), RedisBroker(client)
+    engine = Engine(broker, namespace="{prod}")
+    engine._tasks.add(lambda: None, name="task")
+    reader.namespace = "{prod}"
+    engine.schedule("task")
+    broker.join(WorkerProfile("other", 1))
+    first = reader.snapshot()
+    second = reader.snapshot(known=first)
+    assert (first.errors, second.errors) == ((), ())
+    assert (second.costs.round_trips, second.connected) == (1, 1)
+    assert [queue.depth for queue in second.queues if queue.name == "spinach"] == [1]
+    broker.flush()
     client.close()
 
 

@@ -40,7 +40,7 @@ def test_whatever_a_task_raises_ends_as_a_failure(
     engine.schedule("after")
     until(lambda: "job_finished" in recorder.of("after"))
     assert recorder.of("raises") == ["job_queued", "job_started", "job_failed", "job_finished"]
-    letter = until(lambda: engine._broker.failed_jobs())[0]
+    letter = until(engine._broker.failed_jobs)[0]
     assert letter.error_type.rpartition(".")[2] == error.__name__
     assert "on purpose" in letter.traceback
 
@@ -78,7 +78,7 @@ def test_a_returned_coroutine_is_run(engines: Engines, workers: Any) -> None:
         await asyncio.sleep(0)
         ran.set()
 
-    engine._tasks.add(lambda: work(), name="indirect")
+    engine._tasks.add(lambda: work(), name="indirect")  # noqa: PLW0108 - a plain function, on purpose
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("indirect")
     assert ran.wait(10)

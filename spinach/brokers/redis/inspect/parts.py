@@ -44,6 +44,12 @@ def queue_name(name: object) -> str | None:
     return name if name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name) else None
 
 
+def time_of(score: Any) -> float | None:
+    """Return a score as a time; None for what is none, such as an infinity."""
+    time = float(score)
+    return time if abs(time) < 2**53 else None
+
+
 def hash_of(page: Any) -> dict[bytes, bytes]:
     """Return the fields in a reply to HSCAN."""
     return dict(pairs(page[1])) if page else {}
@@ -103,7 +109,7 @@ def limits(reader: Reader, limited: Any, taken: Any) -> tuple[LimitStats, ...]:
 
 def periodic(reader: Reader, tasks: Any, planned: Any, now: float) -> tuple[PeriodicStats, ...]:
     """Return the periodic tasks, soonest first."""
-    runs = {name: float(score) for name, score in pairs(planned)}
+    runs = {name: time_of(score) for name, score in pairs(planned)}
     found = []
     for field, text in hash_of(tasks).items():
         name = field.decode(errors="replace")

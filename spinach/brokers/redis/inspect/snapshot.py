@@ -178,7 +178,10 @@ class _Look:
         first = pairs(self._reader.answer(self._next, []))
         if overdue is None or (overdue and not first):
             return None
-        return max(0.0, self._now - float(first[0][1])) if overdue else 0.0
+        if not overdue:
+            return 0.0
+        due = parts.time_of(first[0][1])
+        return None if due is None else max(0.0, self._now - due)
 
     def _limits_read(self) -> tuple[LimitStats, ...] | None:
         limited = self._reader.answer(self._limits, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from ....fleet import OrphanStats, WorkerStats
 from ....stats import NamespaceSnapshot
@@ -154,10 +154,11 @@ class Workers:
         # One field is the number of the last call.
         return None if fields is None else min(max(0, fields - 1), running or 0)
 
-    def _sights_read(self) -> dict[bytes, Any]:
-        return dict(pairs(self._reader.answer(self._sights, [])))
+    def _sights_read(self) -> dict[bytes, float]:
+        sights = pairs(self._reader.answer(self._sights, []))
+        return {name: parts.time_of(score) or 0.0 for name, score in sights}
 
-    def _entries_read(self, sights: dict[bytes, Any]) -> dict[bytes, bytes]:
+    def _entries_read(self, sights: dict[bytes, float]) -> dict[bytes, bytes]:
         texts: dict[bytes, bytes] = {}
         for names, question in self._entries:
             replies: list[bytes | None] = self._reader.answer(question, [])

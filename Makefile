@@ -1,0 +1,49 @@
+# Everything a developer runs. Each target sets up what it needs, in .venv and build/.
+
+# The first Python that is new enough; another one: make PYTHON=/path/to/python test
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$candidate"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_OPTIONS := -qq --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## catalogue a Python installation with jobs, kill a worker half way, check the totals
+	@$(BIN)/python -m examples.catalogue.run
+
+test: check ## all checks, all tests with coverage, then the quick tests on the other Pythons found
+	$(BIN)/python -m pytest -n $(JOBS) -m "not chaos" --cov --cov-report=term
+	@sh scripts/test_other_pythons.sh "$(BIN)/python"
+
+check: $(VENV)/.dev ## lint, format, types, import rules; no tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy -p examples
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.dev ## format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV)"
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV)"
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make PYTHON=/path/to/python ..."; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

@@ -1,0 +1,1 @@
+"""The demo: catalogues the source files of a Python installation with background jobs."""

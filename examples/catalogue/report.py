@@ -1,0 +1,100 @@
+"""The end of the demo: what happened, and whether the totals agree with a direct computation."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+from spinach import RedisBroker, const
+
+from .catalogue import Totals, analyse, archive_size, totals_of
+from .screen import Screen
+from .settings import CLOCK_QUEUE, MAX_PACKAGES_AT_ONCE, SUMMARY_SECONDS
+from .store import Store
+
+_PROCESSES: Final = 2
+_CHUNK: Final = 8
+
+
+def what_is_left(broker: RedisBroker) -> str:
+    """Return what is left in the broker after all work, empty when nothing is."""
+    for queue in (const.DEFAULT_QUEUE, CLOCK_QUEUE):
+        if not broker.is_queue_empty(queue):
+            return f"the queue {queue} is not empty"
+    failed = broker.failed_jobs()
+    if failed:
+        return f"{len(failed)} jobs failed for good, the newest of {failed[0].task_name}: {failed[0].message}"
+    return ""
+
+
+def tell_story(store: Store, screen: Screen) -> bool:
+    """Say what happened on the way; return whether it all was as promised."""
+    outcomes = dict(store.rows("SELECT outcome, count(*) FROM attempts GROUP BY outcome ORDER BY outcome"))
+    highest = store.highest_concurrency("catalogue:package")
+    late = [1000 * (ran - due) for due, ran in store.rows("SELECT due, ran FROM notes ORDER BY due")]
+    summaries = store.value("SELECT count(*) FROM summaries")
+    screen.say(f"Attempts by outcome: {', '.join(f'{count} {name}' for name, count in outcomes.items())}")
+    screen.say(
+        f"Delayed jobs ran {', '.join(f'{late_ms:.0f} ms' for late_ms in late)} after their date, none before it"
+    )
+    screen.say(
+        f"Periodic summaries: {summaries}, one every {SUMMARY_SECONDS} s whatever the number of workers"
+    )
+    screen.say(f"Packages at once: {highest} at most, the limit is {MAX_PACKAGES_AT_ONCE}")
+    early, over = min(late) < 0, highest > MAX_PACKAGES_AT_ONCE
+    if early or over or not summaries:
+        screen.say("BROKEN PROMISE: a delayed job ran early, a limit was passed, or no summary ran")
+        return False
+    return True
+
+
+def compute_directly(root: Path, packages: dict[str, list[str]]) -> Totals:
+    """Compute everything once more, without jobs, broker and database."""
+    paths = [path for members in packages.values() for path in members]
+    # Spawned, not forked: this process has threads and connections.
+    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+        files = pool.map(partial(analyse, root), paths, chunksize=_CHUNK)
+        archives = pool.map(partial(archive_size, root), packages.values())
+        return totals_of(files, archives)
+
+
+def compare(store: Store, root: Path, packages: dict[str, list[str]], screen: Screen) -> bool:
+    """Show both totals side by side; return whether they agree."""
+    screen.say("Checking: the same totals computed directly, without jobs")
+    found, expected = asdict(store.totals()), asdict(compute_directly(root, packages))
+    screen.show(f"\n         {'':18}{'by jobs':>18}{'directly':>18}")
+    for name, value in found.items():
+        verdict = "" if value == expected[name] else "   DIFFERS"
+        screen.show(
+            f"         {name.replace('_', ' '):18}{_cell(value):>18}{_cell(expected[name]):>18}{verdict}"
+        )
+    differing = [name for name in found if found[name] != expected[name]]
+    screen.show("")
+    if differing:
+        screen.say(f"TOTALS DIFFER: {', '.join(differing)}")
+    else:
+        screen.say(f"Totals verified for all {expected['files']} files")
+    return not differing
+
+
+def point_to_results(store: Store, screen: Screen) -> None:
+    """Say where the results are and how to look at them."""
+    query = "SELECT module, count(*) AS files FROM imports GROUP BY module ORDER BY files DESC LIMIT 5"
+    top = ", ".join(f"{module} {files}" for module, files in store.rows(query))
+    folder = store.path.parent
+    screen.show(f"\nResult:  {store.path}  (SQLite)")
+    screen.show(f"Logs:    {folder}/*.log")
+    screen.show(f"Query:   {query}")
+    screen.show(f"         {top}")
+    opener = f"import sqlite3; print(*sqlite3.connect({str(store.path)!r}).execute({query!r}), sep='\\n')"
+    screen.show(f'Try it:  {os.path.relpath(sys.executable)} -c "{opener}"')
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)[:16]

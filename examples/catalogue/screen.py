@@ -1,0 +1,58 @@
+"""What the demo shows: one line that changes on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Final, TextIO
+
+_EVERY_SECONDS: Final = 2.0
+_BAR_WIDTH: Final = 24
+
+
+class Screen:
+    """Prints the demo's story and its progress.
+
+    Args:
+        stream: Where to, by default standard output.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._is_terminal = self._stream.isatty()
+        self._started = time.monotonic()
+        self._last = 0.0
+        self._line_is_open = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the demo began."""
+        return time.monotonic() - self._started
+
+    def say(self, text: str = "") -> None:
+        """Print a line that stays."""
+        self._write(f"{self.seconds:5.1f} s  {text}" if text else "", end="\n")
+
+    def show(self, text: str) -> None:
+        """Print a line that stays, without the time."""
+        self._write(text, end="\n")
+
+    def progress(self, done: int, total: int, rest: str) -> None:
+        """Show how far things are; the line is replaced by what is printed next."""
+        if not self._is_terminal and self.seconds - self._last < _EVERY_SECONDS:
+            return
+        self._last = self.seconds
+        filled = _BAR_WIDTH * done // max(1, total)
+        bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+        self._write(
+            f"{self.seconds:5.1f} s  [{bar}] {done}/{total} files, {rest}",
+            end="" if self._is_terminal else "\n",
+        )
+        self._line_is_open = self._is_terminal
+
+    def _write(self, text: str, *, end: str) -> None:
+        if self._line_is_open:
+            self._stream.write("\r\x1b[K")
+            self._line_is_open = False
+        self._stream.write(text + end)
+        self._stream.flush()

@@ -1,0 +1,1 @@
+"""`spinach-top`: queues and workers of a namespace, straight from Redis."""

@@ -1,0 +1,100 @@
+"""What two snapshots say that one does not: how fast jobs come into a queue and leave it. Pure.
+
+The rule of the tail marker: remember length and last element of a queue, look for that element next time. What
+stands behind it came since; what is missing before it left. Where it is gone, only bounds are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from spinach.stats import NamespaceSnapshot, QueueStats
+
+# A sample over a longer gap says nothing of now: the reader slept, or had no connection.
+_LONGEST_GAP_INTERVALS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Jobs that came and left between two looks at a queue; lower bounds unless `exact`."""
+
+    pushed: int
+    popped: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Jobs per second into a queue and out of it; lower bounds unless `exact`."""
+
+    in_per_second: float
+    out_per_second: float
+    exact: bool
+
+
+def flow(before: QueueStats, after: QueueStats, *, in_order: bool) -> Flow | None:
+    """Return what came and left between two looks, None when it cannot be told.
+
+    Args:
+        before: The queue at the first look.
+        after: The same at the second, which searched for the last element of the first.
+        in_order: Whether jobs only leave from the head; else the marker may be gone while jobs before it stand, and
+            jobs behind it may have come and left unseen.
+    """
+    if before.depth is None or after.depth is None:
+        return None
+    if before.depth == 0:
+        return Flow(pushed=after.depth, popped=0, exact=False)
+    if before.tail is None or not after.marker_reach:
+        return None
+    if after.marker_position is None:
+        return _bounds(before.depth, after.depth, after.marker_reach, in_order=in_order)
+    pushed = after.depth - 1 - after.marker_position
+    popped = before.depth + pushed - after.depth
+    # Negative: jobs were put back at the head meanwhile, or the looks were not of one instant.
+    if pushed < 0 or popped < 0:
+        return None
+    return Flow(pushed, popped, exact=in_order and before.consistent and after.consistent)
+
+
+def _bounds(before: int, after: int, reach: int, *, in_order: bool) -> Flow:
+    """Return what must have come and left when the marker was not found."""
+    if not in_order:
+        # The marker left, and that is all; or it was not searched for far enough.
+        popped = max(1 if reach >= after else 0, before - after)
+        return Flow(after - before + popped, popped, exact=False)
+    # It left, and all before it; or it stands further from the end than was searched.
+    pushed = min(after, reach)
+    return Flow(pushed, max(0, before + pushed - after), exact=False)
+
+
+def rates(
+    before: NamespaceSnapshot | None, after: NamespaceSnapshot, *, interval_seconds: float
+) -> Mapping[str, Rate]:
+    """Return the rate of each queue for which it can be told.
+
+    Args:
+        before: The snapshot before; None when there is none, or the connection was lost since.
+        after: A snapshot that knew `before`.
+        interval_seconds: How far apart they were meant to be.
+    """
+    if before is None:
+        return {}
+    seconds = after.at - before.at
+    if not 0 < seconds <= _LONGEST_GAP_INTERVALS * interval_seconds:
+        return {}
+    earlier = {queue.name: queue for queue in before.queues}
+    in_order = takes_in_order(before) and takes_in_order(after)
+    found = {}
+    for queue in after.queues:
+        moved = flow(earlier[queue.name], queue, in_order=in_order) if queue.name in earlier else None
+        if moved is not None:
+            found[queue.name] = Rate(moved.pushed / seconds, moved.popped / seconds, moved.exact)
+    return found
+
+
+def takes_in_order(snapshot: NamespaceSnapshot) -> bool:
+    """Whether workers only take jobs from the head: ours look past jobs that a limit holds back."""
+    return snapshot.limits == () or not any(worker.is_ours for worker in snapshot.workers)

@@ -1,0 +1,410 @@
+"""`spinach-top` and `spinach-ops`: real servers, real processes where the process matters."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spinach import Engine, RedisBroker
+from spinach.brokers.base import WorkerProfile
+from spinach_ops import cli, options
+from spinach_ops.top import cli as top
+from tests.brokers.conftest import MakeRedisBroker
+from tests.brokers.helpers import claim, failed, queued, settle, task, waiting
+from tests.servers import Server
+
+from . import schema
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Console:
+    """Runs the commands in this process, on one namespace."""
+
+    def __init__(self, make: MakeRedisBroker, capsys: pytest.CaptureFixture[str]) -> None:
+        self.make = make
+        self._capsys = capsys
+
+    def __call__(self, main: Callable[[list[str]], int], *arguments: str, code: int = 0) -> str:
+        try:
+            ended = main(list(arguments))
+        except SystemExit as stop:  # argparse
+            ended = int(stop.code or 0)
+        out, self.err = self._capsys.readouterr()
+        assert ended == code, self.err
+        return str(out)
+
+    def top(self, *arguments: str, code: int = 0) -> str:
+        return self(top.main, *arguments, code=code)
+
+    def ops(self, *arguments: str, code: int = 0) -> str:
+        return self(cli.main, *arguments, code=code)
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.top("--once", "--json", *arguments))
+        return document
+
+
+@pytest.fixture
+def console(
+    valkey_server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Console]:
+    make = MakeRedisBroker(valkey_server)
+    for name in (*options.URL_VARIABLES, options.NAMESPACE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SPINACH_REDIS_URL", valkey_server.url)
+    monkeypatch.setenv("SPINACH_NAMESPACE", make.default_namespace)
+    yield Console(make, capsys)
+    make.close()
+
+
+# --- one look ----------------------------------------------------------------------------------------
+
+
+def test_json_is_what_the_schema_says(console: Console) -> None:
+    """`--once --json` prints one object as the checked-in schema describes it, with the numbers of the namespace."""
+    client, worker = console.make(), console.make.worker(slots=3)
+    client.enqueue([queued(number) for number in range(5)])
+    client.enqueue([waiting(client, 1, seconds=60)])
+    claim(worker, 2)
+    look = console.json()
+    schema.check(look)
+    assert look["totals"] == {"queued": 3, "running": 2, "reserved": 0, "waiting": 1, "late": 0, "failed": 0}
+    (queue,) = look["queues"]
+    assert (queue["name"], queue["depth"], queue["in_per_second"], queue["exact"]) == ("q", 3, None, False)
+    (shown,) = look["workers"]
+    assert (shown["id"], shown["state"], shown["running"], shown["slots"]) == (worker.worker_id, "live", 2, 3)
+    assert look["redis"]["address"] == f"127.0.0.1:{console.make.server.port}"
+    assert json.loads(console.ops("status", "--json")).keys() == look.keys()
+
+
+def test_no_terminal_means_once_and_plain(console: Console) -> None:
+    """Without a terminal and without options the tool prints one plain block and ends."""
+    console.make().enqueue([queued(1)])
+    text = console.top()
+    assert text.count("namespace ") == 1
+    assert "QUEUE" in text
+    assert "queued 1 " in text
+
+
+def test_count_gives_rates(console: Console) -> None:
+    """With `--count` there is one JSON object a line, and from the second on the rates between two looks."""
+    console.make().enqueue([queued(1), queued(2)])
+    lines = console.top("--count", "2", "--json", "-i", "0.2").splitlines()
+    looks = [json.loads(line) for line in lines]
+    for look in looks:
+        schema.check(look)
+    rates = [(look["queues"][0]["in_per_second"], look["queues"][0]["exact"]) for look in looks]
+    assert rates == [(None, False), (0.0, True)]
+    assert "=0.0" in console.top("--count", "2", "--plain", "-i", "0.2")
+
+
+def test_textual_is_not_loaded(console: Console) -> None:
+    """A headless look loads neither the screen's library nor the exporter's."""
+    console.make().enqueue([queued(1)])
+    code = (
+        "import sys\n"
+        "from spinach_ops.top import cli\n"
+        "assert cli.main(['--once', '--json']) == 0\n"
+        "heavy = {'textual', 'prometheus_client', 'opentelemetry'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
+    schema.check(json.loads(done.stdout))
+
+
+def test_help_is_light() -> None:
+    """`--help` loads no client: it answers at once."""
+    for module in ("spinach_ops.cli", "spinach_ops.top.cli"):
+        code = (
+            f"import sys\nfrom {module} import main\n"
+            "try: main(['--help'])\nexcept SystemExit: pass\nassert 'redis' not in sys.modules"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+
+
+HOSTILE = "evil\x1b[31m\x9b\x7f\u202e\nline\u2066"
+
+
+@pytest.mark.parametrize("arguments", [("--plain",), ("--json",)])
+def test_nothing_a_terminal_obeys_is_printed(console: Console, arguments: tuple[str, ...]) -> None:
+    """Names of queues, tasks and hosts with control characters or bidi overrides come out escaped."""
+    client = console.make()
+    client.enqueue([queued(1, name=HOSTILE, queue=HOSTILE), queued("secret", queue=HOSTILE)])
+    namespace = console.make.default_namespace
+    console.make.redis.hset(
+        f"{namespace}/_all_brokers_hash", HOSTILE, json.dumps({"name": HOSTILE, "version": HOSTILE})
+    )
+    console.make.redis.zadd(f"{namespace}/_all_brokers_zset", {HOSTILE: 1})
+    console.make.redis.hset(f"{namespace}/_max_concurrency", HOSTILE, HOSTILE)
+    text = console.top("--once", *arguments)
+    assert "evil" in text
+    assert "secret" not in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+    if arguments == ("--json",):
+        look = json.loads(text)
+        schema.check(look)
+        assert look["queues"][0]["name"] == HOSTILE
+        assert len(text.splitlines()) == 1
+
+
+def test_poison_never_breaks_a_look(console: Console) -> None:
+    """Numbers that are none, foreign types and malformed entries leave a document that keeps to the schema."""
+    prefix = f"{console.make.default_namespace}/"
+    console.make.redis.set(prefix + "_future-jobs", "x")
+    console.make.redis.zadd(prefix + "_all_brokers_zset", {"w": float("inf"), "v": float("-inf")})
+    console.make.redis.sadd(prefix + "_queues", "q", "odd")
+    console.make.redis.rpush(prefix + "q", b"\xff")
+    console.make.redis.set(prefix + "odd", 5)
+    look = console.json()
+    schema.check(look)
+    assert {queue["name"]: queue["depth"] for queue in look["queues"]} == {"odd": None, "q": 1}
+    assert {"unread_wrongtype", "unread_malformed"} <= {finding["code"] for finding in look["findings"]}
+    assert "?" in console.top("--once", "--plain")
+
+
+def test_an_empty_namespace_names_others(console: Console) -> None:
+    """Where nothing is, the tool says so and names namespaces in which workers are."""
+    console.make.worker()
+    console.top("--once", "-n", "nobody-here")
+    assert "nothing under 'nobody-here'" in console.err
+    assert console.make.default_namespace in console.err
+
+
+# --- options and exit codes --------------------------------------------------------------------------
+
+
+def test_wrong_command_lines(console: Console) -> None:
+    """A wrong option, interval, URL or namespace ends with exit code 2 and a line that says why."""
+    for arguments in (
+        ("-i", "0"),
+        ("--count", "0"),
+        ("--nonsense",),
+        ("-n", ""),
+        ("-n", "a\nb"),
+        ("--redis", "x"),
+    ):
+        assert console.top("--once", *arguments, code=2) == ""
+        assert "error" in console.err
+    assert console.ops("failed", "--limit", "0", code=2) == ""
+    assert console.ops("nonsense", code=2) == ""
+
+
+def test_no_server_is_exit_code_3(console: Console, make_server: Callable[..., Server]) -> None:
+    """A server that does not answer ends with exit code 3; stdout stays empty."""
+    server = make_server("valkey")
+    server.kill()
+    for command in ("status", "failed", "doctor"):
+        assert console.ops(command, "--redis", server.url, code=3) == ""
+        assert "Connection refused" in console.err
+    assert console.top("--once", "--json", "--redis", server.url, code=3) == ""
+
+
+def test_no_right_is_exit_code_4(console: Console, make_server: Callable[..., Server]) -> None:
+    """A wrong password, or none where one is needed, ends with exit code 4; no password is ever printed."""
+    server = make_server("valkey")
+    with contextlib.closing(server.client()) as admin:
+        admin.config_set("requirepass", "right-secret")
+    base = server.url.removeprefix("redis://")
+    for url in (server.url, f"redis://:wrong-secret@{base}"):
+        console.top("--once", "--redis", url, code=4)
+        assert "-secret" not in console.err
+    console.ops("doctor", "--redis", f"redis://:right-secret@{base}")
+    assert "on the command line" in console.err
+    assert "-secret" not in console.ops("doctor", "--redis", f"redis://:right-secret@{base}") + console.err
+
+
+def test_url_comes_from_file_and_environment(
+    console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The URL is taken from the option, then SPINACH_REDIS_URL, then REDIS_URL; a file keeps it out of sight."""
+    url = console.make.server.url
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    console.json()  # SPINACH_REDIS_URL
+    monkeypatch.delenv("SPINACH_REDIS_URL")
+    console.top("--once", code=3)
+    monkeypatch.setenv("REDIS_URL", url)
+    console.json()
+    monkeypatch.delenv("REDIS_URL")
+    secret = tmp_path / "url"
+    secret.write_text(f"{url}\n")
+    console.json("--redis-file", str(secret))
+    assert "warning" not in console.err
+    secret.write_text("")
+    console.top("--once", "--redis-file", str(secret), code=2)
+    console.top("--once", "--redis-file", str(tmp_path / "none"), code=2)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:pw@host:1234/5", "redis://host:1234/5"),
+        ("rediss://:pw@[::1]/0?password=pw", "rediss://[::1]:6379/0"),
+        ("unix://user:pw@/run/redis.sock?db=1&password=pw", "unix:///run/redis.sock"),
+        ("redis://:pw@host:port/", "(a URL that cannot be read)"),
+    ],
+)
+def test_credentials_are_masked(url: str, shown: str) -> None:
+    """A URL is shown without user, password and options."""
+    assert options.masked(url) == shown
+
+
+def test_colour_is_for_terminals() -> None:
+    """There is no colour without a terminal, with --no-color, or with NO_COLOR set."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def color(*arguments: str, environment: dict[str, str] | None = None, output: Any = None) -> bool:
+        parser = argparse.ArgumentParser()
+        options.add_common(parser)
+        given = parser.parse_args(arguments)
+        return options.read_common(given, environment=environment or {}, output=output or Terminal()).color
+
+    assert color()
+    assert not color("--no-color")
+    assert not color(environment={"NO_COLOR": "1"})
+    assert not color(output=io.StringIO())
+
+
+# --- failed ------------------------------------------------------------------------------------------
+
+
+def test_failed_shows_groups_and_jobs(console: Console) -> None:
+    """`failed` shows what fails how often, then the newest failed jobs; arguments and tracebacks only when asked."""
+    client, worker = console.make(), console.make.worker()
+    assert "no failed jobs" in console.ops("failed")
+    client.enqueue([queued("secret", retries=0)])
+    (job,) = claim(worker)
+    settle(worker, failed(worker, job, message="boom \x1b[0m"))
+    text = console.ops("failed")
+    assert "ValueError" in text
+    assert str(job.id) in text
+    assert "\x1b" not in text
+    assert "secret" not in text
+    assert "Traceback" not in text
+    assert "secret" in console.ops("failed", "--args")
+    assert "Traceback" in console.ops("failed", "--traceback")
+    document = json.loads(console.ops("failed", "--json"))
+    assert document["groups"][0]["count"] == 1
+    assert document["failed"][0]["id"] == str(job.id)
+    assert "arguments" not in document["failed"][0]
+    document = json.loads(console.ops("failed", "--json", "--args", "--traceback"))
+    assert document["failed"][0]["arguments"]["args"] == ["secret"]
+    assert document["failed"][0]["traceback"]
+
+
+# --- doctor ------------------------------------------------------------------------------------------
+
+
+def codes(console: Console, *, code: int) -> dict[str, str]:
+    document = json.loads(console.ops("doctor", "--json", code=code))
+    return {finding["code"]: finding["severity"] for finding in document["findings"]}
+
+
+def test_doctor_finds_nothing_in_a_healthy_namespace(console: Console) -> None:
+    """With a live worker on the queue and nothing late, doctor lists what it looked at and ends with 0."""
+    engine = Engine(RedisBroker(console.make.server.client()), namespace=console.make.default_namespace)
+    engine.start_workers(number=1, queue="q", block=False)
+    try:
+        text = console.ops("doctor")
+    finally:
+        engine.stop_workers()
+    assert "nothing wrong was found" in text
+    for fact in ("server:", "eviction:    noeviction", "clock:", "1 connected, 1 registered: 1 live"):
+        assert fact in text
+
+
+def test_doctor_finds_jobs_without_workers(console: Console) -> None:
+    """Jobs and nobody who listens is an error, with exit code 1."""
+    console.make().enqueue([queued(1)])
+    assert codes(console, code=1) == {"no_workers": "error"}
+    assert "[no_workers]" in console.ops("doctor", code=1)
+
+
+def test_doctor_finds_dead_workers_and_queues_without_consumer(console: Console) -> None:
+    """A worker past its limit, jobs of one that is gone, and a queue nobody serves are errors."""
+    client, dead, gone = console.make(), console.make.worker(), console.make.worker()
+    client.enqueue([queued(1), queued(2), queued(3, queue="unserved")])
+    claim(dead, 1)
+    claim(gone, 1)
+    gone.leave()
+    console.make.expire(dead)
+    alive = console.make()
+    alive.join(WorkerProfile("q", 1))
+    subscription = alive.subscribe()
+    found = codes(console, code=1)
+    subscription.close()
+    assert found == {"worker_dead": "error", "orphaned_jobs": "error", "queue_without_consumer": "error"}
+
+
+def test_doctor_finds_overdue_jobs(console: Console) -> None:
+    """Jobs long past their date while somebody listens are an error."""
+    client = console.make()
+    console.make.redis.zadd(f"{console.make.default_namespace}/_future-jobs", {"x": 1})
+    subscription = client.subscribe()
+    found = codes(console, code=1)
+    subscription.close()
+    assert found["overdue"] == "error"
+
+
+def test_doctor_finds_leaked_slots(console: Console) -> None:
+    """A limit whose slots count as taken though no job of the task runs is a leak."""
+    client, worker = console.make(), console.make.worker()
+    client.register([task("task", limit=3), task("fine", limit=1)])
+    client.enqueue([queued(1)])
+    claim(worker, 1)
+    console.make.redis.hset(f"{console.make.default_namespace}/_current_concurrency", "task", 3)
+    document = json.loads(console.ops("doctor", "--json", code=1))
+    (drift,) = (finding for finding in document["findings"] if finding["code"] == "limit_drift")
+    assert (drift["subject"], drift["severity"]) == ("task task", "error")
+    assert "3 slots count as taken, 1 of its jobs run" in drift["evidence"]
+
+
+def test_doctor_finds_a_server_that_evicts(console: Console, make_server: Callable[..., Server]) -> None:
+    """A server that deletes keys when memory is full is an error once it has a limit."""
+    server = make_server("valkey", "--maxmemory", "200mb", "--maxmemory-policy", "allkeys-lru")
+    document = json.loads(console.ops("doctor", "--json", "--redis", server.url, code=1))
+    assert [finding["code"] for finding in document["findings"]] == ["eviction"]
+
+
+def test_doctor_finds_mixed_versions_and_silence(console: Console) -> None:
+    """Old workers beside ours make counters incomplete, and an old one not seen for 75 s is silent."""
+    console.make.worker()
+    broker = console.make()
+    now = broker.snapshot().at
+    entry = {"id": "old", "name": "host", "started_at": 1, "last_seen_at": now - 80}
+    console.make.redis.hset(f"{console.make.default_namespace}/_all_brokers_hash", "old", json.dumps(entry))
+    console.make.redis.zadd(f"{console.make.default_namespace}/_all_brokers_zset", {"old": now - 80})
+    found = codes(console, code=0)
+    assert found["mixed_versions"] == "info"
+    assert found["worker_silent"] == "warning"
+    assert found["workers_not_connected"] == "warning"
+
+
+def test_doctor_finds_wrong_clocks(console: Console) -> None:
+    """A first job with a date in the future shows a producer with a wrong clock."""
+    client = console.make()
+    client.snapshot()
+    job = waiting(client, 1, seconds=100)
+    raw = job.text(job.status, client.clock.now()).replace('"queue": "q"', '"queue": "clock"')
+    console.make.redis.rpush(f"{console.make.default_namespace}/clock", raw)
+    assert codes(console, code=1)["producer_clock"] == "warning"
