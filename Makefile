@@ -18,7 +18,7 @@ demo: $(VENV)/.demo ## catalogue a Python installation with jobs, kill a worker 
 	@$(BIN)/python -m examples.catalogue.run
 
 test: check ## all checks, all tests with coverage, then the quick tests on the other Pythons found
-	$(BIN)/python -m pytest -n $(JOBS) -m "not chaos" --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) -m "not chaos" --cov --cov-report=term
 	@sh scripts/test_other_pythons.sh "$(BIN)/python"
 
 check: $(VENV)/.dev ## lint, format, types, import rules; no tests

@@ -124,8 +124,8 @@ class Crew:
         for service in (self.heartbeat, self.rescuer):
             service.stop()
             service.join(_JOIN_SECONDS)
+        self.subscriber.stop()  # before leaving: the news of that end its wait
         heard = self._leave() and heard
-        self.subscriber.stop()
         self.subscriber.join(_JOIN_SECONDS)
         self.subscriber.disconnect()
         return heard

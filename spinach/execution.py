@@ -21,6 +21,7 @@ from . import signals
 from .clock import ServerClock, to_datetime
 from .job import Job, JobStatus
 from .retry import Outcome, Verdict, decide
+from .task import RetryException
 
 logger = getLogger(__name__)
 
@@ -201,7 +202,12 @@ _SIGNAL_OF: Final = {
 def _log_error(attempt: Attempt, outcome: Outcome, error: BaseException) -> None:
     job = attempt.job
     extra = {"action": f"job_{outcome.verdict.value}", "job_id": str(job.id), "task": job.task_name}
-    if outcome.verdict is Verdict.RETRIED:
+    if isinstance(error, RetryException) and outcome.verdict is Verdict.RETRIED:
+        # Asked for by the task: no error of anybody's.
+        logger.info(
+            "Job %s of task %s asks to run again at %s: %s", job.id, job.task_name, job.at, error, extra=extra
+        )
+    elif outcome.verdict is Verdict.RETRIED:
         logger.warning(
             "Job %s of task %s raised %s in attempt %d of %d; retried at %s",
             job.id, job.task_name, type(error).__name__, attempt.number, job.max_retries + 1, job.at,
