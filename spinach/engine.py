@@ -58,6 +58,7 @@ class Engine:
         self._crew: Crew | None = None
         self._lock = threading.Lock()
         self._must_stop = StopRequest()
+        self.stopped_cleanly = True  # whether the broker heard of everything at the last stop
         self._broker.start()
 
     @property
@@ -267,8 +268,7 @@ class Engine:
             self._broker.start()
             crew.start()
             self._crew, self._must_stop = crew, request
-        extra = {"action": "workers_started"}
-        logger.info("%d workers of %s serve queue %s", number, self.namespace, queue, extra=extra)
+        logger.info("%d workers of %s serve queue %s", number, self.namespace, queue)
 
     def stop_workers(self) -> None:
         """Stop the workers: no new jobs, running ones finish, the rest goes back to the queue.
@@ -277,16 +277,16 @@ class Engine:
         """
         with self._lock:
             crew, self._crew = self._crew, None
-            if crew is None:
+            if crew is None or crew.process != os.getpid():  # a forked child has nothing to stop
                 return
             self._must_stop.make()
-            crew.stop()
+            self.stopped_cleanly = crew.stop()
             self._broker.stop()
         logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})
 
     def _stop_when_told(self, request: StopRequest) -> None:
         if reason := request.wait():
-            logger.info("%s: finishing running jobs", reason, extra={"action": "stopping"})
+            logger.info("%s: finishing running jobs", reason)
         self.stop_workers()
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .worker_log import AttemptLog
 
 OK: Final = 0
+UNHEARD: Final = 1
 USAGE: Final = 2
 NO_BROKER: Final = 3
 INTERRUPTED: Final = 130
@@ -43,7 +44,8 @@ The module is looked for in the current folder, then among the installed package
 Ctrl-C or SIGTERM stops: running jobs finish, others go back to their queue. A second
 signal does not wait: jobs that still run are recovered like those of a dead worker.
 
-exit codes: 0 stopped, 2 wrong command line or application, 3 no broker, 130 second signal
+exit codes: 0 stopped, 1 stopped before the broker heard of all results,
+2 wrong command line or application, 3 no broker, 130 second signal
 """
 
 
@@ -159,7 +161,7 @@ def _work(engine: Engine, options: argparse.Namespace) -> int:
     finally:
         attempts.disconnect()
     _say(f"stopped: {attempts.summary()}")
-    return OK
+    return OK if engine.stopped_cleanly else UNHEARD
 
 
 def _workers_class(options: argparse.Namespace) -> type[BaseWorkers]:
