@@ -150,7 +150,8 @@ def test_periodic_tasks_run_once_per_period_over_a_mixed_fleet(fleet: Fleet) -> 
     ticks = wait_until(lambda: len(t := fleet.lines("tick")) >= 5 and t, "five runs")
     assert isinstance(ticks, list)
     gaps = [after["time"] - before["time"] for before, after in itertools.pairwise(ticks)]
-    assert all(gap > 0.2 for gap in gaps), gaps
+    # One run may start late on a busy machine, and so come close to the next one, which 0.0.25 starts early.
+    assert sum(gap < 0.2 for gap in gaps) <= 1, gaps
     assert sum(gaps) / len(gaps) > 0.75, gaps  # 0.0.25 starts up to 0.8 s early
 
 
