@@ -7,7 +7,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 VENV := .venv
 BIN := $(VENV)/bin
 # Most tests wait for servers and timers: more at once than there are cores.
-TESTS_AT_ONCE ?= 4
+TESTS_AT_ONCE ?= 3
 PIP_OPTIONS := -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
