@@ -49,6 +49,8 @@ class Arbiter(Service):
         on_drained: Called once the queue is empty and nothing runs, when given.
     """
 
+    duty = "arbiter"
+
     def __init__(
         self,
         *,
@@ -89,6 +91,12 @@ class Arbiter(Service):
     def busy(self) -> int:
         """How many jobs run here."""
         return min(self._busy, self._workers.num_workers)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many attempts ended of which the broker has not heard."""
+        pending = self._pending
+        return len(self._ended) + (len(pending.done) if pending is not None else 0)
 
     def report(self, attempt: Attempt) -> None:
         """Take a finished attempt; called in the worker's thread."""

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from logging import getLogger
 from typing import Final
 
 from .arbiter import Arbiter
 from .brokers.base import Broker, WorkerProfile, WorkerState
 from .exc import BrokerUnavailable
-from .execution import AttemptWrapper, Environment
+from .execution import Environment
 from .heartbeat import Heartbeat
 from .notifier import ResultNotifier
 from .rescuer import Rescuer
+from .seams import Seams
 from .service import Service
 from .subscriber import BrokerSubscriber
 from .task import Tasks
+from .vitals import Vitals
 from .worker import BaseWorkers
 
 logger = getLogger(__name__)
@@ -43,7 +45,7 @@ class Crew:
         workers: Workers that are not started.
         tasks: The engine's registry.
         queue: Queue to serve.
-        wrappers: Context managers around each attempt.
+        seams: The engine's hooks.
         on_drained: Called once the queue is empty and nothing runs, when given.
     """
 
@@ -54,21 +56,23 @@ class Crew:
         workers: BaseWorkers,
         tasks: Tasks,
         queue: str,
-        wrappers: Sequence[AttemptWrapper],
+        seams: Seams,
         on_drained: Callable[[], None] | None,
     ) -> None:
         self._broker = broker
         self._workers = workers
         self._tasks = tasks
         self._state = "starting"
-        self.process = os.getpid()  # a forked child has the object, not the threads
+        self._process = os.getpid()
         self._rejoin_lock = threading.Lock()
         self._profile = WorkerProfile(
             queue=queue,
             slots=workers.num_workers,
             kind=type(workers).__name__,
             task_names=tuple(tasks.names),
+            announced=seams.announced,
         )
+        self._started_at = broker.clock.local.now()
         self.notifier = ResultNotifier(broker=broker, on_revoked=self._rejoin)
         self.arbiter = Arbiter(
             broker=broker,
@@ -82,7 +86,12 @@ class Crew:
         self.heartbeat = Heartbeat(broker=broker, state=self.state, on_revoked=self._rejoin)
         self.rescuer = Rescuer(broker=broker)
         self.subscriber = BrokerSubscriber(broker=broker, on_news=self.arbiter.hear_news)
-        self._environment = Environment(broker.namespace, broker.clock, self.arbiter.report, wrappers)
+        self._environment = Environment(broker.namespace, broker.clock, self.arbiter.report, seams.attempts)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process runs it: a forked child has the object, not the threads."""
+        return self._process == os.getpid()
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -92,6 +101,18 @@ class Crew:
     def state(self) -> WorkerState:
         """Return what the heartbeat tells of this worker."""
         return WorkerState(self._state, self.arbiter.busy, self.arbiter.fetched)
+
+    def vitals(self) -> Vitals:
+        """Return how this process fares."""
+        return Vitals(
+            state=self._state,
+            slots=self._workers.num_workers,
+            busy=self.arbiter.busy,
+            started_at=self._started_at,
+            broker_heard_at=self.heartbeat.heard_at or self._started_at,
+            unacknowledged=self.arbiter.unacknowledged + self.notifier.unacknowledged,
+            services=tuple(service.vitals() for service in self.services),
+        )
 
     def start(self) -> None:
         """Register and start everything.

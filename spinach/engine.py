@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from logging import getLogger
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import const, signals
@@ -15,16 +14,16 @@ from .brokers.base import Broker
 from .clock import as_utc, to_datetime
 from .execution import AttemptWrapper
 from .job import Job, JobStatus
+from .seams import EnqueueWrapper, Seams, StopListener, added
 from .stopping import StopRequest, stop_on_signal
 from .task import Batch, Task, Tasks, check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
 
 if TYPE_CHECKING:
     from .crew import Crew
+    from .vitals import Vitals
 
 logger = getLogger(__name__)
-
-EnqueueWrapper = Callable[[Sequence[Job]], AbstractContextManager[Any]]
 
 
 class Engine:
@@ -53,8 +52,7 @@ class Engine:
         self._tasks = Tasks()
         self._tasks.bind(self)
         self.task = self._tasks.task
-        self._attempt_wrappers: list[AttemptWrapper] = []
-        self._enqueue_wrappers: list[EnqueueWrapper] = []
+        self._seams = Seams()
         self._crew: Crew | None = None
         self._lock = threading.Lock()
         self._must_stop = StopRequest()
@@ -65,6 +63,22 @@ class Engine:
     def namespace(self) -> str:
         """The namespace of this engine."""
         return self._broker.namespace
+
+    @property
+    def broker(self) -> Broker:
+        """The broker of this engine."""
+        return self._broker
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The attached tasks by name."""
+        return MappingProxyType(self._tasks.tasks)
+
+    @property
+    def vitals(self) -> Vitals | None:
+        """How the workers of this process fare, None while none run."""
+        crew = self._crew
+        return crew.vitals() if crew is not None and crew.is_here else None
 
     # --- tasks -----------------------------------------------------------------------------------
 
@@ -125,11 +139,7 @@ class Engine:
         return job
 
     def schedule_batch(self, batch: Batch) -> list[Job]:
-        """Schedule all jobs of a batch at once; one bad job and none is scheduled.
-
-        Returns:
-            The jobs, in the order they were added.
-        """
+        """Schedule all jobs of a batch at once and return them in order; one bad job and none is scheduled."""
         jobs = [self._new_job(entry.task, entry.at, entry.args, entry.kwargs) for entry in batch.entries]
         if jobs:
             self._enqueue(jobs)
@@ -157,7 +167,10 @@ class Engine:
         return job
 
     def _enqueue(self, jobs: list[Job]) -> None:
-        with self._around_enqueue(jobs):
+        if self._seams.enqueues:
+            with self._seams.around_enqueue(jobs):
+                self._broker.enqueue(jobs)
+        else:
             self._broker.enqueue(jobs)
         for job in jobs:
             accepted = signals.job_queued if job.status is JobStatus.QUEUED else signals.job_waiting
@@ -175,34 +188,27 @@ class Engine:
                 What it raises or swallows makes no difference to the job.
 
         Returns:
-            A function that takes the wrapper away again.
+            A function that takes the wrapper away again; so do the other hooks.
         """
-        return _added(self._attempt_wrappers, wrapper)
+        return added(self._seams.attempts, wrapper)
 
     def wrap_enqueues(self, wrapper: EnqueueWrapper) -> Callable[[], None]:
         """Put a context manager around every call that enqueues jobs.
 
         Args:
             wrapper: Called with the jobs before they are written; on entry it may set their `headers` (a flat
-                mapping of texts). What it raises on entry is logged and ignored.
-
-        Returns:
-            A function that takes the wrapper away again.
+                mapping of texts), on exit it is given the error if the call failed. What it raises or
+                swallows makes no difference to the caller.
         """
-        return _added(self._enqueue_wrappers, wrapper)
+        return added(self._seams.enqueues, wrapper)
 
-    @contextmanager
-    def _around_enqueue(self, jobs: list[Job]) -> Iterator[None]:
-        if not self._enqueue_wrappers:
-            yield
-            return
-        with ExitStack() as stack:
-            for wrapper in self._enqueue_wrappers:
-                try:
-                    stack.enter_context(wrapper(jobs))
-                except Exception:
-                    logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
-            yield
+    def when_stopped(self, listener: StopListener) -> Callable[[], None]:
+        """Call `listener` after each stop of the workers, such as to flush what it gathered."""
+        return added(self._seams.stops, listener)
+
+    def announce(self, name: str, value: str) -> None:
+        """Tell a fact about this process in its worker's record, such as where its metrics are."""
+        self._seams.announced[name] = value
 
     # --- workers -----------------------------------------------------------------------------------
 
@@ -255,14 +261,14 @@ class Engine:
         from .crew import Crew  # a client never needs it, and it is half of what there is to import
 
         with self._lock:
-            if self._crew is not None and self._crew.process == os.getpid():
+            if self._crew is not None and self._crew.is_here:
                 raise RuntimeError("workers of this engine run already: call stop_workers() first")
             crew = Crew(
                 broker=self._broker,
                 workers=workers_class(number, self.namespace),
                 tasks=self._tasks,
                 queue=queue,
-                wrappers=self._attempt_wrappers,
+                seams=self._seams,
                 on_drained=request.make if until_empty else None,
             )
             self._broker.start()
@@ -277,24 +283,15 @@ class Engine:
         """
         with self._lock:
             crew, self._crew = self._crew, None
-            if crew is None or crew.process != os.getpid():  # a forked child has nothing to stop
+            if crew is None or not crew.is_here:
                 return
             self._must_stop.make()
             self.stopped_cleanly = crew.stop()
             self._broker.stop()
+            self._seams.tell_stopped()
         logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})
 
     def _stop_when_told(self, request: StopRequest) -> None:
         if reason := request.wait():
             logger.info("%s: finishing running jobs", reason)
         self.stop_workers()
-
-
-def _added(wrappers: list[Any], wrapper: Any) -> Callable[[], None]:
-    wrappers.append(wrapper)
-
-    def remove() -> None:
-        if wrapper in wrappers:
-            wrappers.remove(wrapper)
-
-    return remove

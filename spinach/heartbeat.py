@@ -17,6 +17,8 @@ class Heartbeat(Service):
         on_revoked: Called with the worker id that was declared dead.
     """
 
+    duty = "heartbeat"
+
     def __init__(
         self,
         *,
@@ -27,8 +29,10 @@ class Heartbeat(Service):
         super().__init__(f"{broker.namespace}-heartbeat", on_revoked)
         self._broker = broker
         self._state = state
+        self.heard_at = 0.0  # epoch seconds by this machine's clock
 
     def tick(self) -> float | None:
         """Beat once."""
         self._broker.beat(self._state())
+        self.heard_at = self._broker.clock.local.now()
         return self._broker.heartbeat_seconds

@@ -35,6 +35,8 @@ class ResultNotifier(Service):
         on_revoked: Called with the worker id that was declared dead.
     """
 
+    duty = "notifier"
+
     def __init__(self, *, broker: Broker, on_revoked: Callable[[str], None]) -> None:
         super().__init__(f"{broker.namespace}-result-notifier", on_revoked)
         self._broker = broker
@@ -44,6 +46,11 @@ class ResultNotifier(Service):
     def idle(self) -> bool:
         """Whether the broker knows of everything."""
         return not self._inbox
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many results the broker has not heard of."""
+        return len(self._inbox)
 
     def unsettled(self, lease: str) -> list[Job]:
         """Return the jobs claimed under a lease of which the broker may not have heard yet."""

@@ -15,6 +15,8 @@ logger = getLogger(__name__)
 class Rescuer(Service):
     """Recovers the jobs of dead workers, and sends the signals that tell of it."""
 
+    duty = "rescuer"
+
     def __init__(self, *, broker: Broker) -> None:
         super().__init__(f"{broker.namespace}-rescuer")
         self._broker = broker

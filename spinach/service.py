@@ -11,15 +11,19 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from logging import getLogger
-from typing import Final
+from time import time
+from typing import ClassVar, Final
 
 from .exc import BrokerUnavailable, LeaseRevoked
+from .vitals import ServiceVitals
 
 logger = getLogger(__name__)
 
 _MIN_BACKOFF_SECONDS: Final = 0.1
 # Long enough to spare a struggling server, short enough that recovery is felt at once.
 _MAX_BACKOFF_SECONDS: Final = 5.0
+# A duty that only waits to be woken ticks so often anyway: a loop that shows no sign of life cannot be told from a dead one.
+_LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 class Service(ABC):
@@ -28,12 +32,21 @@ class Service(ABC):
     Args:
         name: Name of the thread.
         on_revoked: Called with the worker id when that worker turns out to have been declared dead.
+
+    Attributes:
+        duty: What it is called in metrics and health checks.
+        failures: Ticks that failed since the last one that did not.
     """
+
+    duty: ClassVar[str]
 
     def __init__(self, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
         self.name = name
         self._on_revoked = on_revoked
         self.failures = 0
+        self._failures_in_all = 0
+        self._last_run_at = time()
+        self._interval = 0.0
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,15 +73,28 @@ class Service(ABC):
         if not self._wake.is_set():
             self._wake.set()
 
+    def vitals(self) -> ServiceVitals:
+        """Return how this duty fares."""
+        return ServiceVitals(
+            name=self.duty,
+            alive=self._thread is not None and self._thread.is_alive(),
+            last_run_at=self._last_run_at,
+            interval_seconds=self._interval,
+            failures=self._failures_in_all,
+        )
+
     @abstractmethod
     def tick(self) -> float | None:
-        """Do the duty once; return seconds until the next time, None to wait for `wake`."""
+        """Do the duty once; return seconds until the next time, None for as long as nothing wakes it."""
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._last_run_at = time()
             pause = self._supervised_tick()
-            if pause is None or pause > 0:
-                self._wake.wait(pause)
+            self._last_run_at = time()
+            self._interval = _LONGEST_WAIT_SECONDS if pause is None else pause
+            if self._interval > 0:
+                self._wake.wait(self._interval)
             self._wake.clear()
 
     def _supervised_tick(self) -> float | None:
@@ -103,5 +129,6 @@ class Service(ABC):
 
     def _backoff(self) -> float:
         self.failures += 1
+        self._failures_in_all += 1
         ceiling = min(_MAX_BACKOFF_SECONDS, _MIN_BACKOFF_SECONDS * 2.0 ** min(self.failures, 10))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret

@@ -21,6 +21,8 @@ class BrokerSubscriber(Service):
             nobody listened is found by looking.
     """
 
+    duty = "subscriber"
+
     def __init__(self, *, broker: Broker, on_news: Callable[[], None]) -> None:
         super().__init__(f"{broker.namespace}-broker-subscriber")
         self._broker = broker

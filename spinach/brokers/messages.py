@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,12 +20,14 @@ class WorkerProfile:
         slots: How many jobs it runs at once.
         kind: Name of its workers class.
         task_names: Tasks it can run.
+        announced: Further facts, read again at each heartbeat.
     """
 
     queue: str
     slots: int
     kind: str = ""
     task_names: tuple[str, ...] = ()
+    announced: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

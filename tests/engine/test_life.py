@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 
 from spinach import AsyncioWorkers, Batch, Engine, MemoryBroker, Tasks, ThreadWorkers, signals
-from spinach.exc import InvalidJobArguments, InvalidJobSignatureError, InvalidNamespace, UnknownTask
+from spinach.exc import (
+    BrokerUnavailable,
+    InvalidJobArguments,
+    InvalidJobSignatureError,
+    InvalidNamespace,
+    UnknownTask,
+)
+from spinach.job import JobStatus
 from tests.engine.conftest import Engines, Recorder, until
 
 
@@ -348,6 +355,88 @@ def test_an_enqueue_wrapper_adds_headers_that_reach_the_attempt(engines: Engines
     until(lambda: len(seen) == 2)
     signals.job_started.disconnect(receiver)
     assert seen == [{"traceparent": "00-abc", "ünï": "códe"}] * 2
+
+
+def test_enqueue_wrappers_that_fail_change_nothing_for_the_caller(engines: Engines) -> None:
+    """The caller gets its job when a wrapper raises at either end, and its error when one swallows errors."""
+    engine = engines()
+    engine.task(lambda: None, name="task")
+    told: list[BaseException | None] = []
+
+    def explodes(_jobs: Any) -> Any:
+        raise RuntimeError("wrapper")
+
+    @contextlib.contextmanager
+    def explodes_later(_jobs: Any) -> Iterator[None]:
+        yield
+        raise RuntimeError("wrapper")
+
+    @contextlib.contextmanager
+    def swallows(_jobs: Any) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            told.append(error)
+
+    for wrapper in (explodes, explodes_later, swallows):
+        engine.wrap_enqueues(wrapper)
+    assert engine.schedule("task").status is JobStatus.QUEUED
+    refused = BrokerUnavailable("on purpose")
+
+    def refuse(_jobs: Any) -> None:
+        raise refused
+
+    engine.broker.enqueue = refuse  # type: ignore[method-assign]
+    with pytest.raises(BrokerUnavailable):
+        engine.schedule("task")
+    assert told == [refused]
+
+
+def test_vitals_tell_how_the_workers_fare(engines: Engines) -> None:
+    """None before and after; meanwhile slots, busy ones, and every background duty alive."""
+    engine = engines()
+    assert engine.vitals is None
+    release = threading.Event()
+    engine.task(lambda: release.wait(15), name="waits")
+    engine.start_workers(2, block=False)
+    engine.schedule("waits")
+    until(lambda: engine.vitals is not None and engine.vitals.busy == 1)
+    vitals = engine.vitals
+    assert vitals is not None
+    assert (vitals.state, vitals.slots, vitals.unacknowledged) == ("running", 2, 0)
+    assert {service.name for service in vitals.services if service.alive} == {
+        "arbiter", "notifier", "heartbeat", "rescuer", "subscriber",
+    }  # fmt: skip
+    assert vitals.started_at <= vitals.broker_heard_at <= time.time()
+    assert all(time.time() - service.last_run_at < 10 for service in vitals.services)
+    release.set()
+    engine.stop_workers()
+    assert engine.vitals is None
+
+
+def test_stop_listeners_hear_of_each_stop(engines: Engines) -> None:
+    """They are called once the workers ended; one that raises harms nothing."""
+    engine = engines()
+    heard: list[object] = []
+    engine.when_stopped(lambda: heard.append(1 / 0))
+    remove = engine.when_stopped(lambda: heard.append(engine.vitals))
+    engine.start_workers(1, block=False)
+    engine.stop_workers()
+    assert heard == [None]
+    remove()
+    engine.start_workers(1, block=False)
+    engine.stop_workers()
+    assert heard == [None]
+
+
+def test_announced_facts_stand_in_the_record_of_the_worker(engines: Engines) -> None:
+    """What a process announces stands beside what the engine tells, and cannot replace it."""
+    engine = engines()
+    engine.announce("metrics_url", "http://127.0.0.1:9850")
+    engine.announce("slots", "many")
+    engine.start_workers(2, block=False)
+    (entry,) = engine.broker.get_all_brokers()
+    assert (entry["metrics_url"], entry["slots"]) == ("http://127.0.0.1:9850", 2)
 
 
 class TestBadInput:

@@ -23,6 +23,7 @@ def announcement(
     """Return the registry entry of a worker that joins at `now` (epoch seconds)."""
     initial = WorkerState()
     return {
+        **profile.announced,
         "id": worker_id,
         "name": socket.gethostname(),
         "started_at": int(now),

@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ...exc import LeaseRevoked, NewerLayout
@@ -31,6 +32,7 @@ class Membership:
         self._session = session
         self._version = version
         self._facts: dict[str, Any] = {}
+        self._announced: Mapping[str, str] = {}
 
     def join(self, profile: WorkerProfile, *, dead_after: float, beat_every: float) -> None:
         """Register under a new id.
@@ -59,14 +61,14 @@ class Membership:
         newer = session.run(
             scripts.JOIN,
             [keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.layout],
-            worker_id, _text(facts, WorkerState("starting")), layout.LAYOUT_VERSION, layout.MAX_BROKERS_SEEN,
+            worker_id, _text(facts, profile.announced, WorkerState("starting")), layout.LAYOUT_VERSION, layout.MAX_BROKERS_SEEN,
         )  # fmt: skip
         if newer:
             raise NewerLayout(
                 f"namespace {keys.namespace!r} was written by a newer release (layout {newer}, this one knows "
                 f"{layout.LAYOUT_VERSION}); update this worker"
             )
-        self._facts = facts
+        self._facts, self._announced = facts, profile.announced
         session.worker_id = worker_id
 
     def beat(self, state: WorkerState) -> None:
@@ -81,7 +83,7 @@ class Membership:
         alive = session.run(
             scripts.BEAT,
             [session.keys.brokers, session.keys.brokers_by_sight],
-            facts["id"], f"{_text(facts, state)}{now}}}", now,
+            facts["id"], f"{_text(facts, self._announced, state)}{now}}}", now,
         )  # fmt: skip
         if not alive:
             raise LeaseRevoked(facts["id"])
@@ -99,7 +101,7 @@ class Membership:
         )  # fmt: skip
 
 
-def _text(facts: dict[str, Any], state: WorkerState) -> str:
+def _text(facts: dict[str, Any], announced: Mapping[str, str], state: WorkerState) -> str:
     """Return the registry entry up to the value of `last_seen_at`."""
-    facts = {**facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
+    facts = {**announced, **facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
     return f"{json.dumps(facts)[:-1]}, {_SIGHT}"

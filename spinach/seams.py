@@ -1,0 +1,94 @@
+"""The seams: where instrumentation and integrations hook into an engine, and what they cannot do there.
+
+A hook sees jobs and attempts go by and may put context around them. Whatever it raises or swallows, the job, the
+caller's result and the caller's exception stay what they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from logging import getLogger
+from types import TracebackType
+from typing import Any, TypeVar
+
+from .execution import AttemptWrapper
+from .job import Job
+
+logger = getLogger(__name__)
+
+EnqueueWrapper = Callable[[Sequence[Job]], AbstractContextManager[Any]]
+StopListener = Callable[[], None]
+H = TypeVar("H")
+
+
+class Seams:
+    """The hooks of one engine.
+
+    Attributes:
+        attempts: Put around every attempt, outermost first.
+        enqueues: Put around every call that enqueues jobs, outermost first.
+        stops: Called after the workers stopped.
+        announced: What this process tells of itself in its worker's record, beside what the engine does.
+    """
+
+    def __init__(self) -> None:
+        self.attempts: list[AttemptWrapper] = []
+        self.enqueues: list[EnqueueWrapper] = []
+        self.stops: list[StopListener] = []
+        self.announced: dict[str, str] = {}
+
+    @contextmanager
+    def around_enqueue(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Enter every enqueue wrapper, and tell each how the call went."""
+        entered = [context for wrapper in list(self.enqueues) if (context := _enter(wrapper, jobs))]
+        try:
+            yield
+        finally:
+            how = sys.exc_info()
+            for context in reversed(entered):
+                _exit(context, *how)
+
+    def tell_stopped(self) -> None:
+        """Call every stop listener."""
+        for listener in list(self.stops):
+            try:
+                listener()
+            except Exception:
+                logger.exception("Stop listener %r failed; it is ignored", listener)
+
+
+def added(hooks: list[H], hook: H) -> Callable[[], None]:
+    """Add a hook; return a function that takes it away again."""
+    hooks.append(hook)
+
+    def remove() -> None:
+        if hook in hooks:
+            hooks.remove(hook)
+
+    return remove
+
+
+def _enter(wrapper: EnqueueWrapper, jobs: Sequence[Job]) -> AbstractContextManager[Any] | None:
+    try:
+        context = wrapper(jobs)
+        context.__enter__()
+    except Exception:
+        logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
+        return None
+    return context
+
+
+def _exit(
+    context: AbstractContextManager[Any],
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    try:
+        context.__exit__(kind, error, traceback)
+    except BaseException as failure:
+        if failure is not error:  # a generator re-raises what it was given: no failure
+            # The jobs were accepted, or not, already: the caller must learn that and nothing else.
+            logger.exception("Enqueue wrapper %r failed at its end; it is ignored", context)
