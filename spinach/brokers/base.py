@@ -20,6 +20,7 @@ from .messages import (
     Due,
     Exchange,
     Recovery,
+    RequestObserver,
     Settlement,
     Subscription,
     WorkerProfile,
@@ -32,6 +33,7 @@ __all__ = [
     "Due",
     "Exchange",
     "Recovery",
+    "RequestObserver",
     "Settlement",
     "Subscription",
     "WorkerProfile",
@@ -94,6 +96,13 @@ class Broker(ABC):
 
     def stop(self) -> None:  # noqa: B027 - an optional hook
         """Let go of connections; `start` may follow."""
+
+    def observe_requests(self, observer: RequestObserver | None) -> None:  # noqa: B027 - nothing to tell by default
+        """Tell `observer` of every round trip from now on, None to tell nobody; one at a time.
+
+        It is called in the thread that waited for the reply, with an operation (a script's or command's name),
+        seconds, and the error or None.
+        """
 
     @abstractmethod
     def flush(self) -> None:

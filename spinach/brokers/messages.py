@@ -10,6 +10,9 @@ from ..job import Job
 from ..retry import Verdict
 from ..stats import FailedJob, Tally, WorkerInfo
 
+# Told of each round trip: operation, seconds, and the error it ended with, if any.
+RequestObserver = Callable[[str, float, Exception | None], None]
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerProfile:

@@ -27,6 +27,7 @@ from ..base import (
     Due,
     Exchange,
     Recovery,
+    RequestObserver,
     Settlement,
     Subscription,
     WorkerProfile,
@@ -104,6 +105,10 @@ class RedisBroker(Broker):
         self._recoverer = Recoverer(self._session, self._work)
 
     # --- the broker itself -------------------------------------------------------------------------
+
+    def observe_requests(self, observer: RequestObserver | None) -> None:
+        """See `Broker.observe_requests`."""
+        self._session.link.observer = observer
 
     def flush(self) -> None:
         """Delete everything in the namespace; others, even similar ones, are not touched."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from logging import getLogger
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import redis
@@ -28,6 +30,9 @@ from redis.exceptions import (
 )
 
 from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, NotPermitted, WrongKeyType
+from ..messages import RequestObserver
+
+logger = getLogger(__name__)
 
 Argument = str | bytes | int | float
 T = TypeVar("T")
@@ -67,15 +72,23 @@ class Link:
     Args:
         client: The application's client; its pool, timeouts and credentials are used.
         slot_key: Any key of the namespace: on a cluster it tells the node that has all of them.
+
+    Attributes:
+        observer: Told of every round trip, when there is one.
     """
 
     def __init__(self, client: Any, slot_key: str) -> None:
         self.client = client
         self.is_cluster = not hasattr(client, "connection_pool")
         self._slot_key = slot_key
+        self.observer: RequestObserver | None = None
 
-    def call(self, *command: Argument) -> Any:
+    def call(self, *command: Argument, operation: str = "") -> Any:
         """Send one command and return its raw reply.
+
+        Args:
+            *command: The command and its arguments.
+            operation: What the observer is told; by default the command's name.
 
         Raises:
             RedisUnavailable: it was not applied (`ConnectionLost`: it may have been).
@@ -83,13 +96,36 @@ class Link:
             NoScriptError: the script is not known to the server.
             BrokerError: whatever else the server answered.
         """
-        reply = self.read(command)[0]
+        reply = self.read(command, operation=operation)[0]
         if isinstance(reply, Exception):
             raise self.translated(reply)
         return reply
 
-    def read(self, *commands: Sequence[Argument]) -> list[Any]:
+    def read(self, *commands: Sequence[Argument], operation: str = "") -> list[Any]:
         """Send commands in one go and return their raw replies; error replies are returned, not raised."""
+        if self.observer is None:
+            return self._read(commands)
+        operation = operation or str(commands[0][0]).lower()
+        began = perf_counter()
+        try:
+            replies = self._read(commands)
+        except Exception as error:
+            self._tell(operation, began, error)
+            raise
+        refusal = replies[0] if len(replies) == 1 and isinstance(replies[0], Exception) else None
+        # A script that is not known yet is sent at once: part of the protocol, no failure.
+        self._tell(operation, began, None if isinstance(refusal, NoScriptError) else refusal)
+        return replies
+
+    def _tell(self, operation: str, began: float, error: Exception | None) -> None:
+        if self.observer is None:
+            return
+        try:
+            self.observer(operation, perf_counter() - began, error)
+        except Exception:
+            logger.exception("The observer of requests failed; it is ignored")
+
+    def _read(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         replies = self._send(commands)
         if self.is_cluster and any(isinstance(reply, (MovedError, AskError)) for reply in replies):
             # The slot moved to another node and nothing was applied here.

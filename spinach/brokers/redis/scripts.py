@@ -60,7 +60,7 @@ COUNT_SLOTS: Final = Script.load("count_slots")
 def run(link: Link, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     """Run a script by its digest, sending its text where the server does not know it."""
     try:
-        return link.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
+        return link.call("EVALSHA", script.sha, len(keys), *keys, *arguments, operation=script.name)
     except NoScriptError:
         # Not run, so sending it now runs it once.
-        return link.call("EVAL", script.text, len(keys), *keys, *arguments)
+        return link.call("EVAL", script.text, len(keys), *keys, *arguments, operation=script.name)

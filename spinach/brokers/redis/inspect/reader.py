@@ -86,7 +86,7 @@ class Reader:
     def _read(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         self.round_trips += 1
         self.commands += len(commands)
-        return self.link.read(*commands)
+        return self.link.read(*commands, operation="snapshot")
 
     def answer(self, question: Question | None, default: T) -> Any | T:
         """Return the reply, or the default for none; an error is noted."""
