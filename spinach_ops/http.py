@@ -123,19 +123,25 @@ class HttpServer:
 
 
 def _listen(host: str, candidates: Iterable[int]) -> _Server:
+    refusals = []
     for port in candidates:
         try:
             return (_Server6 if ":" in host else _Server)((host, port), _Handler)
         except OSError as error:
+            refusals.append((port, error))
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise CannotListen(
-                    f"cannot listen on {host}:{port}: {error}; is it an address of this machine?"
-                ) from error
-            last = error
-    wanted = f"port {port}" if last.errno == errno.EADDRINUSE else f"port {port} (not permitted)"
-    raise CannotListen(
-        f"cannot listen on {host}: {wanted} is taken; name another port, a range such as 9850-9869, or 0 for any"
-    ) from last
+                break
+    port, error = refusals[-1]
+    more = f" and {len(refusals) - 1} before it" if len(refusals) > 1 else ""
+    raise CannotListen(f"cannot listen on {host}, port {port}{more}: {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "taken by another process; name another port, a range such as 9850-9869, or 0 for any"
+    if error.errno == errno.EACCES:
+        return "not permitted; name a port from 1024 on"
+    return f"{error.strerror or error}; is it an address of this machine?"
 
 
 class _Server(ThreadingMixIn, TCPServer):

@@ -15,6 +15,8 @@ from .http import Request, Response, Route
 # Rendering takes the interpreter's lock: what more scrapers get is slower jobs.
 _AT_ONCE: Final = 2
 _TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
+# A family is asked for by its name, its samples carry these too.
+_SUFFIXES: Final = ("", "_total", "_bucket", "_count", "_sum", "_info")
 # Left for rendering and the way back.
 _MARGIN_SECONDS: Final = 0.5
 
@@ -38,7 +40,8 @@ def scrape_route(registry: CollectorRegistry) -> Route:
 
 def _render(registry: CollectorRegistry, request: Request) -> Response:
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    names = request.query.get("name[]")
+    asked = request.query.get("name[]")
+    names = [name + suffix for name in asked or () for suffix in _SUFFIXES]
     chosen = registry.restricted_registry(names) if names else registry
     return Response(encode(chosen), content_type=content_type)
 
