@@ -11,9 +11,10 @@ import pytest
 from spinach import Engine, MemoryBroker
 from spinach_ops import Instrumentation, instrument
 from tests.fleet import make_fleet
+from tests.old_package import old_python
 from tests.prometheus import make_prometheus
 
-__all__ = ["make_fleet", "make_prometheus"]
+__all__ = ["make_fleet", "make_prometheus", "old_python"]
 
 
 class Samples:
