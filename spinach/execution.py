@@ -27,7 +27,7 @@ logger = getLogger(__name__)
 
 _elapsed = time.perf_counter
 
-AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any]]
+AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any] | None]
 
 
 class Fork:
@@ -134,6 +134,8 @@ class Attempt:
         for wrapper in wrappers:
             try:
                 context = wrapper(self)
+                if context is None:
+                    continue
                 context.__enter__()
             except BaseException:
                 logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.job)

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from logging import getLogger
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .execution import AttemptWrapper
 from .job import Job
+from .service import ServiceWrapper
 
 logger = getLogger(__name__)
 
-EnqueueWrapper = Callable[[Sequence[Job]], AbstractContextManager[Any]]
+EnqueueWrapper = Callable[["Submission"], AbstractContextManager[Any] | None]
 StopListener = Callable[[], None]
 H = TypeVar("H")
+
+_NOTHING_AROUND: Final = nullcontext()
+
+
+class Submission(list[Job]):
+    """The jobs of one call that schedules; knows whether they came as a batch, which may hold a single job."""
+
+    def __init__(self, jobs: Sequence[Job], *, is_batch: bool) -> None:
+        super().__init__(jobs)
+        self.is_batch = is_batch
 
 
 class Seams:
@@ -30,6 +41,7 @@ class Seams:
         attempts: Put around every attempt, outermost first.
         enqueues: Put around every call that enqueues jobs, outermost first.
         stops: Called after the workers stopped.
+        services: Put around each background duty, in its thread, from its start to its end.
         announced: What this process tells of itself in its worker's record, beside what the engine does.
     """
 
@@ -37,11 +49,15 @@ class Seams:
         self.attempts: list[AttemptWrapper] = []
         self.enqueues: list[EnqueueWrapper] = []
         self.stops: list[StopListener] = []
+        self.services: list[ServiceWrapper] = []
         self.announced: dict[str, str] = {}
 
-    @contextmanager
-    def around_enqueue(self, jobs: Sequence[Job]) -> Iterator[None]:
+    def around_enqueue(self, jobs: Sequence[Job], *, is_batch: bool) -> AbstractContextManager[None]:
         """Enter every enqueue wrapper, and tell each how the call went."""
+        return self._around(Submission(jobs, is_batch=is_batch)) if self.enqueues else _NOTHING_AROUND
+
+    @contextmanager
+    def _around(self, jobs: Submission) -> Iterator[None]:
         entered = [context for wrapper in list(self.enqueues) if (context := _enter(wrapper, jobs))]
         try:
             yield
@@ -70,10 +86,11 @@ def added(hooks: list[H], hook: H) -> Callable[[], None]:
     return remove
 
 
-def _enter(wrapper: EnqueueWrapper, jobs: Sequence[Job]) -> AbstractContextManager[Any] | None:
+def _enter(wrapper: EnqueueWrapper, jobs: Submission) -> AbstractContextManager[Any] | None:
     try:
         context = wrapper(jobs)
-        context.__enter__()
+        if context is not None:
+            context.__enter__()
     except Exception:
         logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
         return None

@@ -35,7 +35,10 @@ class AsyncioWorkers(BaseWorkers):
         """Start the event loop in a thread."""
         ready: Future[None] = Future()
         self._thread = threading.Thread(
-            target=self._serve, args=(environment, ready), name=f"{self.namespace}-asyncio", daemon=True
+            target=contextvars.Context().run,  # not in the context that started the workers
+            args=(self._serve, environment, ready),
+            name=f"{self.namespace}-asyncio",
+            daemon=True,
         )
         self._thread.start()
         ready.result()
