@@ -157,5 +157,5 @@ def shorten(text: str, limit: int) -> str:
     """Cut a text in the middle so that it has at most `limit` characters."""
     if len(text) <= limit:
         return text
-    half = (limit - 30) // 2
+    half = (limit - 40) // 2  # the line between takes up to 40
     return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

@@ -92,6 +92,11 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         default=const.DEFAULT_QUEUE,
         help="queue to serve (default: %(default)s)",
     )
+    add(
+        "--trace",
+        action="store_true",
+        help="export a trace of every job as the OTEL_* variables say (needs spinach-ops[otel])",
+    )
     add("--burst", action="store_true", help="stop once the queue is empty and nothing runs here")
     add("--log-level", choices=_LEVELS, default="info", help="lowest level to log (default: %(default)s)")
     add(
@@ -146,6 +151,7 @@ def run_worker(options: argparse.Namespace) -> int:
 def _work(engine: Engine, options: argparse.Namespace) -> int:
     from .worker_log import AttemptLog
 
+    end_tracing = _trace(engine) if options.trace else None
     _show_banner(engine, options)
     attempts = AttemptLog(engine.namespace)
     attempts.connect()
@@ -160,8 +166,20 @@ def _work(engine: Engine, options: argparse.Namespace) -> int:
         _leave_at_once(attempts)
     finally:
         attempts.disconnect()
+        if end_tracing is not None:
+            end_tracing()
     _say(f"stopped: {attempts.summary()}")
     return OK if engine.stopped_cleanly else UNHEARD
+
+
+def _trace(engine: Engine) -> Callable[[], None]:
+    from .otlp import TracingUnavailable, trace_worker  # takes longer to load than all else
+    from .target import TargetError
+
+    try:
+        return trace_worker(engine)
+    except TracingUnavailable as error:
+        raise TargetError(f"--trace: {error}") from None
 
 
 def _workers_class(options: argparse.Namespace) -> type[BaseWorkers]:

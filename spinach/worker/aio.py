@@ -108,7 +108,8 @@ class AsyncioWorkers(BaseWorkers):
                 job = self._jobs.popleft()
             except IndexError:  # reclaimed meanwhile
                 return
-            task = asyncio.create_task(self._run(job))
+            # Not in the context of whoever handed the job over, which is the arbiter's, or of the job before.
+            task = asyncio.create_task(self._run(job), context=contextvars.Context())
             self._running.add(task)
             task.add_done_callback(self._on_done)
 

@@ -77,6 +77,7 @@ def test_workers_and_duties_start_in_an_empty_context(engines: Engines, workers:
     @contextlib.contextmanager
     def around() -> Iterator[None]:
         seen[threading.current_thread().name.removeprefix(engine.namespace)] = CURRENT.get()
+        CURRENT.set("a duty")
         yield
         seen["left"] = "yes"
 

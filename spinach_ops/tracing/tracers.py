@@ -1,0 +1,95 @@
+"""Which tracer makes the spans, and what is done with the provider it comes from: flushed within bounds, never shut down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+
+from spinach import const
+
+from .attributes import SCHEMA_URL
+from .complaints import Complaints, logger
+
+FLUSH_SECONDS: Final = 5.0
+# What instrumentation packages look for: the key of the API, and the plain one of older releases.
+_SUPPRESSING_KEYS: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
+
+
+class Tracers:
+    """The tracer of one engine.
+
+    Args:
+        provider: Where to get it, by default the global provider, which an application may set at any time.
+        complaints: Where failures are told.
+    """
+
+    def __init__(self, provider: trace.TracerProvider | None, complaints: Complaints) -> None:
+        self._given = provider
+        self._complaints = complaints
+        self._provider: trace.TracerProvider | None = None
+        self._tracer: trace.Tracer | None = None
+        self._is_settled = False
+
+    def current(self) -> trace.Tracer | None:
+        """Return the tracer, None while no provider is configured or where it makes no spans."""
+        return self._tracer if self._is_settled else self._look()
+
+    def _look(self) -> trace.Tracer | None:
+        provider = self._given or trace.get_tracer_provider()
+        if isinstance(provider, trace.ProxyTracerProvider):
+            return None
+        try:
+            tracer = provider.get_tracer("spinach", const.VERSION, schema_url=SCHEMA_URL)
+        except Exception as error:
+            self._complaints.report("get a tracer", error)
+        else:
+            self._provider = provider
+            self._tracer = None if isinstance(tracer, trace.NoOpTracer) else tracer
+        self._is_settled = True
+        return self._tracer
+
+    def flush(self) -> None:
+        """Export what has ended, in at most `FLUSH_SECONDS`, whatever the processors do."""
+        flush = getattr(self._provider, "force_flush", None)
+        if flush is None:
+            return
+
+        def run() -> None:
+            try:
+                flush(int(FLUSH_SECONDS * 1000))
+            except BaseException as error:
+                self._complaints.report("flush", error)
+
+        # Some processors ignore the timeout, and an exporter may hang: the thread is left behind then.
+        thread = threading.Thread(target=run, name="spinach-trace-flush", daemon=True)
+        thread.start()
+        thread.join(FLUSH_SECONDS)
+        if thread.is_alive():
+            logger.warning(
+                "Spans could not be exported within %.0f s; the last ones may be missing", FLUSH_SECONDS,
+                extra={"action": "tracing_flush_timeout"},
+            )  # fmt: skip
+
+
+def is_suppressed() -> bool:
+    """Return whether whoever calls asked for no instrumentation."""
+    return bool(context_api.get_value(_SUPPRESS_INSTRUMENTATION_KEY))
+
+
+@contextmanager
+def suppressed() -> Iterator[None]:
+    """Ask for no instrumentation in this thread: what a duty polls belongs to nobody's trace."""
+    context = context_api.get_current()
+    for key in _SUPPRESSING_KEYS:
+        context = context_api.set_value(key, True, context)
+    token = context_api.attach(context)
+    try:
+        yield
+    finally:
+        context_api.detach(token)
