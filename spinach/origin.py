@@ -7,6 +7,7 @@ package, so leaves one that no longer counts, never one that is wrong.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Final
 
 from .job import Job
@@ -15,6 +16,7 @@ ORIGIN_HEADER: Final = "spinach-origin"
 RECOVERED_FROM_HEADER: Final = "spinach-recovered-from"
 # Worker ids are 32 to 36 characters; another's registry may hold anything.
 _MAX_ID_CHARACTERS: Final = 100
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Origin(enum.Enum):
@@ -30,15 +32,24 @@ class Origin(enum.Enum):
 _ORIGINS: Final = {origin.value: origin for origin in Origin}
 
 
-def mark(job: Job, origin: Origin) -> None:
-    """Note why there will be the job's next attempt; its `retries` are those of that attempt already."""
-    job.headers = {**(job.headers or {}), ORIGIN_HEADER: f"{origin.value} {job.retries + 1}"}
+def mark(job: Job, origin: Origin, headers: Mapping[str, str] = _NONE) -> None:
+    """Note why there will be the job's next attempt; its `retries` are those of that attempt already.
+
+    Args:
+        job: The job.
+        origin: Why.
+        headers: More to put into the job's headers, in the same step.
+    """
+    told = f"{origin.value} {job.retries + 1}"
+    if job.headers:
+        job.headers = {**job.headers, **headers, ORIGIN_HEADER: told}
+    else:
+        job.headers = {**headers, ORIGIN_HEADER: told}
 
 
 def mark_recovered(job: Job, worker_id: str) -> None:
     """Note that the job's next attempt follows one whose worker died."""
-    mark(job, Origin.RECOVERY)
-    job.headers = {**(job.headers or {}), RECOVERED_FROM_HEADER: worker_id[:_MAX_ID_CHARACTERS]}
+    mark(job, Origin.RECOVERY, {RECOVERED_FROM_HEADER: worker_id[:_MAX_ID_CHARACTERS]})
 
 
 def origin_of(job: Job, attempt: int) -> Origin | None:

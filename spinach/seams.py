@@ -6,9 +6,8 @@ caller's result and the caller's exception stay what they are.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from logging import getLogger
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -29,9 +28,9 @@ _NOTHING_AROUND: Final = nullcontext()
 class Submission(list[Job]):
     """The jobs of one call that schedules; knows whether they came as a batch, which may hold a single job."""
 
-    def __init__(self, jobs: Sequence[Job], *, is_batch: bool) -> None:
-        super().__init__(jobs)
-        self.is_batch = is_batch
+    __slots__ = ("is_batch",)
+
+    is_batch: bool
 
 
 class Seams:
@@ -53,18 +52,13 @@ class Seams:
         self.announced: dict[str, str] = {}
 
     def around_enqueue(self, jobs: Sequence[Job], *, is_batch: bool) -> AbstractContextManager[None]:
-        """Enter every enqueue wrapper, and tell each how the call went."""
-        return self._around(Submission(jobs, is_batch=is_batch)) if self.enqueues else _NOTHING_AROUND
-
-    @contextmanager
-    def _around(self, jobs: Submission) -> Iterator[None]:
-        entered = [context for wrapper in list(self.enqueues) if (context := _enter(wrapper, jobs))]
-        try:
-            yield
-        finally:
-            how = sys.exc_info()
-            for context in reversed(entered):
-                _exit(context, *how)
+        """Enter every enqueue wrapper; return what tells each how the call went."""
+        if not self.enqueues:
+            return _NOTHING_AROUND
+        submission = Submission(jobs)
+        submission.is_batch = is_batch
+        entered = [context for wrapper in self.enqueues[:] if (context := _enter(wrapper, submission))]
+        return _Entered(entered) if entered else _NOTHING_AROUND
 
     def tell_stopped(self) -> None:
         """Call every stop listener."""
@@ -73,6 +67,24 @@ class Seams:
                 listener()
             except Exception:
                 logger.exception("Stop listener %r failed; it is ignored", listener)
+
+
+class _Entered:
+    """Wrappers that were entered and are to be left. Slim, for it is on the path of every job that is scheduled."""
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self, contexts: list[AbstractContextManager[Any]]) -> None:
+        self._contexts = contexts
+
+    def __enter__(self) -> None:
+        """Nothing is left to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for context in reversed(self._contexts):
+            _exit(context, kind, error, traceback)
 
 
 def added(hooks: list[H], hook: H) -> Callable[[], None]:

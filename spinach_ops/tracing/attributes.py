@@ -106,7 +106,7 @@ class Describer:
 
     def _of_job(self, operation: str, job: Job) -> Attributes:
         attributes = self._template(operation, job.task_name, job.queue).copy()
-        attributes[MESSAGE_ID] = str(job.id)
+        attributes[MESSAGE_ID] = job.held_as  # its id, as the text it was read from spells it
         if client_id := self._broker.worker_id:
             attributes[CLIENT_ID] = client_id
         attributes[JOB_MAX_RETRIES] = job.max_retries

@@ -25,7 +25,6 @@ from .propagation import (
     LINK_HEADER,
     PREVIOUS_HEADER,
     Propagation,
-    add_headers,
     previous_of,
     traceparent_of,
 )
@@ -50,7 +49,9 @@ class AttemptTracer:
     def __call__(self, attempt: Attempt) -> _Processing | None:
         """Return the span to be of an attempt, None where nobody looks."""
         tracer = self.tracers.current()
-        return None if tracer is None or is_suppressed() else _Processing(self, tracer, attempt)
+        if tracer is None or is_suppressed(context_api.get_current()):
+            return None
+        return _Processing(self, tracer, attempt)
 
     def open(self, tracer: trace.Tracer, attempt: Attempt) -> tuple[trace.Span, Context]:
         """Start the span of an attempt; return it, and the context in which the function runs."""
@@ -58,7 +59,7 @@ class AttemptTracer:
         origin = origin_of(job, number)
         context, links = self._lineage(job, number, origin)
         span = tracer.start_span(
-            self.settings.name_of(PROCESS, job.task_name, self.describer.destination(job.queue)),
+            self.settings.name_of(PROCESS, job, self.describer),
             context=context,
             kind=SpanKind.CONSUMER,
             attributes=self.describer.attempted(job, number, attempt.queue_wait, origin),
@@ -84,15 +85,14 @@ class AttemptTracer:
     def _leave_word(self, span: trace.Span, job: Job) -> None:
         context = span.get_span_context()
         if context.is_valid and self.settings.mode_of(job) != "none":
-            add_headers(job, {PREVIOUS_HEADER: traceparent_of(context)})
-            mark(job, Origin.RETRY)
+            mark(job, Origin.RETRY, {PREVIOUS_HEADER: traceparent_of(context)})
 
     def _lineage(self, job: Job, number: int, origin: Origin | None) -> tuple[Context, list[Link]]:
         """Return the context of the span's parent, or of none, and the links."""
-        headers, mode = job.headers, self.settings.mode_of(job)
+        headers, mode, context = job.headers, self.settings.mode_of(job), context_api.get_current()
         if not headers or mode == "none":
-            return _rootless(context_api.get_current()), []
-        context = self.propagation.read(headers)
+            return _rootless(context), []
+        context = self.propagation.read(headers, context)
         creation = trace.get_current_span(context).get_span_context()
         links = [Link(creation, _CREATION)] if creation.is_valid else []
         if origin is Origin.RETRY and (previous := previous_of(headers)):

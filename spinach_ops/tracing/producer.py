@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
 from spinach.clock import ServerClock
-from spinach.job import Job
+from spinach.job import Job, JobStatus
 from spinach.origin import Origin, mark
 from spinach.seams import Submission
 
@@ -48,94 +48,96 @@ class SubmissionTracer:
     def __call__(self, jobs: Submission) -> _Sending | None:
         """Return the span to be of a call, None where nobody looks."""
         tracer = self.tracers.current()
-        return None if tracer is None or is_suppressed() else _Sending(self, tracer, jobs)
+        if tracer is None:
+            return None
+        context = context_api.get_current()
+        return None if is_suppressed(context) else _Sending(self, tracer, jobs, context)
 
-    def open(self, tracer: trace.Tracer, jobs: Submission) -> trace.Span:
-        """Start the span of a call, and give the jobs their headers."""
-        if not jobs.is_batch:
-            return self._open_for_one(tracer, jobs[0])
-        if self.settings.create_spans and len(jobs) <= MAX_CREATE_SPANS:
-            return self._open_with_creations(tracer, jobs)
-        return self._open_for_all(tracer, jobs)
+    def open(self, tracer: trace.Tracer, jobs: Submission, current: Context) -> tuple[trace.Span, Context]:
+        """Start the span of a call, and give the jobs their headers; return it, and the context it is current in."""
+        if jobs.is_batch:
+            return self._open_for_batch(tracer, jobs, current)
+        job = jobs[0]
+        span, context = self._start_for_one(SEND, tracer, job, Origin.CLIENT, current)
+        self._give_headers(job, self.propagation.headers(context), Origin.CLIENT, 1)
+        return span, context
 
-    def _open_for_one(self, tracer: trace.Tracer, job: Job) -> trace.Span:
-        span = tracer.start_span(
-            self._name(SEND, job),
-            kind=SpanKind.PRODUCER,
-            attributes=self.describer.submitted(SEND, job, Origin.CLIENT),
-        )
-        self._give_headers(job, self._headers_of(span), Origin.CLIENT, 1)
-        return span
-
-    def _open_with_creations(self, tracer: trace.Tracer, jobs: Sequence[Job]) -> trace.Span:
-        links = []
-        for job in jobs:
-            span = tracer.start_span(
-                self._name(CREATE, job),
-                kind=SpanKind.PRODUCER,
-                attributes=self.describer.submitted(CREATE, job, Origin.BATCH),
-            )
-            try:
-                self._give_headers(job, self._headers_of(span), Origin.BATCH, len(jobs))
-            finally:
-                span.end()
-            links.append(Link(span.get_span_context(), _CREATION))
-        return self._open_send(tracer, jobs, SpanKind.CLIENT, links)
-
-    def _open_for_all(self, tracer: trace.Tracer, jobs: Sequence[Job]) -> trace.Span:
-        span = self._open_send(tracer, jobs, SpanKind.PRODUCER, ())
-        headers = self._headers_of(span)
-        for job in jobs:
-            self._give_headers(job, headers, Origin.BATCH, len(jobs))
-        return span
-
-    def _open_send(
-        self, tracer: trace.Tracer, jobs: Sequence[Job], kind: SpanKind, links: Sequence[Link]
-    ) -> trace.Span:
+    def _open_for_batch(
+        self, tracer: trace.Tracer, jobs: Sequence[Job], current: Context
+    ) -> tuple[trace.Span, Context]:
+        count = len(jobs)
+        with_creations = self.settings.create_spans and count <= MAX_CREATE_SPANS
+        links = [self._create(tracer, job, count, current) for job in jobs] if with_creations else ()
         queues = {job.queue for job in jobs}
         queue = queues.pop() if len(queues) == 1 else None
-        return tracer.start_span(
+        span = tracer.start_span(
             f"{SEND} {self.describer.destination(queue or '')}".rstrip("/"),
-            kind=kind,
-            attributes=self.describer.submitted_together(queue, len(jobs)),
+            context=current,
+            kind=SpanKind.CLIENT if with_creations else SpanKind.PRODUCER,
+            attributes=self.describer.submitted_together(queue, count),
             links=links,
         )
+        context = trace.set_span_in_context(span, current)
+        if not with_creations:
+            headers = self.propagation.headers(context)
+            for job in jobs:
+                self._give_headers(job, headers, Origin.BATCH, count)
+        return span, context
 
-    def _name(self, operation: str, job: Job) -> str:
-        return self.settings.name_of(operation, job.task_name, self.describer.destination(job.queue))
+    def _create(self, tracer: trace.Tracer, job: Job, count: int, current: Context) -> Link:
+        """Make the span of one job among many, and return a link to it."""
+        span, context = self._start_for_one(CREATE, tracer, job, Origin.BATCH, current)
+        try:
+            self._give_headers(job, self.propagation.headers(context), Origin.BATCH, count)
+        finally:
+            span.end()
+        return Link(span.get_span_context(), _CREATION)
 
-    def _headers_of(self, span: trace.Span) -> dict[str, str]:
-        return self.propagation.headers(trace.set_span_in_context(span))
+    def _start_for_one(
+        self, operation: str, tracer: trace.Tracer, job: Job, origin: Origin, current: Context
+    ) -> tuple[trace.Span, Context]:
+        span = tracer.start_span(
+            self.settings.name_of(operation, job, self.describer),
+            context=current,
+            kind=SpanKind.PRODUCER,
+            attributes=self.describer.submitted(operation, job, origin),
+        )
+        return span, trace.set_span_in_context(span, current)
 
     def _give_headers(self, job: Job, headers: dict[str, str], origin: Origin, together: int) -> None:
         mode = self.settings.mode_of(job)
         if mode == "none" or not headers:
             return
-        add_headers(job, headers)
-        mark(job, origin)
+        mark(job, origin, headers)
         if mode == "link" or (mode == "auto" and self._is_far_off(job, together)):
             add_headers(job, {LINK_HEADER: "1"})
 
     def _is_far_off(self, job: Job, together: int) -> bool:
-        return together > MAX_CHILD_BATCH or (job.due_timestamp - self.clock.now() > MAX_CHILD_DELAY_SECONDS)
+        if together > MAX_CHILD_BATCH:
+            return True
+        waits = job.status is JobStatus.WAITING
+        return waits and job.due_timestamp - self.clock.now() > MAX_CHILD_DELAY_SECONDS
 
 
 class _Sending:
     """The span of one call, current while the broker is called. Lets nothing out."""
 
-    __slots__ = ("_jobs", "_owner", "_span", "_token", "_tracer")
+    __slots__ = ("_current", "_jobs", "_owner", "_span", "_token", "_tracer")
 
-    def __init__(self, owner: SubmissionTracer, tracer: trace.Tracer, jobs: Submission) -> None:
+    def __init__(
+        self, owner: SubmissionTracer, tracer: trace.Tracer, jobs: Submission, current: Context
+    ) -> None:
         self._owner = owner
         self._tracer = tracer
         self._jobs = jobs
+        self._current = current
         self._span: trace.Span | None = None
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> None:
         try:
-            self._span = self._owner.open(self._tracer, self._jobs)
-            self._token = context_api.attach(trace.set_span_in_context(self._span))
+            self._span, context = self._owner.open(self._tracer, self._jobs, self._current)
+            self._token = context_api.attach(context)
         except BaseException as error:
             self._owner.complaints.report("open a span around scheduling", error)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from opentelemetry import baggage, propagate, trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -43,24 +43,29 @@ class Propagation:
         """Return the headers that carry a context; none where that fails."""
         carrier: dict[str, str] = {}
         try:
+            propagate.inject(carrier, context=context)
+            if len(carrier) == 1 and _is_plain(carrier.get(_TRACEPARENT)):
+                return carrier  # as nearly always: no baggage, no vendor's state
+            carrier = {}
             propagate.inject(carrier, context=self._with_allowed_baggage(context))
         except BaseException as error:
             self._complaints.report("write a context into headers", error)
         texts = {name: text for name, text in carrier.items() if _is_plain(name) and _is_plain(text)}
-        if _size(texts) > MAX_BYTES:
+        if sum(len(name) + len(text) for name, text in texts.items()) > MAX_BYTES:
             texts = {_TRACEPARENT: texts[_TRACEPARENT]} if _TRACEPARENT in texts else {}
-        return texts if _size(texts) <= MAX_BYTES else {}
+        return texts
 
-    def read(self, headers: Mapping[str, str]) -> Context:
-        """Return the current context with what the headers carry; malformed ones carry nothing."""
-        context = get_current()
+    def read(self, headers: Mapping[str, str], context: Context) -> Context:
+        """Return a context with what the headers carry; malformed ones carry nothing."""
         try:
             propagator = propagate.get_global_textmap()
-            carrier = {
-                name: text
-                for name in self._fields_of(propagator)
-                if (text := headers.get(name)) is not None and len(text) <= MAX_BYTES
-            }
+            if propagator is not self._propagator:
+                self._learn_fields(propagator)
+            carrier = {}
+            for name in self._fields:
+                text = headers.get(name)
+                if text is not None and len(text) <= MAX_BYTES:
+                    carrier[name] = text
             if not carrier:
                 return context
             found = propagator.extract(carrier, context=context)
@@ -69,11 +74,9 @@ class Propagation:
             self._complaints.report("read a context from headers", error)
             return context
 
-    def _fields_of(self, propagator: TextMapPropagator) -> tuple[str, ...]:
-        if propagator is not self._propagator:
-            fields = propagator.fields if self._baggage else propagator.fields - {_BAGGAGE}
-            self._fields, self._propagator = tuple(sorted(fields)), propagator
-        return self._fields
+    def _learn_fields(self, propagator: TextMapPropagator) -> None:
+        fields = propagator.fields if self._baggage else propagator.fields - {_BAGGAGE}
+        self._fields, self._propagator = tuple(sorted(fields)), propagator
 
     def _with_allowed_baggage(self, context: Context) -> Context:
         items = baggage.get_all(context)
@@ -106,8 +109,4 @@ def previous_of(headers: Mapping[str, str]) -> trace.SpanContext | None:
 
 def _is_plain(text: object) -> bool:
     # A propagator may put in anything; what is no ASCII text would not pass through JSON as it is.
-    return type(text) is str and text.isascii()
-
-
-def _size(headers: Mapping[str, str]) -> int:
-    return sum(len(name) + len(text) for name, text in headers.items())
+    return type(text) is str and text.isascii() and len(text) <= MAX_BYTES

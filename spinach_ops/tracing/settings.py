@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 from spinach.job import Job
 
+from .attributes import Describer
 from .complaints import Complaints
 
 Propagate = Literal["auto", "child", "link", "none"]
@@ -53,6 +54,8 @@ class Settings:
             return "auto"
         return mode
 
-    def name_of(self, operation: str, task: str, destination: str) -> str:
+    def name_of(self, operation: str, job: Job, describer: Describer) -> str:
         """Return the name of a span about one job."""
-        return f"{operation} {task if self.span_name == 'task' else destination}"
+        if self.span_name == "task":
+            return f"{operation} {job.task_name}"
+        return f"{operation} {describer.destination(job.queue)}"

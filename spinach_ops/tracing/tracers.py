@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from typing import Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 
 from spinach import const
 
@@ -35,12 +37,17 @@ class Tracers:
         self._provider: trace.TracerProvider | None = None
         self._tracer: trace.Tracer | None = None
         self._is_settled = False
+        # What get_tracer_provider() would look up in the environment, each time.
+        self._is_global = provider is None and OTEL_PYTHON_TRACER_PROVIDER not in os.environ
 
     def current(self) -> trace.Tracer | None:
         """Return the tracer, None while no provider is configured or where it makes no spans."""
         return self._tracer if self._is_settled else self._look()
 
     def _look(self) -> trace.Tracer | None:
+        # Asked for with every job until a provider is set: a look at one variable, where the API still has it.
+        if self._is_global and getattr(trace, "_TRACER_PROVIDER", self) is None:
+            return None
         provider = self._given or trace.get_tracer_provider()
         if isinstance(provider, trace.ProxyTracerProvider):
             return None
@@ -77,9 +84,9 @@ class Tracers:
             )  # fmt: skip
 
 
-def is_suppressed() -> bool:
-    """Return whether whoever calls asked for no instrumentation."""
-    return bool(context_api.get_value(_SUPPRESS_INSTRUMENTATION_KEY))
+def is_suppressed(context: Context) -> bool:
+    """Return whether whoever made a context current asked for no instrumentation."""
+    return _SUPPRESS_INSTRUMENTATION_KEY in context and bool(context[_SUPPRESS_INSTRUMENTATION_KEY])
 
 
 @contextmanager

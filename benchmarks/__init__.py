@@ -1,0 +1,1 @@
+"""Measurements that people run; none is part of the tests."""
