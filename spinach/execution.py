@@ -148,7 +148,9 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for context in reversed(self._entered or ()):
+        # Let go of them: they mostly hold this attempt, and a cycle would be left to the garbage collector each time.
+        entered, self._entered = self._entered, None
+        for context in reversed(entered or ()):
             try:
                 context.__exit__(kind, error, traceback)
             except BaseException as failure:

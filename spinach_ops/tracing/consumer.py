@@ -18,6 +18,7 @@ from spinach.origin import Origin, mark, origin_of
 from spinach.retry import Verdict
 from spinach.task import RetryException
 
+from . import w3c
 from .attributes import JOB_OUTCOME, LINK, LINK_CREATION, LINK_PREVIOUS, PROCESS, Describer
 from .complaints import Complaints
 from .errors import ErrorRecorder
@@ -26,7 +27,6 @@ from .propagation import (
     PREVIOUS_HEADER,
     Propagation,
     previous_of,
-    traceparent_of,
 )
 from .settings import Propagate, Settings
 from .tracers import Tracers, is_suppressed
@@ -85,7 +85,7 @@ class AttemptTracer:
     def _leave_word(self, span: trace.Span, job: Job) -> None:
         context = span.get_span_context()
         if context.is_valid and self.settings.mode_of(job) != "none":
-            mark(job, Origin.RETRY, {PREVIOUS_HEADER: traceparent_of(context)})
+            mark(job, Origin.RETRY, {PREVIOUS_HEADER: w3c.spelled(context)})
 
     def _lineage(self, job: Job, number: int, origin: Origin | None) -> tuple[Context, list[Link]]:
         """Return the context of the span's parent, or of none, and the links."""

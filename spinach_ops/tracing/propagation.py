@@ -8,10 +8,10 @@ from typing import Final
 from opentelemetry import baggage, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from spinach.job import Job
 
+from . import w3c
 from .complaints import Complaints
 
 #: Says that attempts are linked to the creation context instead of being its children.
@@ -20,9 +20,6 @@ LINK_HEADER: Final = "spinach-link"
 PREVIOUS_HEADER: Final = "spinach-previous"
 # Headers are stored with every job: a large baggage would cost more than the job.
 MAX_BYTES: Final = 2048
-_TRACEPARENT: Final = "traceparent"
-_BAGGAGE: Final = "baggage"
-_W3C: Final = TraceContextTextMapPropagator()
 
 
 class Propagation:
@@ -38,29 +35,29 @@ class Propagation:
         self._complaints = complaints
         self._propagator: TextMapPropagator | None = None
         self._fields: tuple[str, ...] = ()
+        self._is_standard = False
 
     def headers(self, context: Context) -> dict[str, str]:
         """Return the headers that carry a context; none where that fails."""
-        carrier: dict[str, str] = {}
         try:
-            propagate.inject(carrier, context=context)
-            if len(carrier) == 1 and _is_plain(carrier.get(_TRACEPARENT)):
-                return carrier  # as nearly always: no baggage, no vendor's state
-            carrier = {}
-            propagate.inject(carrier, context=self._with_allowed_baggage(context))
+            propagator = self._current()
+            if not baggage.get_all(context):
+                span = trace.get_current_span(context).get_span_context()
+                if self._is_standard and not span.trace_state:
+                    return {w3c.TRACEPARENT: w3c.spelled(span)} if span.is_valid else {}
+            else:
+                context = self._with_allowed_baggage(context)
+            carrier: dict[str, str] = {}
+            propagator.inject(carrier, context=context)
         except BaseException as error:
             self._complaints.report("write a context into headers", error)
-        texts = {name: text for name, text in carrier.items() if _is_plain(name) and _is_plain(text)}
-        if sum(len(name) + len(text) for name, text in texts.items()) > MAX_BYTES:
-            texts = {_TRACEPARENT: texts[_TRACEPARENT]} if _TRACEPARENT in texts else {}
-        return texts
+            return {}
+        return _fitting(carrier)
 
     def read(self, headers: Mapping[str, str], context: Context) -> Context:
         """Return a context with what the headers carry; malformed ones carry nothing."""
         try:
-            propagator = propagate.get_global_textmap()
-            if propagator is not self._propagator:
-                self._learn_fields(propagator)
+            propagator = self._current()
             carrier = {}
             for name in self._fields:
                 text = headers.get(name)
@@ -68,15 +65,25 @@ class Propagation:
                     carrier[name] = text
             if not carrier:
                 return context
+            if self._is_standard and len(carrier) == 1 and (plain := carrier.get(w3c.TRACEPARENT)):
+                span = w3c.parse(plain)
+                if span is not None:
+                    return trace.set_span_in_context(trace.NonRecordingSpan(span), context)
             found = propagator.extract(carrier, context=context)
-            return self._with_allowed_baggage(found) if _BAGGAGE in carrier else found
+            return self._with_allowed_baggage(found) if w3c.BAGGAGE in carrier else found
         except BaseException as error:
             self._complaints.report("read a context from headers", error)
             return context
 
-    def _learn_fields(self, propagator: TextMapPropagator) -> None:
-        fields = propagator.fields if self._baggage else propagator.fields - {_BAGGAGE}
-        self._fields, self._propagator = tuple(sorted(fields)), propagator
+    def _current(self) -> TextMapPropagator:
+        """Return the global propagator, which the application may change at any time."""
+        propagator = propagate.get_global_textmap()
+        if propagator is not self._propagator:
+            fields = propagator.fields if self._baggage else propagator.fields - {w3c.BAGGAGE}
+            self._fields = tuple(sorted(fields))
+            self._is_standard = w3c.is_standard(propagator)
+            self._propagator = propagator
+        return propagator
 
     def _with_allowed_baggage(self, context: Context) -> Context:
         items = baggage.get_all(context)
@@ -93,18 +100,18 @@ def add_headers(job: Job, headers: Mapping[str, str]) -> None:
     job.headers = {**(job.headers or {}), **headers}
 
 
-def traceparent_of(span: trace.SpanContext) -> str:
-    """Return a span's context in the form of ``traceparent``."""
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-
-
 def previous_of(headers: Mapping[str, str]) -> trace.SpanContext | None:
     """Return the context of the attempt before, None where there is none that can be read."""
     text = headers.get(PREVIOUS_HEADER)
-    if text is None:
-        return None
-    found = trace.get_current_span(_W3C.extract({_TRACEPARENT: text}, context=Context())).get_span_context()
-    return found if found.is_valid else None
+    return None if text is None else w3c.parse(text)
+
+
+def _fitting(carrier: Mapping[str, str]) -> dict[str, str]:
+    """Return what may stand in headers: plain texts, and the trace context alone where all is too much."""
+    texts = {name: text for name, text in carrier.items() if _is_plain(name) and _is_plain(text)}
+    if sum(len(name) + len(text) for name, text in texts.items()) > MAX_BYTES:
+        texts = {w3c.TRACEPARENT: texts[w3c.TRACEPARENT]} if w3c.TRACEPARENT in texts else {}
+    return texts
 
 
 def _is_plain(text: object) -> bool:
