@@ -103,7 +103,9 @@ class JsonFormatter(logging.Formatter):
         try:
             return json.dumps(line, default=_shown, skipkeys=True)
         except (ValueError, RecursionError):  # something in it contains itself
-            return json.dumps({name: _shown(value) for name, value in line.items()})
+            return json.dumps(
+                {name: value if type(value) is str else _shown(value) for name, value in line.items()}
+            )
 
 
 def _facts() -> dict[str, Any]:

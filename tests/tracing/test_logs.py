@@ -81,7 +81,7 @@ def test_a_line_is_a_line(stream: io.StringIO) -> None:
     knot: list[Any] = []
     knot.append(knot)
     logging.getLogger("knots").info("knot", extra={"knot": knot, "keys": {(1, 2): 3}})
-    assert lines(stream, "'knots'")[0]["knot"] == "[[...]]"
+    assert lines(stream, "knots")[0]["knot"] == "[[...]]"
     stream.truncate(stream.seek(0))
     logging.getLogger("application").info("a\nb\x1b[31m\u2028", extra={"what": Unshowable(), "set": {1}})
     (line,) = lines(stream, "application")
