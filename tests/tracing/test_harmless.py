@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
@@ -185,6 +186,31 @@ def test_an_exporter_that_hangs_delays_neither_jobs_nor_the_stop(
     remove()
     finished.close()
     provider.shutdown()
+
+
+def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> None:
+    """What a worker polls in the background is no trace of anybody's; jobs are instrumented as ever."""
+    engine = engines()
+    traces.watch(engine)
+    suppressed: dict[str, bool] = {}
+
+    @contextlib.contextmanager
+    def note() -> Any:
+        suppressed[threading.current_thread().name] = tracers.is_suppressed(context_api.get_current())
+        yield
+
+    @engine.task(name="task")
+    def task() -> None:
+        suppressed["job"] = tracers.is_suppressed(context_api.get_current())
+
+    engine.wrap_services(note)
+    engine.start_workers(1, block=False)
+    engine.schedule("task")
+    traces.one("process task")
+    engine.stop_workers()
+    assert suppressed.pop("job") is False
+    assert set(suppressed.values()) == {True}
+    assert len(suppressed) == 5
 
 
 def test_a_stop_flushes_and_never_shuts_down(engines: Engines) -> None:
