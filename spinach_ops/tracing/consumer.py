@@ -58,6 +58,8 @@ class AttemptTracer:
         job, number = attempt.job, attempt.number
         origin = origin_of(job, number)
         context, links = self._lineage(job, number, origin)
+        if self.tracers.drops_child_of(trace.get_current_span(context).get_span_context()):
+            return INVALID_SPAN, context
         span = tracer.start_span(
             self.settings.name_of(PROCESS, job, self.describer),
             context=context,
@@ -83,9 +85,10 @@ class AttemptTracer:
                 self.errors.record(span, error)
 
     def _leave_word(self, span: trace.Span, job: Job) -> None:
-        context = span.get_span_context()
-        if context.is_valid and self.settings.mode_of(job) != "none":
-            mark(job, Origin.RETRY, {PREVIOUS_HEADER: w3c.spelled(context)})
+        if self.settings.mode_of(job) != "none":
+            context = span.get_span_context()
+            # What an earlier attempt left must not pass for this one's.
+            mark(job, Origin.RETRY, {PREVIOUS_HEADER: w3c.spelled(context) if context.is_valid else ""})
 
     def _lineage(self, job: Job, number: int, origin: Origin | None) -> tuple[Context, list[Link]]:
         """Return the context of the span's parent, or of none, and the links."""

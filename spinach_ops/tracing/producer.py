@@ -11,7 +11,7 @@ from typing import Final
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind
+from opentelemetry.trace import INVALID_SPAN, Link, SpanKind
 
 from spinach.clock import ServerClock
 from spinach.job import Job, JobStatus
@@ -55,12 +55,21 @@ class SubmissionTracer:
 
     def open(self, tracer: trace.Tracer, jobs: Submission, current: Context) -> tuple[trace.Span, Context]:
         """Start the span of a call, and give the jobs their headers; return it, and the context it is current in."""
+        if self.tracers.drops_child_of(trace.get_current_span(current).get_span_context()):
+            self._pass_on(jobs, current)
+            return INVALID_SPAN, current
         if jobs.is_batch:
             return self._open_for_batch(tracer, jobs, current)
         job = jobs[0]
         span, context = self._start_for_one(SEND, tracer, job, Origin.CLIENT, current)
         self._give_headers(job, self.propagation.headers(context), Origin.CLIENT, 1)
         return span, context
+
+    def _pass_on(self, jobs: Submission, current: Context) -> None:
+        """Give jobs the context of a trace that is not sampled, so that their attempts are not either."""
+        headers = self.propagation.headers(current)
+        for job in jobs:
+            self._give_headers(job, headers, Origin.BATCH if jobs.is_batch else Origin.CLIENT, len(jobs))
 
     def _open_for_batch(
         self, tracer: trace.Tracer, jobs: Sequence[Job], current: Context

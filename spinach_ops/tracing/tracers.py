@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,13 @@ FLUSH_SECONDS: Final = 5.0
 # What instrumentation packages look for: the key of the API, and the plain one of older releases.
 _SUPPRESSING_KEYS: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
 
+_LINKED: Final = re.compile(r"LinkedSampler\{(.*)\}")
+# The end is that of the outermost sampler: one that is nested would be followed by another brace.
+_FOLLOWS_PARENT: Final = re.compile(
+    r"ParentBased\{root:.*,remoteParentSampled:[^{},]+,remoteParentNotSampled:AlwaysOffSampler,"
+    r"localParentSampled:[^{},]+,localParentNotSampled:AlwaysOffSampler\}"
+)
+
 
 class Tracers:
     """The tracer of one engine.
@@ -37,6 +45,7 @@ class Tracers:
         self._provider: trace.TracerProvider | None = None
         self._tracer: trace.Tracer | None = None
         self._is_settled = False
+        self._drops_unsampled = False
         # What get_tracer_provider() would look up in the environment, each time.
         self._is_global = provider is None and OTEL_PYTHON_TRACER_PROVIDER not in os.environ
 
@@ -58,8 +67,13 @@ class Tracers:
         else:
             self._provider = provider
             self._tracer = None if isinstance(tracer, trace.NoOpTracer) else tracer
+            self._drops_unsampled = _drops_children_of_unsampled(tracer)
         self._is_settled = True
         return self._tracer
+
+    def drops_child_of(self, parent: trace.SpanContext) -> bool:
+        """Return whether a child would be dropped for certain, so that there is no need to make it."""
+        return self._drops_unsampled and parent.is_valid and not parent.trace_flags.sampled
 
     def flush(self) -> None:
         """Export what has ended, in at most `FLUSH_SECONDS`, whatever the processors do."""
@@ -82,6 +96,19 @@ class Tracers:
                 "Spans could not be exported within %.0f s; the last ones may be missing", FLUSH_SECONDS,
                 extra={"action": "tracing_flush_timeout"},
             )  # fmt: skip
+
+
+def _drops_children_of_unsampled(tracer: trace.Tracer) -> bool:
+    """Return whether a tracer's sampler describes itself as one that follows the parent, as is usual.
+
+    With few traces sampled, most spans would be made only to be dropped, and that costs a third of making them.
+    """
+    try:
+        description: str = tracer.sampler.get_description()  # type: ignore[attr-defined]
+        inner = _LINKED.fullmatch(description)
+        return _FOLLOWS_PARENT.fullmatch(inner[1] if inner else description) is not None
+    except Exception:
+        return False
 
 
 def is_suppressed(context: Context) -> bool:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from opentelemetry import baggage, trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from opentelemetry.trace import SpanKind, StatusCode
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers
+from spinach_ops.sampling import LinkedSampler
 from spinach_ops.tracing import producer
 from tests.tracing.conftest import Engines, Traces, attributes, identity, links, parent, until
 
@@ -390,11 +393,13 @@ def test_named_baggage_reaches_the_function(engine: Engine, traces: Traces) -> N
         remove()
 
 
-def test_an_unsampled_job_stays_unsampled(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    "sampler",
+    [ParentBased(ALWAYS_ON), LinkedSampler(ParentBased(ALWAYS_ON)), ParentBased(ParentBased(ALWAYS_ON), remote_parent_sampled=ParentBased(ALWAYS_ON))],
+)  # fmt: skip
+def test_an_unsampled_job_stays_unsampled(engine: Engine, sampler: Any) -> None:
     """The worker follows the decision of the client, and so does what the function makes."""
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
-
-    client, worker = Traces(sampler=ALWAYS_OFF), Traces(sampler=ParentBased(ALWAYS_ON))
+    client, worker = Traces(sampler=ALWAYS_OFF), Traces(sampler=sampler)
     done: list[Any] = []
 
     def task() -> None:
@@ -414,3 +419,54 @@ def test_an_unsampled_job_stays_unsampled(engine: Engine) -> None:
     assert worker.exporter.get_finished_spans() == ()
     client.close()
     worker.close()
+
+
+def test_an_unsampled_trace_is_passed_on(engine: Engine) -> None:
+    """What an unsampled request schedules, alone or in a batch, is of its trace and not sampled, retries included."""
+    traces = Traces(sampler=LinkedSampler(ParentBased(ALWAYS_ON)))
+    off = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("application")
+    seen: list[tuple[int, str | None]] = []
+
+    @engine.task(name="task", max_retries=2)
+    def task() -> None:
+        span = trace.get_current_span().get_span_context()
+        seen.append((span.trace_id, span.trace_flags.sampled))
+        if len(seen) < 3:
+            raise RetryException("again", at=now())
+
+    traces.watch(engine)
+    with off.start_as_current_span("request") as request:
+        single = engine.schedule("task")
+        batch = Batch()
+        batch.schedule("task")
+        (together,) = engine.schedule_batch(batch)
+    expected = f"00-{request.get_span_context().trace_id:032x}-{request.get_span_context().span_id:016x}"
+    for job, origin in ((single, "client 1"), (together, "batch 1")):
+        assert (job.headers or {})["traceparent"].startswith(expected)
+        assert (job.headers or {})["spinach-origin"] == origin
+    run(engine)
+    until(lambda: len(seen) == 4)
+    engine.stop_workers()
+    assert {sampled for _, sampled in seen} == {False}
+    assert seen[0][0] == request.get_span_context().trace_id
+    assert traces.exporter.get_finished_spans() == ()
+    traces.close()
+
+
+def test_a_sampler_that_decides_for_itself_is_asked(engine: Engine) -> None:
+    """One that keeps children of unsampled parents, anywhere, keeps them."""
+    for number, sampler in enumerate(
+        (ALWAYS_ON, ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON), remote_parent_not_sampled=ALWAYS_ON))
+    ):  # fmt: skip
+        client, worker = Traces(sampler=ALWAYS_OFF), Traces(sampler=sampler)
+        engine.task(lambda: None, name=f"task-{number}")
+        remove = client.watch(engine)
+        engine.schedule(f"task-{number}")
+        remove()
+        remove = worker.watch(engine)
+        run(engine)
+        assert worker.one(f"process task-{number}").parent is not None
+        engine.stop_workers()
+        remove()
+        client.close()
+        worker.close()
