@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Callable
 from logging import getLogger
+from time import monotonic
 from typing import Final
 
 from .arbiter import Arbiter
@@ -105,14 +106,18 @@ class Crew:
 
     def vitals(self) -> Vitals:
         """Return how this process fares."""
+        heard_at, heard = self.heartbeat.heard
+        contact = self._broker.contact()
         return Vitals(
             state=self._state,
             slots=self._workers.num_workers,
             busy=self.arbiter.busy,
             started_at=self._started_at,
-            broker_heard_at=self.heartbeat.heard_at or self._started_at,
+            heartbeat_at=heard_at,
+            heartbeat_seconds=max(0.0, monotonic() - heard),
+            answered_seconds=contact.answered_seconds,
             unacknowledged=self.arbiter.unacknowledged + self.notifier.unacknowledged,
-            services=tuple(service.vitals() for service in self.services),
+            services=tuple(service.vitals(contact) for service in self.services),
         )
 
     def start(self) -> None:

@@ -57,7 +57,7 @@ class Engine:
         self._crew: Crew | None = None
         self._lock = threading.Lock()
         self._must_stop = StopRequest()
-        self.stopped_cleanly = True  # whether the broker heard of everything at the last stop
+        self.stopped_cleanly = True  # whether the broker heard of all at the last stop
         self._broker.start()
 
     @property
@@ -84,10 +84,7 @@ class Engine:
     # --- tasks -----------------------------------------------------------------------------------
 
     def attach_tasks(self, tasks: Tasks) -> None:
-        """Make tasks known to this engine; works while workers run.
-
-        A later namesake wins, and a registry schedules through the engine it was attached to last.
-        """
+        """Make tasks known, also while workers run; a later namesake wins, and the last engine of a registry."""
         for name in tasks.names:
             if name in self._tasks.tasks and self._tasks.tasks[name] is not tasks.tasks[name]:
                 logger.warning("Task %s is attached again; the newcomer replaces it", name)
@@ -134,7 +131,7 @@ class Engine:
     def schedule_at(
         self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
     ) -> Job:
-        """Schedule a job that does not run before `at` (naive means UTC); otherwise as `schedule`."""
+        """Schedule a job that does not run before `at` (naive means UTC), else as `schedule`."""
         job = self._new_job(task, at, args, kwargs)
         self._enqueue([job])
         return job
@@ -178,7 +175,7 @@ class Engine:
     # --- seams for instrumentation and integrations ------------------------------------------------
 
     def wrap_attempts(self, wrapper: AttemptWrapper) -> Callable[[], None]:
-        """Put a context manager around every attempt, in the thread or asyncio task that runs it.
+        """Put a context manager around every attempt, in its thread or asyncio task.
 
         Args:
             wrapper: Called with the `spinach.execution.Attempt`; returns a context manager, or None. That is
@@ -208,9 +205,9 @@ class Engine:
         """Call `listener` after each stop of the workers, such as to flush what it gathered."""
         return added(self._seams.stops, listener)
 
-    def announce(self, name: str, value: str) -> None:
+    def announce(self, name: str, value: str) -> Callable[[], None]:
         """Tell a fact about this process in its worker's record, such as where its metrics are."""
-        self._seams.announced[name] = value
+        return self._seams.announce(name, value)
 
     # --- workers -----------------------------------------------------------------------------------
 
@@ -231,8 +228,8 @@ class Engine:
                 running jobs finish and are acknowledged, others are handed back. A second signal
                 gives up waiting: it raises `KeyboardInterrupt`, and jobs still running count as those of
                 a dead worker. Previous signal handlers are restored on return.
-            stop_when_queue_empty: Stop once the queue is empty and nothing runs here. Waits for jobs
-                blocked by a concurrency limit, not for future ones or retries.
+            stop_when_queue_empty: Stop once the queue is empty and nothing runs here; jobs blocked by a
+                limit are waited for, future ones and retries are not.
             workers_class: Kind of workers, called with `number` and the namespace.
 
         Raises:
@@ -284,11 +281,14 @@ class Engine:
         Does nothing when no workers run. They can be started again afterwards.
         """
         with self._lock:
-            crew, self._crew = self._crew, None
+            crew = self._crew
             if crew is None or not crew.is_here:
                 return
             self._must_stop.make()
-            self.stopped_cleanly = crew.stop()
+            try:
+                self.stopped_cleanly = crew.stop()
+            finally:
+                self._crew = None
             self._broker.stop()
             self._seams.tell_stopped()
         logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})

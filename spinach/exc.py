@@ -65,7 +65,15 @@ class EnqueueUncertain(BrokerUnavailable):
 
 
 class NotPermitted(BrokerUnavailable):
-    """The broker refuses the user, the password, or what the user asks for."""
+    """The broker refuses the user, the password, or what the user asks for.
+
+    Attributes:
+        at_login: Whether it was the user or the password.
+    """
+
+    def __init__(self, message: str = "", *, at_login: bool = False) -> None:
+        super().__init__(message)
+        self.at_login = at_login
 
 
 class WrongKeyType(BrokerError):

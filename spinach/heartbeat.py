@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic, time
 
 from .brokers.base import Broker, WorkerState
 from .service import Service
@@ -29,10 +30,10 @@ class Heartbeat(Service):
         super().__init__(f"{broker.namespace}-heartbeat", on_revoked)
         self._broker = broker
         self._state = state
-        self.heard_at = 0.0  # epoch seconds by this machine's clock
+        self.heard = (time(), monotonic())  # when the broker last took one; a worker joins before it beats
 
     def tick(self) -> float | None:
         """Beat once."""
         self._broker.beat(self._state())
-        self.heard_at = self._broker.clock.local.now()
+        self.heard = (time(), monotonic())
         return self._broker.heartbeat_seconds

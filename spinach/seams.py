@@ -60,6 +60,16 @@ class Seams:
         entered = [context for wrapper in self.enqueues[:] if (context := _enter(wrapper, submission))]
         return _Entered(entered) if entered else _NOTHING_AROUND
 
+    def announce(self, name: str, value: str) -> Callable[[], None]:
+        """Announce a fact; return a function that takes it away again, unless another took its place."""
+        self.announced[name] = value
+
+        def remove() -> None:
+            if self.announced.get(name) is value:
+                del self.announced[name]
+
+        return remove
+
     def tell_stopped(self) -> None:
         """Call every stop listener."""
         for listener in list(self.stops):

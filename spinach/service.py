@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import Context
 from logging import getLogger
-from time import time
+from time import monotonic, time
 from typing import Any, ClassVar, Final
 
 from .exc import BrokerUnavailable, LeaseRevoked
-from .vitals import ServiceVitals
+from .vitals import Contact, ServiceVitals
 
 logger = getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Service(ABC):
         self._on_revoked = on_revoked
         self.failures = 0
         self._failures_in_all = 0
-        self._last_run_at = time()
+        self._last_run = (time(), monotonic())
         self._interval = 0.0
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -83,14 +83,18 @@ class Service(ABC):
         if not self._wake.is_set():
             self._wake.set()
 
-    def vitals(self) -> ServiceVitals:
-        """Return how this duty fares."""
+    def vitals(self, contact: Contact) -> ServiceVitals:
+        """Return how this duty fares; `contact` tells which threads wait for the broker."""
+        thread, (at, since) = self._thread, self._last_run
         return ServiceVitals(
             name=self.duty,
-            alive=self._thread is not None and self._thread.is_alive(),
-            last_run_at=self._last_run_at,
+            expected=thread is not None and not self._stopping.is_set(),
+            alive=thread is not None and thread.is_alive(),
+            last_run_at=at,
+            silent_seconds=max(0.0, monotonic() - since),
             interval_seconds=self._interval,
             failures=self._failures_in_all,
+            asking=thread is not None and thread.ident in contact.asking,
         )
 
     @abstractmethod
@@ -112,9 +116,9 @@ class Service(ABC):
 
     def _repeat(self) -> None:
         while not self._stopping.is_set():
-            self._last_run_at = time()
+            self._last_run = (time(), monotonic())
             pause = self._supervised_tick()
-            self._last_run_at = time()
+            self._last_run = (time(), monotonic())
             self._interval = _LONGEST_WAIT_SECONDS if pause is None else pause
             if self._interval > 0:
                 self._wake.wait(self._interval)

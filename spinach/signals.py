@@ -136,13 +136,20 @@ class SafeNamedSignal(blinker.NamedSignal):
 
     def _report(self, sender: Any, receiver: Callable[..., Any], error: BaseException) -> None:
         logger.exception(
-            "Receiver %r of signal %s raised; it is ignored",
-            receiver,
+            "Receiver %s of signal %s raised; it is ignored",
+            _described(receiver),
             self.name,
             extra={"action": "receiver_failed", "signal": self.name},
         )
         if self is not receiver_failed:
             receiver_failed.send(sender, signal=self.name, receiver=receiver, err=error)
+
+
+def _described(receiver: Callable[..., Any]) -> str:
+    try:
+        return repr(receiver)
+    except BaseException:
+        return f"of type {type(receiver).__qualname__}"
 
 
 def _identity(receiver: Callable[..., Any]) -> Any:

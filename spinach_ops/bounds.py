@@ -16,6 +16,8 @@ from .catalog import OTHER
 
 MAX_VALUE_CHARACTERS: Final = 128
 _UNPRINTABLE: Final = "\ufffd"
+# Values that are remembered to be folded; beyond, the count of them stands still.
+_MAX_FOLDED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,19 @@ class Bounds:
         self._caps = caps or Caps()
         self._lock = threading.Lock()
         self._kept: dict[str, set[Hashable]] = {}
-        self.overflows: Counter[str] = Counter()  # by kind
+        self._folded: set[tuple[str, Hashable]] = set()
+        self.overflows: Counter[str] = Counter()  # different values that were folded, by kind
 
     def pair(self, namespace: str, queue: str, task: str) -> tuple[str, str]:
-        """Return the queue and task under which a job is counted."""
+        """Return the queue and task under which a job is counted; a queue that is known keeps its name."""
         queue, task = self._keep("queues", clean(queue)), self._keep("tasks", clean(task))
-        if self._fits("pairs", (namespace, queue, task)):
+        if task == OTHER or self._fits("pairs", (namespace, queue, task)):
             return queue, task
-        return OTHER, OTHER
+        return queue, OTHER
+
+    def queue(self, name: str) -> str:
+        """Return the queue under which something is counted."""
+        return self._keep("queues", clean(name))
 
     def error_type(self, name: str) -> str:
         """Return the error type under which an error is counted."""
@@ -61,7 +68,7 @@ class Bounds:
         return self._keep("operations", clean(name))
 
     def _keep(self, kind: str, value: str) -> str:
-        return value if self._fits(kind, value) else OTHER
+        return value if value == OTHER or self._fits(kind, value) else OTHER
 
     def _fits(self, kind: str, value: Hashable) -> bool:
         with self._lock:
@@ -71,8 +78,14 @@ class Bounds:
             if len(kept) < getattr(self._caps, kind):
                 kept.add(value)
                 return True
-            self.overflows[kind] += 1
+            self._note_folded(kind, value)
             return False
+
+    def _note_folded(self, kind: str, value: Hashable) -> None:
+        """Count a value that is folded, once: how often it comes says nothing of how many there are."""
+        if (kind, value) not in self._folded and len(self._folded) < _MAX_FOLDED:
+            self._folded.add((kind, value))
+            self.overflows[kind] += 1
 
 
 def clean(value: str) -> str:

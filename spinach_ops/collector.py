@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextvars import ContextVar
 from time import monotonic
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from prometheus_client.core import Metric as Exposed
 
 from . import catalog
-from .bounds import clean
+from .bounds import Bounds, Caps, clean
 from .exposition import Families, add_snapshot
 from .feed import Reading, SnapshotFeed
 
@@ -31,10 +32,14 @@ class NamespaceCollector:
     Args:
         feeds: Where snapshots come from, by namespace.
         per_worker: Whether to expose a series per worker.
+        caps: How many names the counters keep.
     """
 
-    def __init__(self, feeds: Mapping[str, SnapshotFeed], *, per_worker: bool = False) -> None:
+    def __init__(
+        self, feeds: Mapping[str, SnapshotFeed], *, per_worker: bool = False, caps: Caps | None = None
+    ) -> None:
         self._feeds = feeds
+        self._bounds = Bounds(caps)
         self._per_worker = per_worker
         self._lock = threading.Lock()
         self._errors: dict[str, Counter[str]] = {}
@@ -55,7 +60,7 @@ class NamespaceCollector:
             if reading.snapshot is None:
                 families.add(catalog.REDIS_UP, [((label,), 0.0)])
             else:
-                add_snapshot(families, reading.snapshot, per_worker=self._per_worker)
+                add_snapshot(families, reading.snapshot, self._bounds, per_worker=self._per_worker)
             errors = self._errors[name]
             families.add(
                 catalog.SNAPSHOT_ERRORS,
@@ -65,11 +70,25 @@ class NamespaceCollector:
 
     def read(self) -> dict[str, Reading]:
         """Return a reading of each namespace; the slowest decides how long that takes, not their number."""
+        feeds = self._begin()
+        until = monotonic() + deadline.get()
+        return {name: feed.read(until - monotonic()) for name, feed in feeds.items()}
+
+    def can_read(self) -> dict[str, Reading | None]:
+        """Return what there is as soon as one namespace could be read, None for those that are not back yet."""
+        waiting = {feed.begin() for feed in self._begin().values()}
+        until = monotonic() + deadline.get()
+        while waiting:
+            done, waiting = wait(waiting, max(0.0, until - monotonic()), FIRST_COMPLETED)
+            if not done or any(future.result().snapshot is not None for future in done):
+                break
+        return {name: feed.latest() for name, feed in self._feeds.items()}
+
+    def _begin(self) -> dict[str, SnapshotFeed]:
         feeds = dict(self._feeds)
         for feed in feeds.values():
             feed.begin()
-        until = monotonic() + deadline.get()
-        return {name: feed.read(until - monotonic()) for name, feed in feeds.items()}
+        return feeds
 
     def _count_errors(self, name: str, reading: Reading) -> None:
         with self._lock:

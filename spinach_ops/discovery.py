@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from spinach.stats import NamespaceSnapshot, WorkerInfo
 
+from .addresses import is_loopback
 from .bounds import clean
 from .server import METRICS_URL
 
 
-def http_sd(snapshots: Iterable[NamespaceSnapshot]) -> list[dict[str, Any]]:
-    """Return a target group for each live worker that serves metrics.
+def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:
+    """Return a target group for each live worker that serves metrics where they can be reached.
 
     Labels begin with ``__meta_``: Prometheus drops them unless a relabelling keeps them, and none of ours is shadowed.
+
+    Args:
+        snapshot: Of the namespace.
+        here: This machine's name: a worker elsewhere that serves on its loopback cannot be reached from here.
     """
     return [
         group
-        for snapshot in snapshots
         for worker in snapshot.workers
-        if worker.state != "dead" and (group := _group(snapshot.namespace, worker.info)) is not None
+        if worker.state != "dead" and (group := _group(snapshot.namespace, worker.info, here)) is not None
     ]
 
 
-def _group(namespace: str, worker: WorkerInfo) -> dict[str, Any] | None:
+def _group(namespace: str, worker: WorkerInfo, here: str) -> dict[str, Any] | None:
     address = worker.details.get(METRICS_URL)
     try:
         parts = urlsplit(address if isinstance(address, str) else "")
@@ -33,6 +36,8 @@ def _group(namespace: str, worker: WorkerInfo) -> dict[str, Any] | None:
     except ValueError:  # what a worker announces is only text
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or port is None:
+        return None
+    if is_loopback(parts.hostname) and worker.name != here:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return {

@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spinach.stopping import StopRequest, stop_on_signal
 
+from .addresses import CannotListen, ports
 from .ending import complain
 from .options import (
     NAMESPACE_VARIABLE,
@@ -32,7 +34,7 @@ from .text import duration, printable
 
 if TYPE_CHECKING:
     from .collector import NamespaceCollector
-    from .feed import SnapshotFeed
+    from .feed import Reading, SnapshotFeed
     from .http import HttpServer, Request, Response, Route
     from .targets import Target
 
@@ -74,8 +76,6 @@ def _seconds(text: str) -> float:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until a signal comes; return the exit code."""
-    from .http import CannotListen
-
     targets = _targets(given)
     feeds = _feeds(targets, given.cache)
     host, port = _address(given.listen)
@@ -146,30 +146,42 @@ def start(
     registry.register(collector)
     routes: dict[str, Route] = {
         "/metrics": scrape_route(registry),
-        "/sd": partial(_discover, collector),
+        "/sd": Discovery(collector),
         "/healthz": lambda _: _json({"status": "ok"}),
         "/readyz": partial(_ready, collector),
     }
     return HttpServer(routes, host=host, port=port, name="exporter-http")
 
 
-def _discover(collector: NamespaceCollector, _: Request) -> Response:
-    from .discovery import http_sd
+class Discovery:
+    """The route of `/sd`. A namespace that cannot be read keeps its workers: in an outage their own pages are needed most."""
 
-    readings = collector.read()
-    snapshots = [reading.snapshot for reading in readings.values() if reading.snapshot is not None]
-    # An empty answer would make Prometheus forget its targets; an error makes it keep them.
-    return _json(http_sd(snapshots), 200 if snapshots else 503)
+    def __init__(self, collector: NamespaceCollector) -> None:
+        self._collector = collector
+        self._groups: dict[str, list[dict[str, Any]]] = {}
+
+    def __call__(self, _: Request) -> Response:
+        from .discovery import http_sd
+
+        for name, reading in self._collector.read().items():
+            if reading.snapshot is not None:
+                self._groups[name] = http_sd(reading.snapshot, here=socket.gethostname())
+        # An empty answer would make Prometheus forget its targets; an error makes it keep them.
+        groups = [group for groups in list(self._groups.values()) for group in groups]
+        return _json(groups, 200 if self._groups else 503)
 
 
 def _ready(collector: NamespaceCollector, _: Request) -> Response:
-    readings = collector.read()
-    ready = any(reading.snapshot is not None for reading in readings.values())
-    checks = {
-        name: {"status": "ok" if reading.snapshot is not None else reading.reason, "detail": reading.message}
-        for name, reading in readings.items()
-    }
+    readings = collector.can_read()
+    ready = any(reading is not None and reading.snapshot is not None for reading in readings.values())
+    checks = {name: _check(reading) for name, reading in readings.items()}
     return _json({"status": "ok" if ready else "failing", "checks": checks}, 200 if ready else 503)
+
+
+def _check(reading: Reading | None) -> dict[str, str]:
+    if reading is None:
+        return {"status": "pending", "detail": "not answered yet"}
+    return {"status": "ok" if reading.snapshot is not None else reading.reason, "detail": reading.message}
 
 
 def _json(value: object, status: int = 200) -> Response:
@@ -180,7 +192,11 @@ def _json(value: object, status: int = 200) -> Response:
 
 def _address(text: str) -> tuple[str, str]:
     host, colon, port = text.rpartition(":")
-    return (host.strip("[]") or "127.0.0.1", port) if colon else ("127.0.0.1", text)
+    try:
+        ports(port)
+    except ValueError as error:
+        raise UsageError(f"--listen is {text!r}, expected HOST:PORT or PORT: {error}") from None
+    return (host.strip("[]") or "127.0.0.1") if colon else "127.0.0.1", port
 
 
 def _announce(server: HttpServer, targets: Sequence[Target], given: argparse.Namespace) -> None:

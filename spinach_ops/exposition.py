@@ -6,7 +6,7 @@ What could not be read is absent: never stale, never guessed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from prometheus_client.utils import floatToGoString
 from spinach.stats import COUNTERS, HISTOGRAM_EDGES, STATES, HistogramStats, NamespaceSnapshot, WorkerStats
 
 from . import catalog
-from .bounds import clean
+from .bounds import Bounds, clean
 from .catalog import Metric
 
 UPSTREAM: Final = "upstream"
@@ -55,7 +55,10 @@ class Families:
                 family.add_metric(labels, value)
 
     def add_histogram(self, metric: Metric, labels: Labels, stats: HistogramStats) -> None:
-        """Add a histogram."""
+        """Add a histogram, unless there is one with these labels."""
+        if (metric.name, labels) in self._taken:
+            return
+        self._taken.add((metric.name, labels))
         edges = [*map(floatToGoString, HISTOGRAM_EDGES), "+Inf"]
         counts = accumulate(stats.buckets)
         self._family(metric).add_metric(labels, list(zip(edges, counts, strict=True)), stats.total_seconds)
@@ -71,27 +74,31 @@ class Families:
         return self._found[metric.name]
 
 
-def add_snapshot(families: Families, snapshot: NamespaceSnapshot, *, per_worker: bool = False) -> None:
+def add_snapshot(
+    families: Families, snapshot: NamespaceSnapshot, bounds: Bounds, *, per_worker: bool = False
+) -> None:
     """Add all that a snapshot says.
 
     Args:
         families: Where to.
         snapshot: What was read.
+        bounds: Which names counters and histograms keep; the same at each scrape, so that none of them goes back.
         per_worker: Whether to add a series per worker.
     """
     name = clean(snapshot.namespace)
-    _add_totals(families, name, snapshot)
+    _add_counts(families, name, snapshot, bounds)
+    _add_totals(families, name, snapshot, are_folded=bool(bounds.overflows))
     _add_queues(families, name, snapshot)
     _add_workers(families, name, snapshot)
     if per_worker:
         _add_each_worker(families, name, snapshot.workers)
-    _add_counts(families, name, snapshot)
     _add_tasks(families, name, snapshot)
     _add_server(families, name, snapshot)
 
 
-def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
+def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot, *, are_folded: bool) -> None:
     readable = snapshot.running is not None
+    told_apart = readable and _versions_are_known(snapshot)
     slots, busy = _slots(snapshot)
     for metric, value in (
         (catalog.SCHEDULED, snapshot.scheduled),
@@ -102,7 +109,7 @@ def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot) -> N
         (catalog.CONNECTED, snapshot.connected),
         (catalog.DEAD_LETTERS, snapshot.failed),
         (catalog.DEAD_LETTERS_TRIMMED, snapshot.trimmed),
-        (catalog.COUNTERS_EXACT, float(snapshot.exact) if readable else None),
+        (catalog.COUNTERS_EXACT, float(snapshot.exact) if told_apart else None),
         (catalog.SLOTS, slots),
         (catalog.SLOTS_BUSY, busy),
         (catalog.REDIS_UP, 1.0),
@@ -112,10 +119,15 @@ def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot) -> N
         (catalog.SNAPSHOT_TIMESTAMP, snapshot.at),
     ):
         families.add(metric, [((name,), value)])
+    cut = {*snapshot.truncated, *(("tasks",) if are_folded else ())}
     families.add(
-        catalog.SNAPSHOT_TRUNCATED,
-        [((name, what), float(what in snapshot.truncated)) for what in catalog.TRUNCATED_REASONS],
+        catalog.SNAPSHOT_TRUNCATED, [((name, what), float(what in cut)) for what in catalog.TRUNCATED_REASONS]
     )
+
+
+def _versions_are_known(snapshot: NamespaceSnapshot) -> bool:
+    """Whether every worker's record could be read: one that could not may be of any version."""
+    return all(worker.info.details for worker in snapshot.workers)
 
 
 def _live(snapshot: NamespaceSnapshot) -> list[WorkerStats]:
@@ -153,6 +165,8 @@ def _add_workers(families: Families, name: str, snapshot: NamespaceSnapshot) -> 
     families.add(catalog.WORKERS, (((name, state), states[state]) for state in STATES))
     ages = [worker.seen_seconds for worker in snapshot.workers]
     families.add(catalog.HEARTBEAT_AGE_MAX, [((name,), max(ages, default=0.0))])
+    if not _versions_are_known(snapshot):
+        return
     versions = Counter(clean(worker.info.version or UPSTREAM) for worker in snapshot.workers)
     kept = dict(versions.most_common(_MAX_VERSIONS))
     rest = versions.total() - sum(kept.values())
@@ -168,39 +182,39 @@ def _add_each_worker(families: Families, name: str, workers: Iterable[WorkerStat
     )
 
 
-def _add_counts(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
+def _add_counts(families: Families, name: str, snapshot: NamespaceSnapshot, bounds: Bounds) -> None:
     if snapshot.counters is not None:
-        families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters))
+        families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters, bounds))
     if snapshot.workers_lost is not None:
         lost = dict.fromkeys(catalog.LOST_REASONS, 0) | dict(snapshot.workers_lost)
         families.add(catalog.WORKERS_LOST, (((name, clean(reason)), count) for reason, count in lost.items()))
     for metric, histograms in ((catalog.FLEET_WAIT, snapshot.waits), (catalog.FLEET_DURATION, snapshot.runs)):
-        for labels, stats in _by_label(name, histograms or {}):
-            families.add_histogram(metric, labels, stats)
+        for queue, stats in _by_queue(histograms or {}, bounds).items():
+            families.add_histogram(metric, (name, queue), stats)
 
 
-def _fleet_jobs(name: str, counters: Any) -> Iterator[Sample]:
+def _fleet_jobs(name: str, counters: Mapping[tuple[str, str, str], int], bounds: Bounds) -> Iterator[Sample]:
     totals: Counter[tuple[str, str, str]] = Counter()
-    for (queue, task, counter), count in counters.items():
-        totals[clean(queue), clean(task), counter] += count
-    pairs = sorted({(queue, task) for queue, task, _ in totals if queue or task})
-    for queue, task in pairs:
+    for (queue, task, counter), count in sorted(counters.items()):
+        if queue or task:
+            totals[*bounds.pair(name, queue, task), counter] += count
+    for queue, task in sorted({(queue, task) for queue, task, _ in totals}):
         for counter in COUNTERS:
             if counter in _ALWAYS or (queue, task, counter) in totals:
                 yield (name, queue, task, counter), totals[queue, task, counter]
 
 
-def _by_label(name: str, histograms: Any) -> Iterator[tuple[Labels, HistogramStats]]:
-    """Yield histograms by label; those whose queues look alike as labels are added up."""
-    found: dict[Labels, HistogramStats] = {}
-    for queue, stats in histograms.items():
-        labels = (name, clean(queue))
-        if labels in found:
-            other = found[labels]
+def _by_queue(histograms: Mapping[str, HistogramStats], bounds: Bounds) -> dict[str, HistogramStats]:
+    """Return histograms by the name their queue keeps; those that share one are added up."""
+    found: dict[str, HistogramStats] = {}
+    for queue, stats in sorted(histograms.items()):
+        label = bounds.queue(queue)
+        other = found.get(label)
+        if other is not None:
             buckets = tuple(a + b for a, b in zip(other.buckets, stats.buckets, strict=True))
             stats = HistogramStats(buckets, other.total_seconds + stats.total_seconds)  # noqa: PLW2901
-        found[labels] = stats
-    yield from found.items()
+        found[label] = stats
+    return found
 
 
 def _add_tasks(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:

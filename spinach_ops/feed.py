@@ -6,6 +6,7 @@ its deadline, never a second thread.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -46,6 +47,7 @@ class SnapshotFeed:
         self._look = look
         self._cache_seconds = cache_seconds
         self._name = name
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._under_way: Future[Reading] | None = None
         self._known: NamespaceSnapshot | None = None
@@ -54,6 +56,8 @@ class SnapshotFeed:
 
     def begin(self) -> Future[Reading]:
         """Begin a look unless one is under way or fresh enough; return what it will bring."""
+        if self._process != os.getpid():
+            self._begin_anew()
         with self._lock:
             if monotonic() < self._fresh_until:
                 return self._last
@@ -68,6 +72,17 @@ class SnapshotFeed:
             return future.result(max(0.0, deadline_seconds))
         except FutureTimeout:
             return Reading(None, "timeout", f"no answer within {deadline_seconds:.1f} s")
+
+    def latest(self) -> Reading | None:
+        """Return what a look brought that is fresh enough, None while there is none."""
+        return self._last.result() if monotonic() < self._fresh_until else None
+
+    def _begin_anew(self) -> None:
+        """Forget what was under way in the parent of this process: its thread is not here, nor whoever held the lock."""
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._under_way = None
+        self._known = None
 
     def _begin(self) -> Future[Reading]:
         future: Future[Reading] = Future()
@@ -87,8 +102,7 @@ class SnapshotFeed:
         try:
             return Reading(self._look(self._known))
         except NotPermitted as error:
-            # The server told us apart: a refused log-in and a refused command.
-            return Reading(None, "permission" if "NOPERM" in str(error) else "auth", str(error))
+            return Reading(None, "auth" if error.at_login else "permission", str(error))
         except BrokerUnavailable as error:
             late = "timed out" in str(error).lower() or "timeout" in str(error).lower()
             return Reading(None, "timeout" if late else "connection", str(error))

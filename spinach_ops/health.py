@@ -12,7 +12,7 @@ from typing import Any, Final
 from spinach.vitals import ServiceVitals, Vitals
 
 _INTERVALS: Final = 3
-# A loop that hangs in a call to a broker that does not answer comes back within its timeout of 15 s, and tries again.
+# A loop that waits for a broker that does not answer comes back within its timeout of 15 s, and tries again.
 _SHORTEST_SILENCE_SECONDS: Final = 30.0
 _BROKER_SECONDS: Final = 15.0
 
@@ -48,38 +48,42 @@ class Health:
         }
 
 
-def liveness(vitals: Vitals | None, now: float) -> Health:
+def liveness(vitals: Vitals | None) -> Health:
     """Return whether every background loop moves.
 
     Args:
         vitals: Of the process, None while no workers run: then there is nothing that could have stopped.
-        now: Epoch seconds by this machine's clock.
     """
     if vitals is None:
         return Health((Check("process", ok=True, detail="no workers run"),))
     # While the broker answers nobody, a loop that waits for it is no loop that hangs.
-    answers = now - vitals.broker_heard_at < _SHORTEST_SILENCE_SECONDS
-    return Health(tuple(_moves(service, now, answers=answers) for service in vitals.services))
+    outage = vitals.answered_seconds > _SHORTEST_SILENCE_SECONDS / 2
+    return Health(tuple(_moves(service, outage=outage) for service in vitals.services))
 
 
-def _moves(service: ServiceVitals, now: float, *, answers: bool) -> Check:
+def _moves(service: ServiceVitals, *, outage: bool) -> Check:
+    if not service.expected:
+        return Check(service.name, ok=True, detail="not started yet, or told to stop")
     if not service.alive:
         return Check(service.name, ok=False, detail="its thread has ended")
-    silence = max(0.0, now - service.last_run_at)
     limit = max(_INTERVALS * service.interval_seconds, _SHORTEST_SILENCE_SECONDS)
-    detail = f"moved {silence:.1f} s ago, {service.failures} failures"
-    if silence <= limit:
+    detail = f"moved {service.silent_seconds:.1f} s ago, {service.failures} failures"
+    if service.silent_seconds <= limit:
         return Check(service.name, ok=True, detail=detail)
-    if not answers:
-        return Check(service.name, ok=True, detail=f"{detail}; waits for the broker")
+    if service.asking and outage:
+        return Check(service.name, ok=True, detail=f"{detail}; waits for the broker, which answers nobody")
     return Check(service.name, ok=False, detail=f"{detail}; expected within {limit:.0f} s")
 
 
-def readiness(vitals: Vitals | None, now: float) -> Health:
-    """Return whether the process takes jobs; arguments as for `liveness`."""
+def readiness(vitals: Vitals | None) -> Health:
+    """Return whether the process takes jobs.
+
+    Args:
+        vitals: Of the process, None while no workers run.
+    """
     if vitals is None:
         return Health((Check("started", ok=False, detail="no workers run"),))
-    silence = max(0.0, now - vitals.broker_heard_at)
+    silence = vitals.heartbeat_seconds
     beat = next((one.interval_seconds for one in vitals.services if one.name == "heartbeat"), 0.0)
     limit = max(_BROKER_SECONDS, 1.5 * beat)
     return Health(

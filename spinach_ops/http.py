@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,9 @@ from logging import getLogger
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
+
+from .addresses import CannotListen, is_loopback, ports, why_not
 
 logger = getLogger(__name__)
 
@@ -26,14 +30,11 @@ JSON: Final = "application/json"
 _MAX_CONNECTIONS: Final = 16
 # For each read and write of a connection.
 _PATIENCE_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.1
+_MAX_FIELDS: Final = 100
 _COMPRESS_FROM_BYTES: Final = 1024
 # A megabyte of metrics becomes 65 kB; a higher level saves little and takes long.
 _COMPRESSION: Final = 1
-_LOOPBACK: Final = ("127.", "localhost", "::1")
-
-
-class CannotListen(OSError):
-    """No port could be had; the message says which, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +59,6 @@ class Response:
 Route = Callable[[Request], Response]
 
 
-def ports(text: str | int) -> range:
-    """Return the ports that a text such as ``9850``, ``9850-9869`` or ``0`` (any) stands for.
-
-    Raises:
-        ValueError: it stands for none.
-    """
-    first, dash, last = str(text).partition("-")
-    if first.isascii() and first.isdecimal() and (not dash or (last.isascii() and last.isdecimal())):
-        found = range(int(first), int(last if dash else first) + 1)
-        if found and found[-1] <= 65535:
-            return found
-    raise ValueError(
-        f"{text!r} is no port: expected a number up to 65535, a range such as 9850-9869, or 0 for any"
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    return host.startswith(_LOOPBACK)
-
-
 class HttpServer:
     """Serves routes from a thread of its own until it is closed.
 
@@ -87,21 +67,33 @@ class HttpServer:
         host: Address to listen on.
         port: Number, range of which the first free one is taken, or 0 for any.
         name: Of the thread.
+        on_close: Called when it is closed.
 
     Raises:
         ValueError: `port` is none.
         CannotListen: the address is not this machine's, or every port is taken.
     """
 
-    def __init__(self, routes: Mapping[str, Route], *, host: str, port: str | int, name: str) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        *,
+        host: str,
+        port: str | int,
+        name: str,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
         self._server = _listen(host, ports(port))
         self._server.routes = dict(routes)
+        self._on_close = on_close
+        self._process = os.getpid()
         self.host = host
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name=name, daemon=True
         )
         self._thread.start()
+        _servers.add(self)
         if not is_loopback(host):
             logger.warning(
                 "%s can be read by everybody who reaches this machine: there is no authentication",
@@ -116,10 +108,30 @@ class HttpServer:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def close(self) -> None:
-        """Stop listening; connections that are open end by themselves."""
+        """Stop listening; connections that are open end by themselves. A second time does nothing."""
+        if self._process != os.getpid():  # the thread is not here, and the socket was let go of
+            return
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+    def let_go(self) -> None:
+        """Close the socket in a forked child: it would keep the port, and answer nobody."""
+        self._server.socket.close()
+
+
+_servers: Final[WeakSet[HttpServer]] = WeakSet()
+
+
+def _let_go() -> None:
+    for server in list(_servers):
+        server.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _listen(host: str, candidates: Iterable[int]) -> _Server:
@@ -127,21 +139,15 @@ def _listen(host: str, candidates: Iterable[int]) -> _Server:
     for port in candidates:
         try:
             return (_Server6 if ":" in host else _Server)((host, port), _Handler)
+        except (TypeError, UnicodeError) as error:
+            raise CannotListen(f"cannot listen on {host!r}: it is no address ({error})") from error
         except OSError as error:
             refusals.append((port, error))
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 break
     last, refusal = refusals[-1]
     more = f" and {len(refusals) - 1} before it" if len(refusals) > 1 else ""
-    raise CannotListen(f"cannot listen on {host}, port {last}{more}: {_why(refusal)}") from refusal
-
-
-def _why(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "taken by another process; name another port, a range such as 9850-9869, or 0 for any"
-    if error.errno == errno.EACCES:
-        return "not permitted; name a port from 1024 on"
-    return f"{error.strerror or error}; is it an address of this machine?"
+    raise CannotListen(f"cannot listen on {host}, port {last}{more}: {why_not(refusal)}") from refusal
 
 
 class _Server(ThreadingMixIn, TCPServer):
@@ -154,7 +160,17 @@ class _Server(ThreadingMixIn, TCPServer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._lock = threading.Lock()
+        self._pause = threading.Event()
         self._open: dict[int, socket.socket] = {}
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; out of file descriptors, do not try again at once for ever."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._pause.wait(_PAUSE_SECONDS)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Take a connection; where there are too many, the oldest goes."""
@@ -180,6 +196,15 @@ class _Server(ThreadingMixIn, TCPServer):
 
 class _Server6(_Server):
     address_family = socket.AF_INET6
+
+
+def gzip_accepted(header: str) -> bool:
+    """Whether a client takes gzip: it names it, and not with a weight of 0."""
+    for part in header.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() == "gzip":
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def _shut(connection: socket.socket) -> None:
@@ -208,14 +233,18 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST  # noqa: N815
 
     def _answer(self) -> Response:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+            query = parse_qs(parts.query, max_num_fields=_MAX_FIELDS)
+        except ValueError:
+            return Response(b"this is no address that can be read\n", 400)
         route = self.server.routes.get(parts.path)
         if route is None:
             known = ", ".join(sorted(self.server.routes))
             return Response(f"nothing here; there are {known}\n".encode(), 404)
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
-            return route(Request(parts.path, parse_qs(parts.query, max_num_fields=100), headers))
+            return route(Request(parts.path, query, headers))
         except Exception:
             logger.exception("%s failed", parts.path, extra={"action": "request_failed"})
             return Response(b"failed; the log of this process says why\n", 500)
@@ -226,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.content_type)
         for name, value in response.headers.items():
             self.send_header(name, value)
-        if len(body) >= _COMPRESS_FROM_BYTES and "gzip" in self.headers.get("Accept-Encoding", ""):
+        if len(body) >= _COMPRESS_FROM_BYTES and gzip_accepted(self.headers.get("Accept-Encoding", "")):
             body = gzip.compress(body, _COMPRESSION)
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))

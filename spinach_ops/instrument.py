@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from logging import getLogger
 from typing import TYPE_CHECKING, Final, TypedDict
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -57,8 +57,10 @@ class Instrumentation:
                 del _instrumented[self.engine]
 
 
+logger = getLogger(__name__)
+
 _lock: Final = threading.RLock()
-_instrumented: Final[WeakKeyDictionary[Engine, Instrumentation]] = WeakKeyDictionary()
+_instrumented: Final[dict[Engine, Instrumentation]] = {}
 
 
 def instrument(
@@ -95,7 +97,7 @@ def instrument(
     """
     with _lock:
         if engine in _instrumented:
-            return _instrumented[engine]
+            return _known(engine, registry)
         from prometheus_client import CollectorRegistry
 
         registry = registry if registry is not None else CollectorRegistry()
@@ -111,6 +113,16 @@ def instrument(
                 undo.callback(_read(engine, registry))
             made = _instrumented[engine] = Instrumentation(engine, registry, undo.pop_all())
         return made
+
+
+def _known(engine: Engine, registry: CollectorRegistry | None) -> Instrumentation:
+    known = _instrumented[engine]
+    if registry is not None and registry is not known.registry:
+        logger.warning(
+            "The engine of namespace %s is instrumented already, in another registry; that stays", engine.namespace,
+            extra={"action": "instrumented_already"},
+        )  # fmt: skip
+    return known
 
 
 def _count(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from prometheus_client.core import Metric as Exposed
 
 from spinach import Engine
 from spinach.const import VERSION
-from spinach.vitals import Vitals
+from spinach.vitals import ServiceVitals, Vitals
 
 from . import catalog
 from .bounds import Bounds, Caps
@@ -37,7 +38,7 @@ _OF_WORKER: Final[tuple[tuple[Metric, Callable[[Vitals], float]], ...]] = (
     (catalog.WORKER_SLOTS, lambda vitals: vitals.slots),
     (catalog.WORKER_SLOTS_BUSY, lambda vitals: vitals.busy),
     (catalog.WORKER_START_TIME, lambda vitals: vitals.started_at),
-    (catalog.WORKER_HEARTBEAT, lambda vitals: vitals.broker_heard_at),
+    (catalog.WORKER_HEARTBEAT, lambda vitals: vitals.heartbeat_at),
     (catalog.UNACKNOWLEDGED, lambda vitals: vitals.unacknowledged),
 )
 
@@ -80,25 +81,25 @@ class ProcessMetrics:
             for metric in _OBSERVED
         }  # fmt: skip
         self._instruments = Instruments(counters, histograms, self._bounds)
-        self._watches: dict[Engine, Watch] = {}
+        self._watches: dict[str, Watch] = {}
 
     def watch(self, engine: Engine, *, exemplar: Callable[[], dict[str, str] | None] | None = None) -> None:
         """Count what an engine does from now on; the same engine twice counts once.
 
         Args:
-            engine: Whose signals to hear.
-            exemplar: Returns the identity of the trace an observation belongs to, if any.
+            engine: Whose namespace's signals to hear.
+            exemplar: Returns the identity of the trace an observation belongs to, if any; the first engine of a
+                namespace decides.
         """
-        if engine not in self._watches:
-            watch = Watch(engine, self._instruments, exemplar)
-            self._watches[engine] = watch
-            watch.connect()
+        name = engine.namespace
+        if name not in self._watches:
+            self._watches[name] = Watch(name, self._instruments, exemplar)
+        self._watches[name].add(engine)
 
     def forget(self, engine: Engine) -> None:
         """Count no more for an engine; what was counted stays."""
-        watch = self._watches.pop(engine, None)
-        if watch is not None:
-            watch.disconnect()
+        if watch := self._watches.get(engine.namespace):
+            watch.remove(engine)
 
     # --- the client library's contract of collectors -----------------------------------------------------
 
@@ -117,7 +118,7 @@ class ProcessMetrics:
             yield from map(self._trimmed, instrument.collect())
         yield self._overflow()
         yield _build_info()
-        fares = [(watch.namespace, vitals) for watch in watches if (vitals := watch.vitals) is not None]
+        fares = [(watch.namespace, combined(vitals)) for watch in watches if (vitals := watch.vitals())]
         yield from _of_workers(fares)
 
     def _trimmed(self, family: Exposed) -> Exposed:
@@ -130,6 +131,29 @@ class ProcessMetrics:
         for reason, count in sorted(self._bounds.overflows.items()):
             family.add_metric((reason,), count)
         return family
+
+
+def combined(vitals: Sequence[Vitals]) -> Vitals:
+    """Return the vitals of several engines of one namespace as those of one process: the worst of each."""
+    if len(vitals) == 1:
+        return vitals[0]
+    services: dict[str, ServiceVitals] = {}
+    for service in (service for each in vitals for service in each.services):
+        other = services.get(service.name, service)
+        services[service.name] = replace(
+            service,
+            last_run_at=min(service.last_run_at, other.last_run_at),
+            failures=service.failures + (other.failures if other is not service else 0),
+        )
+    return replace(
+        max(vitals, key=lambda one: STATES.index(one.state)),
+        slots=sum(one.slots for one in vitals),
+        busy=sum(one.busy for one in vitals),
+        started_at=min(one.started_at for one in vitals),
+        heartbeat_at=min(one.heartbeat_at for one in vitals),
+        unacknowledged=sum(one.unacknowledged for one in vitals),
+        services=tuple(services.values()),
+    )
 
 
 def _of_workers(fares: Iterable[tuple[str, Vitals]]) -> Iterator[Exposed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -30,19 +30,33 @@ class Telemetry:
     """
 
     process: ProcessMetrics
-    feeds: dict[str, SnapshotFeed]
+    feeds: dict[str, SnapshotFeed] = field(default_factory=dict)
+    _readers: dict[str, list[Engine]] = field(default_factory=dict)
 
     def read_namespace(self, engine: Engine) -> Callable[[], None]:
-        """Read the namespace of an engine at each scrape; return the way to stop that."""
+        """Read the namespace of an engine at each scrape; return the way to stop that.
+
+        Engines of one namespace share a feed, which ends with the last of them.
+        """
         name = engine.namespace
-        feed = SnapshotFeed(partial(take_snapshot, engine.broker), name=f"{name}-snapshot")
-        self.feeds.setdefault(name, feed)
+        readers = self._readers.setdefault(name, [])
+        readers.append(engine)
+        self._read_through(name)
 
         def remove() -> None:
-            if self.feeds.get(name) is feed:
-                del self.feeds[name]
+            if engine in readers:
+                readers.remove(engine)
+                self._read_through(name)
 
         return remove
+
+    def _read_through(self, name: str) -> None:
+        """Read a namespace through the first engine that is left, or no more."""
+        readers = self._readers[name]
+        if not readers:
+            self.feeds.pop(name, None)
+            return
+        self.feeds[name] = SnapshotFeed(partial(take_snapshot, readers[0].broker), name=f"{name}-snapshot")
 
 
 _telemetry: Final[WeakKeyDictionary[CollectorRegistry, Telemetry]] = WeakKeyDictionary()
@@ -57,9 +71,13 @@ def telemetry_of(
 ) -> Telemetry:
     """Return our collectors of a registry, put there when they are not; arguments as in `ProcessMetrics`."""
     if registry not in _telemetry:
-        telemetry = Telemetry(ProcessMetrics(buckets=buckets, caps=caps, created=created), {})
+        telemetry = Telemetry(ProcessMetrics(buckets=buckets, caps=caps, created=created))
         registry.register(telemetry.process)
-        registry.register(NamespaceCollector(telemetry.feeds))
+        try:
+            registry.register(NamespaceCollector(telemetry.feeds, caps=caps))
+        except ValueError:  # something else in the registry has one of the names
+            registry.unregister(telemetry.process)
+            raise
         _telemetry[registry] = telemetry
     return _telemetry[registry]
 

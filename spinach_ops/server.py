@@ -6,11 +6,12 @@ Light to import: `serve` loads what it needs.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
+from .addresses import ports
 from .instrument import instrument
 
 if TYPE_CHECKING:
@@ -28,15 +29,22 @@ DEFAULT_PORTS: Final = "9850-9869"
 METRICS_URL: Final = "metrics_url"
 
 
-def serve(engine: Engine, host: str = "127.0.0.1", port: int | str = DEFAULT_PORTS) -> HttpServer:
+def serve(
+    engine: Engine,
+    host: str = "127.0.0.1",
+    port: int | str = DEFAULT_PORTS,
+    *,
+    namespace_metrics: bool = True,
+) -> HttpServer:
     """Serve metrics and health of this process over HTTP until the returned server is closed.
 
-    Instruments the engine first, unless that was done. The address goes to the log and into the worker's record.
+    Instruments the engine, unless that was done. The address goes to the log and into the worker's record.
 
     Args:
         engine: Whose metrics.
         host: Address to listen on. Whatever is not loopback is open to all who reach it: there is no authentication.
         port: A number, a range such as ``"9850-9869"`` of which the first free one is taken, or 0 for any.
+        namespace_metrics: As in `instrument`.
 
     Returns:
         The server: it has a `port`, a `url`, and `close()`.
@@ -48,12 +56,12 @@ def serve(engine: Engine, host: str = "127.0.0.1", port: int | str = DEFAULT_POR
     from .http import HttpServer
     from .scrape import scrape_route
 
-    routes: dict[str, Route] = {
-        "/metrics": scrape_route(instrument(engine).registry),
-        **health_routes(lambda: engine.vitals),
-    }
-    server = HttpServer(routes, host=host, port=port, name=f"{engine.namespace}-http")
-    engine.announce(METRICS_URL, f"{server.url}/metrics")
+    ports(port)
+    registry = instrument(engine, namespace_metrics=namespace_metrics).registry
+    routes: dict[str, Route] = {"/metrics": scrape_route(registry), **health_routes(lambda: engine.vitals)}
+    endings = ExitStack()
+    server = HttpServer(routes, host=host, port=port, name=f"{engine.namespace}-http", on_close=endings.close)
+    endings.callback(engine.announce(METRICS_URL, f"{server.url}/metrics"))
     logger.info("Metrics at %s/metrics", server.url, extra={"action": "serving_metrics"})
     return server
 
@@ -63,8 +71,8 @@ def health_routes(vitals: Callable[[], Vitals | None]) -> dict[str, Route]:
     from .health import liveness, readiness
 
     return {
-        "/healthz": lambda _: _answer(liveness(vitals(), time.time())),
-        "/readyz": lambda _: _answer(readiness(vitals(), time.time())),
+        "/healthz": lambda _: _answer(liveness(vitals())),
+        "/readyz": lambda _: _answer(readiness(vitals())),
     }
 
 

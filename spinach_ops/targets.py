@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from .bounds import clean
 from .options import UsageError, masked
 
 _FIELDS: Final = {"name", "url", "url_file", "namespaces", "queues"}
@@ -95,7 +96,7 @@ def check_distinct(targets: Sequence[Target]) -> None:
     Raises:
         UsageError: one is: series of two servers could not be told apart.
     """
-    counts = Counter(namespace for target in targets for namespace in target.namespaces)
+    counts = Counter(clean(namespace) for target in targets for namespace in target.namespaces)
     twice = sorted(namespace for namespace, count in counts.items() if count > 1)
     if twice:
         raise UsageError(

@@ -20,7 +20,7 @@ from .bounds import Bounds, clean
 # One per series and second tells as much as a thousand.
 _EXEMPLAR_SECONDS: Final = 1.0
 # Raw names that are remembered: many may be counted under one name that is kept.
-_MAX_REMEMBERED: Final = 1000
+_MAX_REMEMBERED: Final = 2000
 
 Exemplar = Callable[[], "dict[str, str] | None"]
 
@@ -60,10 +60,11 @@ class Cells:
 
     __slots__ = (
         "duration", "duration_trace_due", "failed", "lost", "promoted", "queued", "requeued", "retried", "started", "succeeded",
-        "wait", "wait_trace_due", "waiting",
+        "task", "wait", "wait_trace_due", "waiting",
     )  # fmt: skip
 
     def __init__(self, instruments: Instruments, namespace: str, queue: str, task: str) -> None:
+        self.task = task
         names = (namespace, queue, task)
         count = instruments.counter
         self.queued = count(catalog.SUBMITTED, *names, "queued")
@@ -102,22 +103,22 @@ def _now_and_then(trace: dict[str, str], due: float) -> tuple[dict[str, str] | N
 
 
 class Watch:
-    """Hears one engine.
+    """Hears one namespace, for every engine of this process that serves it: signals tell no engines apart.
 
     Args:
-        engine: Which one.
+        namespace: Whose signals.
         instruments: What to count with.
         exemplar: Returns the identity of the trace an observation belongs to, if any.
     """
 
-    def __init__(self, engine: Engine, instruments: Instruments, exemplar: Exemplar | None) -> None:
-        self._engine = engine
+    def __init__(self, namespace: str, instruments: Instruments, exemplar: Exemplar | None) -> None:
+        self._name = namespace
+        self.namespace = clean(namespace)
         self._instruments = instruments
         self._exemplar = exemplar
+        self._engines: list[Engine] = []
         self._cells: dict[tuple[str, str], Cells] = {}
         self._requests: dict[str, Histogram] = {}
-        self._name = engine.namespace
-        self.namespace = clean(engine.namespace)
         self._receivers: tuple[tuple[signals.SafeNamedSignal, Callable[..., None]], ...] = (
             (signals.job_queued, self._on_submitted),
             (signals.job_waiting, self._on_submitted),
@@ -130,29 +131,42 @@ class Watch:
             (signals.receiver_failed, self._on_receiver_failed),
         )
 
-    def connect(self) -> None:
-        """Begin to listen."""
-        self.touch_attached_tasks()
-        for signal, receiver in self._receivers:
-            signal.connect(receiver, sender=self._name, weak=False)
-        self._engine.broker.observe_requests(self._on_request)
-
-    def disconnect(self) -> None:
-        """Listen no more."""
-        for signal, receiver in self._receivers:
-            signal.disconnect(receiver, sender=self._name)
-        self._engine.broker.observe_requests(None)
-
     @property
-    def vitals(self) -> Vitals | None:
-        """How the workers of the engine fare, None while none run."""
-        return self._engine.vitals
+    def engines(self) -> tuple[Engine, ...]:
+        """The engines it counts for."""
+        return tuple(self._engines)
+
+    def add(self, engine: Engine) -> None:
+        """Count for an engine, too."""
+        if engine in self._engines:
+            return
+        self._engines.append(engine)
+        self.touch_attached_tasks()
+        engine.broker.observe_requests(self._on_request)
+        if len(self._engines) == 1:
+            for signal, receiver in self._receivers:
+                signal.connect(receiver, sender=self._name, weak=False)
+
+    def remove(self, engine: Engine) -> None:
+        """Count for an engine no more; once there is none left, listen no more."""
+        if engine not in self._engines:
+            return
+        self._engines.remove(engine)
+        engine.broker.observe_requests(None)
+        if not self._engines:
+            for signal, receiver in self._receivers:
+                signal.disconnect(receiver, sender=self._name)
+
+    def vitals(self) -> list[Vitals]:
+        """Return how the workers of its engines fare."""
+        return [vitals for engine in self.engines if (vitals := engine.vitals) is not None]
 
     def touch_attached_tasks(self) -> None:
         """Make the series of every attached task exist: what was never counted is 0, not unknown."""
-        for task in list(self._engine.tasks.values()):
-            if (task.queue, task.name) not in self._cells:
-                self._find(task.queue, task.name)
+        for engine in self.engines:
+            for task in list(engine.tasks.values()):
+                if (task.queue, task.name) not in self._cells:
+                    self._find(task.queue, task.name)
 
     def _of(self, job: Job) -> Cells:
         return self._cells.get((job.queue, job.task_name)) or self._find(job.queue, job.task_name)
@@ -161,7 +175,7 @@ class Watch:
         kept = self._instruments.bounds.pair(self.namespace, queue, task)
         cells = self._cells.get(kept) or Cells(self._instruments, self.namespace, *kept)
         self._cells[kept] = cells
-        if catalog.OTHER not in kept and len(self._cells) < _MAX_REMEMBERED:
+        if len(self._cells) < _MAX_REMEMBERED:
             self._cells[queue, task] = cells
         return cells
 
@@ -190,7 +204,7 @@ class Watch:
     ) -> None:
         cells = self._of(job)
         cells.retried.inc()
-        self._count_error(cells, job, err, duration, "retried")
+        self._count_error(cells, err, duration, "retried")
 
     def _on_failed(
         self, _: str, job: Job, err: BaseException, duration: float | None = None, **__: Any
@@ -200,16 +214,15 @@ class Watch:
             cells.lost.inc()
             return
         cells.failed.inc()
-        self._count_error(cells, job, err, duration, "failed")
+        self._count_error(cells, err, duration, "failed")
 
-    def _count_error(
-        self, cells: Cells, job: Job, error: BaseException, duration: float | None, outcome: str
-    ) -> None:
-        bounds = self._instruments.bounds
-        _, task = bounds.pair(self.namespace, job.queue, job.task_name)
-        kind = bounds.error_type(qualified_name(type(error)))
-        self._instruments.counter(catalog.ERRORS, self.namespace, task, kind, outcome).inc()
-        if duration is not None:  # an unknown task never ran
+    def _count_error(self, cells: Cells, error: BaseException, duration: float | None, outcome: str) -> None:
+        kind = self._instruments.bounds.error_type(qualified_name(type(error)))
+        self._instruments.counter(catalog.ERRORS, self.namespace, cells.task, kind, outcome).inc()
+        if duration is None:
+            # The task is unknown: the attempt began when the job was claimed, as the broker counts it, and never ran.
+            cells.started.inc()
+        else:
             cells.observe_duration(duration, self._exemplar)
 
     def _on_recovered(self, _: str, job: Job, **__: Any) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .addresses import CannotListen, ports
+
 if TYPE_CHECKING:
     from spinach import Engine
 
@@ -52,14 +54,16 @@ def add_telemetry(parser: argparse.ArgumentParser) -> None:
         help="address to serve them on; there is no authentication (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
+        "--no-namespace-metrics", action="store_true",
+        help="serve only what this worker counts: with many workers, leave the rest to spinach-ops exporter",
+    )  # fmt: skip
+    group.add_argument(
         "--trace", action="store_true",
         help="export a trace of every job as the OTEL_* variables say (needs spinach-ops[otel])",
     )  # fmt: skip
 
 
 def _ports(text: str) -> str:
-    from .http import ports
-
     try:
         ports(text)
     except ValueError as error:
@@ -94,11 +98,15 @@ def _trace(engine: Engine, telemetry: WorkerTelemetry) -> None:
 
 def _serve(engine: Engine, options: argparse.Namespace, telemetry: WorkerTelemetry) -> None:
     """Serve metrics. Jobs do not depend on that: when it cannot be, the worker says so and works."""
-    from .http import CannotListen
     from .server import serve
 
     try:
-        server = serve(engine, options.metrics_host, options.metrics_port)
+        server = serve(
+            engine,
+            options.metrics_host,
+            options.metrics_port,
+            namespace_metrics=not options.no_namespace_metrics,
+        )
     except CannotListen as error:
         logger.error("No metrics are served: %s", error)
         telemetry.add("metrics", "NOT SERVED, see above")

@@ -229,8 +229,12 @@ class Hostile:
     def __signature__(self) -> object:
         raise SystemExit("no signature")
 
+    def __repr__(self) -> str:
+        raise SystemExit("no name")
+
     def __call__(self, _sender: object, **_facts: object) -> None:
         self.heard.append("hostile")
+        raise SystemExit("on purpose")
 
 
 def test_receivers_are_not_examined_at_the_senders_cost(signal: SafeNamedSignal) -> None:

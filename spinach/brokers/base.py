@@ -15,6 +15,7 @@ from ..exc import InvalidNamespace
 from ..job import Job
 from ..stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Tally
 from ..task import Task
+from ..vitals import Contact
 from .messages import (
     Delivery,
     Due,
@@ -103,6 +104,10 @@ class Broker(ABC):
         It is called in the thread that waited for the reply, with an operation (a script's or command's name),
         seconds, and the error or None.
         """
+
+    def contact(self) -> Contact:
+        """Return when the store last answered this process, and who waits for it now; for health checks."""
+        return Contact()
 
     @abstractmethod
     def flush(self) -> None:

@@ -21,6 +21,17 @@ from tests.prometheus import check_page, fetch
 from tests.servers import Server
 
 
+def test_a_loopback_elsewhere_is_no_target() -> None:
+    """A worker that serves on the loopback of another machine cannot be scraped from here."""
+    details = {"metrics_url": "http://127.0.0.1:9850/metrics"}
+    worker = WorkerStats.of(
+        WorkerInfo("id", "there", 0.0, 100.0, 60.0, "1.0", details), 100.0, running=0, reserved=0
+    )
+    snapshot = NamespaceSnapshot("ns", 100.0, workers=(worker,))
+    assert http_sd(snapshot, here="here") == []
+    assert len(http_sd(snapshot, here="there")) == 1
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "spinach_ops.cli", "exporter", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -55,7 +66,7 @@ def test_the_exporter_serves_a_namespace_that_old_workers_use(
 
 def test_the_exporter_says_what_is_wrong_with_its_options(tmp_path: Path) -> None:
     """Exit code 2 and one line that names the option, the value and what is expected."""
-    assert "expected a number up to 65535" in run("--listen", "127.0.0.1:x").stderr
+    assert "'127.0.0.1:x', expected HOST:PORT" in run("--listen", "127.0.0.1:x").stderr
     assert "is it an address of this machine?" in run("--listen", "203.0.113.1:0").stderr
     assert "is not a number of seconds" in run("--cache", "soon").stderr
     assert "named more than once" in run("-n", "a", "-n", "a").stderr
@@ -131,6 +142,6 @@ def test_only_what_is_an_address_is_a_target(address: object, expected: str | No
     """What a worker announces is only text: anything else than an address with a port is left out."""
     info = WorkerInfo("id", "host", 0.0, 100.0, 60.0, "1.0", {"metrics_url": address})
     worker = WorkerStats.of(info, 100.0, running=0, reserved=0)
-    found = http_sd([NamespaceSnapshot("ns", 100.0, workers=(worker,))])
+    found = http_sd(NamespaceSnapshot("ns", 100.0, workers=(worker,)), here="host")
     assert [group["targets"] for group in found] == ([[expected]] if expected else [])
     assert all(isinstance(text, str) for group in found for text in group["labels"].values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,9 @@ from spinach.stats import (
 )
 from spinach_ops.bounds import clean
 from spinach_ops.collector import NamespaceCollector, deadline
+from spinach_ops.exporter import Discovery
 from spinach_ops.feed import SnapshotFeed
+from spinach_ops.http import Request
 from tests.fleet import wait_until
 from tests.servers import Server
 
@@ -171,6 +174,36 @@ def test_too_many_versions_are_folded() -> None:
     assert value(many, "spinach_workers_by_version", version="other") == 30
 
 
+def test_counters_of_any_number_of_tasks_are_bounded() -> None:
+    """Beyond the caps counters are added up under `other`, the same names at each scrape; the page says so."""
+    counters = {(f"queue-{number % 150}", f"task-{number}", "succeeded"): 1 for number in range(1000)}
+    waits = {f"queue-{number}": HistogramStats((1,) * 10, 1.0) for number in range(150)}
+    many = replace(BASE, counters=counters, waits=waits)
+    registry = registry_of(many)
+    first, second = (generate_latest(registry).decode() for _ in range(2))
+    assert first == second
+    assert first.count("\nspinach_fleet_jobs_total{") <= 300 * 7
+    assert first.count("\nspinach_fleet_queue_wait_seconds_count{") <= 101
+    samples = [
+        sample
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "spinach_fleet_jobs_total" and sample.labels["outcome"] == "succeeded"
+    ]
+    assert sum(sample.value for sample in samples) == 1000
+    assert value(many, "spinach_snapshot_truncated", reason="tasks") == 1
+    assert value(many, "spinach_fleet_queue_wait_seconds_count", queue="other") == 50 * 10
+
+
+def test_records_that_could_not_be_read_are_of_no_version() -> None:
+    """A worker whose record is unreadable may be of any version: nothing is said of versions and counters."""
+    unread = WorkerStats.of(WorkerInfo("x", "", 0.0, NOW - 1, 1800.0), NOW, running=0, reserved=0)
+    blind = replace(BASE, workers=(*BASE.workers, unread), exact=False)
+    assert value(blind, "spinach_workers_by_version", version="upstream") is None
+    assert value(blind, "spinach_fleet_counters_exact") is None
+    assert value(blind, "spinach_workers", state="live") == 2
+
+
 def test_names_that_look_alike_as_labels_make_one_series() -> None:
     """Two queues whose names differ in what a label cannot hold do not break the page."""
     twins = replace(
@@ -185,8 +218,8 @@ def test_names_that_look_alike_as_labels_make_one_series() -> None:
     [
         (BrokerUnavailable("Timeout reading from socket"), "timeout"),
         (BrokerUnavailable("connection refused"), "connection"),
-        (NotPermitted("NOPERM no permission"), "permission"),
-        (NotPermitted("WRONGPASS"), "auth"),
+        (NotPermitted("not to run the command"), "permission"),
+        (NotPermitted("wrong password", at_login=True), "auth"),
         (RuntimeError("a bug"), "malformed"),
     ],
 )
@@ -276,6 +309,38 @@ def test_a_look_that_hangs_costs_a_scrape_no_more_than_its_deadline() -> None:
     assert timeouts == 5
     assert gate.looks == 2
     wait_until(lambda: hanging.read(1).snapshot is BASE, "the look comes back")
+
+
+def test_one_namespace_that_answers_is_enough_to_be_ready() -> None:
+    """Whoever asks whether anything can be read does not wait for what hangs."""
+    gate = Gate()
+    collector = NamespaceCollector({"hangs": SnapshotFeed(gate.look), "well": SnapshotFeed(lambda _: WELL)})
+    began = time.monotonic()
+    readings = collector.can_read()
+    assert time.monotonic() - began < 4  # the deadline is 5 s
+    gate.open.set()
+    assert readings["hangs"] is None
+    assert readings["well"] is not None
+    assert readings["well"].snapshot is WELL
+
+
+def test_workers_of_a_namespace_in_an_outage_stay_targets() -> None:
+    """While their namespace cannot be read, the workers that were known are still scraped; nothing known is an error."""
+    serving = worker("a", metrics_url="http://10.0.0.1:9850/metrics")
+    snapshots: list[NamespaceSnapshot] = []
+
+    def look(_: object) -> NamespaceSnapshot:
+        if not snapshots:
+            raise BrokerUnavailable("gone")
+        return snapshots[0]
+
+    discover = Discovery(NamespaceCollector({"ns": SnapshotFeed(look, cache_seconds=0)}))
+    assert discover(Request("/sd")).status == 503
+    snapshots.append(replace(BASE, workers=(serving,)))
+    known = discover(Request("/sd"))
+    assert b"10.0.0.1:9850" in known.body
+    snapshots.clear()
+    assert discover(Request("/sd")) == known
 
 
 def test_a_scrape_costs_the_server_a_bounded_number_of_commands(valkey_server: Server) -> None:

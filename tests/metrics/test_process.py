@@ -6,10 +6,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from spinach import AbortException, Engine, RetryException, signals
+from spinach import AbortException, Engine, MemoryBroker, RetryException, signals
+from spinach.brokers.memory import MemoryStore
 from spinach.fleet import WorkerInfo
 from spinach.job import Job
 from spinach_ops import catalog, instrument
@@ -87,14 +88,15 @@ def test_series_of_attached_tasks_exist_before_they_count(engine: Engine, sample
     assert samples("spinach_job_duration_seconds_count", queue="quiet", task="never") == 0
 
 
-def test_an_unknown_task_fails_without_having_started(engine: Engine, samples: Samples) -> None:
-    """A job nobody can run counts as failed, with the reason, and not as started."""
+def test_an_unknown_task_counts_as_an_attempt_that_failed(engine: Engine, samples: Samples) -> None:
+    """A job nobody can run counts as started and failed, as the broker counts it, with the reason; it took no time."""
     task = engine.task(lambda: None, name="gone")
     engine.schedule(task)
     engine._tasks.tasks.clear()
     engine.start_workers(1, block=False)
     until(lambda: finished(samples, "gone")["failed"] == 1)
-    assert samples("spinach_jobs_started_total", queue="spinach", task="gone") == 0
+    assert samples("spinach_jobs_started_total", queue="spinach", task="gone") == 1
+    assert samples("spinach_job_duration_seconds_count", queue="spinach", task="gone") == 0
     unknown = {"error_type": "spinach.exc.UnknownTask", "outcome": "failed"}
     assert samples("spinach_job_errors_total", task="gone", **unknown) == 1
 
@@ -181,8 +183,70 @@ def test_too_many_names_are_folded_and_counted(make_engine: MakeEngine) -> None:
     counted = {"queue": "spinach", "status": "queued"}
     assert samples("spinach_jobs_submitted_total", task="task-0", **counted) == 1
     assert samples("spinach_jobs_submitted_total", task="task-3", **counted) is None
-    assert samples("spinach_jobs_submitted_total", queue="other", task="other", status="queued") == 2
-    assert instrumentation.registry.get_sample_value("spinach_telemetry_overflow_total", {"reason": "pairs"})
+    assert samples("spinach_jobs_submitted_total", task="other", **counted) == 2
+    for _ in range(3):  # looking again is no more names
+        folded = instrumentation.registry.get_sample_value(
+            "spinach_telemetry_overflow_total", {"reason": "pairs"}
+        )
+    assert folded == 2
+
+
+def test_two_engines_of_one_namespace_count_once(make_engine: MakeEngine) -> None:
+    """A client and a worker in one process share their series; taking one off leaves the other's."""
+    registry = CollectorRegistry()
+    store = MemoryStore()
+    client, worker = (Engine(MemoryBroker(store=store), namespace="shared") for _ in range(2))
+    first, second = (instrument(engine, registry=registry) for engine in (client, worker))
+    for engine in (client, worker):
+        engine.task(lambda: None, name="task")
+    worker.start_workers(2, block=False)
+    client.schedule("task")
+    samples = Samples(first)
+    until(lambda: finished(samples, "task")["succeeded"] == 1)
+    names = {"queue": "spinach", "task": "task"}
+    assert samples("spinach_jobs_submitted_total", status="queued", **names) == 1
+    assert samples("spinach_jobs_started_total", **names) == 1
+    first.uninstrument()
+    client.schedule("task")
+    until(lambda: finished(samples, "task")["succeeded"] == 2)
+    assert samples("spinach_queue_depth", queue="spinach") == 0
+    worker.stop_workers()
+    second.uninstrument()
+    assert samples("spinach_queue_depth", queue="spinach") is None
+
+
+def test_two_worker_engines_of_one_namespace_are_one_process(make_engine: MakeEngine) -> None:
+    """Their slots add up; of the rest the worse one shows."""
+    registry = CollectorRegistry()
+    store = MemoryStore()
+    engines = [Engine(MemoryBroker(store=store), namespace="both") for _ in range(2)]
+    for number, engine in enumerate(engines, 1):
+        samples = Samples(instrument(engine, registry=registry))
+        engine.start_workers(number, queue=f"queue-{number}", block=False)
+    assert samples("spinach_worker_slots") == 3
+    assert samples("spinach_worker_state", state="running") == 1
+    assert samples("spinach_worker_service_failures_total", service="arbiter") == 0
+    for engine in engines:
+        engine.stop_workers()
+
+
+def test_another_registry_for_an_instrumented_engine_is_warned_about(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first registry stays, and the log says so."""
+    first = instrument(engine)
+    assert instrument(engine, registry=CollectorRegistry()) is first
+    assert [record for record in caplog.records if getattr(record, "action", "") == "instrumented_already"]
+
+
+def test_a_registry_that_has_one_of_the_names_stays_as_it_was(engine: Engine) -> None:
+    """The error names the clash, and a later try says the same."""
+    registry = CollectorRegistry()
+    Gauge("spinach_queue_depth", "Somebody else's.", registry=registry)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="spinach_queue_depth"):
+            instrument(engine, registry=registry)
+    assert registry.get_sample_value("spinach_queue_depth") == 0
 
 
 HOSTILE = ["\x1b[31mred", "tab\tnew\nline", 'quote"back\\slash', "\ud800", "x" * 1000, "{}", "ünï", " "]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
+import resource
+import signal
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,8 +18,9 @@ from collections.abc import Iterator
 import pytest
 
 from spinach import Engine
-from spinach_ops import serve
-from spinach_ops.http import CannotListen, HttpServer, Request, Response, ports
+from spinach_ops import instrument, serve
+from spinach_ops.addresses import CannotListen, ports
+from spinach_ops.http import HttpServer, Request, Response, gzip_accepted
 from tests.engine.conftest import until
 from tests.metrics.conftest import MakeEngine
 from tests.prometheus import check_page, fetch
@@ -176,12 +181,15 @@ def test_no_more_than_two_pages_are_rendered_at_once() -> None:
 
 
 def test_a_closed_server_leaves_no_thread(engine: Engine) -> None:
-    """Its thread ends and the port is free again."""
+    """Its thread ends, the port is free again, and its address is announced no more."""
     server = serve(engine, port=0)
+    assert engine._seams.announced == {"metrics_url": f"{server.url}/metrics"}
     name = f"{engine.namespace}-http"
     assert name in {thread.name for thread in threading.enumerate()}
     server.close()
     until(lambda: name not in {thread.name for thread in threading.enumerate()})
+    assert engine._seams.announced == {}
+    server.close()
     serve(engine, port=server.port).close()
 
 
@@ -189,3 +197,64 @@ def test_an_open_address_is_warned_about(engine: Engine, caplog: pytest.LogCaptu
     """Whatever is not loopback can be read by all: the log says so."""
     serve(engine, host="0.0.0.0", port=0).close()
     assert [record for record in caplog.records if getattr(record, "action", "") == "serving_openly"]
+
+
+def test_a_forked_child_lets_go_of_the_port(engine: Engine) -> None:
+    """A child keeps no port of its parent's, can close what it inherited, and reads the namespace itself."""
+    server = serve(engine, port=0)
+    registry = instrument(engine).registry
+    labels = {"spinach_namespace": engine.namespace}
+    assert registry.get_sample_value("spinach_redis_up", labels) == 1
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:  # pragma: no cover - another process
+        with contextlib.suppress(BaseException):
+            server.close()
+            up = registry.get_sample_value("spinach_redis_up", labels)
+            os.write(write_end, b"well" if up == 1 else b"blind")
+            time.sleep(30)  # until it is killed
+        os._exit(1)
+    os.close(write_end)
+    try:
+        assert os.read(read_end, 10) == b"well"
+        server.close()
+        serve(engine, port=server.port).close()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(read_end)
+
+
+def test_without_file_descriptors_nothing_spins(engine: Engine) -> None:
+    """While connections cannot be accepted the server waits; afterwards it serves again."""
+    server = serve(engine, port=0)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = socket.socket()
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, limits[1]))
+    try:
+        waiting.connect(("127.0.0.1", server.port))
+        before = time.process_time()
+        threading.Event().wait(1)
+        assert time.process_time() - before < 0.5
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        waiting.close()
+    assert status_of(f"{server.url}/healthz") == 200
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [("gzip", True), ("deflate, GZIP;q=0.5", True), ("gzip;q=0", False), ("br", False), ("", False)],
+)
+def test_gzip_only_for_whoever_takes_it(header: str, accepted: bool) -> None:
+    """A weight of 0 is a refusal."""
+    assert gzip_accepted(header) is accepted
+
+
+def test_a_host_that_is_none_is_an_error(engine: Engine) -> None:
+    """Whatever stands for the host, it is said to be no address of this machine."""
+    for host in ("ä" * 80, "\u2028", "203.0.113.1"):
+        with pytest.raises(CannotListen, match="cannot listen on"):
+            serve(engine, host=host, port=0)

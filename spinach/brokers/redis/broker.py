@@ -21,6 +21,7 @@ from ...stats import (
     Tally,
 )
 from ...task import Task
+from ...vitals import Contact
 from ..base import (
     Broker,
     Delivery,
@@ -108,7 +109,11 @@ class RedisBroker(Broker):
 
     def observe_requests(self, observer: RequestObserver | None) -> None:
         """See `Broker.observe_requests`."""
-        self._session.link.observer = observer
+        self._session.link.traffic.observer = observer
+
+    def contact(self) -> Contact:
+        """See `Broker.contact`."""
+        return self._session.link.traffic.contact()
 
     def flush(self) -> None:
         """Delete everything in the namespace; others, even similar ones, are not touched."""

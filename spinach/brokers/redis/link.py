@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from logging import getLogger
-from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import redis
@@ -30,9 +28,7 @@ from redis.exceptions import (
 )
 
 from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, NotPermitted, WrongKeyType
-from ..messages import RequestObserver
-
-logger = getLogger(__name__)
+from .traffic import Traffic
 
 Argument = str | bytes | int | float
 T = TypeVar("T")
@@ -74,14 +70,14 @@ class Link:
         slot_key: Any key of the namespace: on a cluster it tells the node that has all of them.
 
     Attributes:
-        observer: Told of every round trip, when there is one.
+        traffic: Notes every round trip.
     """
 
     def __init__(self, client: Any, slot_key: str) -> None:
         self.client = client
         self.is_cluster = not hasattr(client, "connection_pool")
         self._slot_key = slot_key
-        self.observer: RequestObserver | None = None
+        self.traffic = Traffic()
 
     def call(self, *command: Argument, operation: str = "") -> Any:
         """Send one command and return its raw reply.
@@ -103,27 +99,16 @@ class Link:
 
     def read(self, *commands: Sequence[Argument], operation: str = "") -> list[Any]:
         """Send commands in one go and return their raw replies; error replies are returned, not raised."""
-        if self.observer is None:
-            return self._read(commands)
-        operation = operation or str(commands[0][0]).lower()
-        began = perf_counter()
+        began = self.traffic.begin()
+        replies, failure = None, None
         try:
             replies = self._read(commands)
         except Exception as error:
-            self._tell(operation, began, error)
+            failure = error
             raise
-        refusal = replies[0] if len(replies) == 1 and isinstance(replies[0], Exception) else None
-        # A script that is not known yet is sent at once: part of the protocol, no failure.
-        self._tell(operation, began, None if isinstance(refusal, NoScriptError) else refusal)
+        finally:
+            self.traffic.end(began, operation or str(commands[0][0]).lower(), replies, failure)
         return replies
-
-    def _tell(self, operation: str, began: float, error: Exception | None) -> None:
-        if self.observer is None:
-            return
-        try:
-            self.observer(operation, perf_counter() - began, error)
-        except Exception:
-            logger.exception("The observer of requests failed; it is ignored")
 
     def _read(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         replies = self._send(commands)
@@ -191,7 +176,8 @@ class Link:
         if isinstance(error, _NOT_PERMITTED) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
             return RedisNotPermitted(
                 f"the server at {self.address} refuses the user name or password ({error}); "
-                "check the credentials of the redis client or URL"
+                "check the credentials of the redis client or URL",
+                at_login=True,
             )
         return RedisUnavailable(
             f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?"
@@ -210,7 +196,10 @@ class Link:
                 "with a hash tag, such as '{prod}', so that all its keys are in one slot"
             )
         if isinstance(error, _NOT_PERMITTED) or text.startswith(("NOPERM", "NOAUTH")):
-            return RedisNotPermitted(f"the server at {self.address} does not permit that: {error}")
+            at_login = isinstance(error, AuthenticationError) or text.startswith("NOAUTH")
+            return RedisNotPermitted(
+                f"the server at {self.address} does not permit that: {error}", at_login=at_login
+            )
         if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
             return RedisUnavailable(f"the server at {self.address} refuses: {error}")
         return BrokerError(f"the server at {self.address} answered: {text}")

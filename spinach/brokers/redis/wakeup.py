@@ -23,8 +23,9 @@ class RedisSubscription:
         self._link = link
         self._pubsub: Any = link.client.pubsub()
         try:
-            self._pubsub.subscribe(channel)
-            confirmed = self._pubsub.get_message(timeout=_CONFIRMATION_SECONDS)
+            with link.traffic.asking():
+                self._pubsub.subscribe(channel)
+                confirmed = self._pubsub.get_message(timeout=_CONFIRMATION_SECONDS)
         except (RedisError, OSError) as error:
             self.close()
             raise RedisUnavailable(f"no subscription at {link.address}: {error}") from error
