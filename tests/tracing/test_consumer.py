@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -252,6 +253,8 @@ def test_exceptions_can_be_log_records(
     """As the environment asks: as a log record of the span, instead of an event or beside it."""
     from opentelemetry import _logs
 
+    if "event_name" not in inspect.signature(_logs.LogRecord.__init__).parameters:
+        pytest.skip("this release of opentelemetry-api has no events among its log records")
     emitted: list[Any] = []
 
     class Logger:
