@@ -117,7 +117,7 @@ class Describer:
         if self._further is not None:
             try:
                 attributes.update(self._further(job))
-            except Exception as error:
+            except BaseException as error:
                 self._complaints.report("call job_attributes", error)
         return attributes
 
