@@ -13,6 +13,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from spinach import Engine
 
+from .otel_metrics import instrument_otel_metrics
 from .tracing import instrument_tracing
 
 
@@ -31,10 +32,10 @@ class SpinachInstrumentor(BaseInstrumentor):
         return ("spinach-ops",)
 
     def _instrument(self, **options: Any) -> None:
-        """Put a call of `instrument_tracing` after the making of each engine.
+        """Put calls of `instrument_tracing` and `instrument_otel_metrics` after the making of each engine.
 
         Args:
-            **options: Those of `instrument_tracing`; others, meant for other instrumentors, are left alone.
+            **options: Those of `instrument_tracing`, and `meter_provider`; others, meant for other instrumentors, are left alone.
         """
         chosen = {name: options[name] for name in _OPTIONS & options.keys()}
         original: Any = Engine.__init__
@@ -44,6 +45,7 @@ class SpinachInstrumentor(BaseInstrumentor):
         def make(engine: Engine, *args: Any, **kwargs: Any) -> None:
             original(engine, *args, **kwargs)
             undo.append(instrument_tracing(engine, **chosen))
+            undo.append(instrument_otel_metrics(engine, meter_provider=options.get("meter_provider")))
 
         setattr(Engine, "__init__", make)  # noqa: B010 - to a type checker a method is no variable
         self._undo = undo

@@ -86,7 +86,7 @@ class Describer:
 
     def submitted_together(self, queue: str | None, count: int) -> Attributes:
         """Return the attributes of a batch; `queue` is None where it goes to several."""
-        attributes = self._template(SEND, None, queue).copy()
+        attributes = self.shared(SEND, None, queue).copy()
         if client_id := self._broker.worker_id:
             attributes[CLIENT_ID] = client_id
         attributes[JOB_ORIGIN] = Origin.BATCH.value
@@ -105,7 +105,7 @@ class Describer:
         return self._with_further(attributes, job)
 
     def _of_job(self, operation: str, job: Job) -> Attributes:
-        attributes = self._template(operation, job.task_name, job.queue).copy()
+        attributes = self.shared(operation, job.task_name, job.queue).copy()
         attributes[MESSAGE_ID] = job.held_as  # its id, as the text it was read from spells it
         if client_id := self._broker.worker_id:
             attributes[CLIENT_ID] = client_id
@@ -117,11 +117,12 @@ class Describer:
         if self._further is not None:
             try:
                 attributes.update(self._further(job))
-            except Exception as error:
+            except BaseException as error:
                 self._complaints.report("call job_attributes", error)
         return attributes
 
-    def _template(self, operation: str, task: str | None, queue: str | None) -> Attributes:
+    def shared(self, operation: str, task: str | None, queue: str | None) -> Attributes:
+        """Return the attributes that do not depend on the job: always the same object, not to be changed."""
         template = self._templates.get((operation, task, queue))
         if template is None:
             if len(self._templates) >= _MAX_TEMPLATES:

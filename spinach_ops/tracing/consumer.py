@@ -26,6 +26,7 @@ from .propagation import (
     LINK_HEADER,
     PREVIOUS_HEADER,
     Propagation,
+    add_headers,
     previous_of,
 )
 from .settings import Propagate, Settings
@@ -76,6 +77,9 @@ class AttemptTracer:
             return
         if outcome.verdict is Verdict.RETRIED:
             self._leave_word(span, attempt.job)
+        elif outcome.verdict is Verdict.FAILED and attempt.job.headers:
+            # Should somebody put the dead letter back into its queue, that is a new story, not a child of an old one.
+            add_headers(attempt.job, {LINK_HEADER: "1"})
         if span.is_recording():
             span.set_attribute(JOB_OUTCOME, outcome.verdict.value)
             error = outcome.error

@@ -49,7 +49,7 @@ class Settings:
             mode = self.propagation(job)
             if mode not in _MODES:
                 raise ValueError(f"propagation returned {mode!r}, expected one of {_MODES}")
-        except Exception as error:
+        except BaseException as error:
             self.complaints.report("call propagation", error)
             return "auto"
         return mode

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from spinach import Engine
 from spinach_ops.instrumentor import SpinachInstrumentor
@@ -25,8 +27,12 @@ def test_engines_made_meanwhile_are_traced(engines: Engines, traces: Traces) -> 
     """With the options given, until it is taken away; then engines are made as before."""
     untouched, before = Engine.__init__, engines()
     instrumentor = SpinachInstrumentor()
+    reader = InMemoryMetricReader()
+    meters = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     instrumentor.instrument(
-        tracer_provider=traces.provider, job_attributes=lambda job: {"app.task": job.task_name}
+        tracer_provider=traces.provider,
+        meter_provider=meters,
+        job_attributes=lambda job: {"app.task": job.task_name},
     )
     meanwhile = engines()
     for engine in (before, meanwhile):
@@ -40,6 +46,11 @@ def test_engines_made_meanwhile_are_traced(engines: Engines, traces: Traces) -> 
     for engine in (meanwhile, after):
         engine.schedule("task")
     assert len(traces.named("send task")) == 1
+    data = reader.get_metrics_data()
+    assert data is not None
+    names = {metric.name for metric in data.resource_metrics[0].scope_metrics[0].metrics}
+    assert names == {"messaging.client.operation.duration", "messaging.client.sent.messages"}
+    meters.shutdown()
 
 
 PROGRAM = """
