@@ -161,6 +161,7 @@ class Discovery:
         self._groups: dict[str, list[dict[str, Any]]] = {}
 
     def __call__(self, _: Request) -> Response:
+        """Return the target groups, as JSON."""
         from .discovery import http_sd
 
         for name, reading in self._collector.read().items():
