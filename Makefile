@@ -27,7 +27,7 @@ check: $(VENV)/.dev ## lint, format, types, import rules; no tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p examples
+	$(BIN)/mypy -p examples -p dashboards
 	$(BIN)/lint-imports
 
 fmt: $(VENV)/.dev ## format the code and fix what can be fixed

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "status": "spinach_ops.status",
     "failed": "spinach_ops.failed",
     "doctor": "spinach_ops.doctor",
+    "dashboards": "spinach_ops.dashboards",
 }
 
 _CODES = "exit codes: 0 fine, 1 errors found (doctor), 2 wrong command line, 3 no server, 4 not permitted"

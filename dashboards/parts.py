@@ -1,0 +1,233 @@
+"""Panels as this project draws them: each kind with its defaults, so that a dashboard says only what is its own.
+
+Colour never stands alone: what a threshold colours is written as a number or a word, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from grafana_foundation_sdk.builders import heatmap, stat, table, timeseries
+from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions, YAxisConfig
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    TooltipDisplayMode,
+    VisibilityMode,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    GridPos,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from .frame import SOURCE
+
+FINE: Final = "green"
+WARNING: Final = "orange"
+BAD: Final = "red"
+PLAIN: Final = "blue"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a panel stands: 24 columns wide is the grid, a row is 38 pixels high."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def grid(self) -> GridPos:
+        """The place in the SDK's words."""
+        return GridPos(h=self.height, w=self.width, x=self.x, y=self.y)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a panel says of itself: its title, and what the number means and what to do about it."""
+
+    title: str
+    description: str
+
+
+def number(
+    words: Words,
+    place: Place,
+    expr: str,
+    *,
+    unit: str = "short",
+    limits: ThresholdsConfig | None = None,
+    texts: Mapping[str, ValueMappingResult] | None = None,
+    missing: str = "no data",
+    legend: str = "",
+) -> stat.Panel:
+    """Return a panel with the value of now, and its course behind it.
+
+    Args:
+        words: Title and description.
+        place: Where it stands.
+        expr: What is shown; one series, or one per word of `legend`.
+        unit: Of the value, in Grafana's words.
+        limits: Where it changes its colour.
+        texts: Words for values.
+        missing: What is shown when nothing is known.
+        legend: Name of each series, when there are several.
+    """
+    panel = (
+        stat.Panel()
+        .title(words.title)
+        .description(words.description)
+        .datasource(SOURCE)
+        .grid_pos(place.grid)
+        .unit(unit)
+        .no_value(missing)
+        .thresholds(limits or steps(PLAIN))
+        .color_mode(BigValueColorMode.VALUE)
+        .graph_mode(BigValueGraphMode.NONE if legend or texts else BigValueGraphMode.AREA)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME if legend else BigValueTextMode.VALUE)
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+        .with_target(query("A", expr, legend=legend))
+    )
+    if texts:
+        panel.mappings([_mapping(texts)])
+    return panel
+
+
+def _mapping(texts: Mapping[str, ValueMappingResult]) -> ValueMapping:
+    return ValueMap(options=dict(texts))
+
+
+def lines(
+    words: Words, place: Place, targets: Sequence[Dataquery], *, unit: str, most: float | None = None
+) -> timeseries.Panel:
+    """Return a panel with values over time."""
+    panel = (
+        timeseries.Panel()
+        .title(words.title)
+        .description(words.description)
+        .datasource(SOURCE)
+        .grid_pos(place.grid)
+        .unit(unit)
+        .min(0)
+        .thresholds(steps(PLAIN))
+        .line_width(1)
+        .fill_opacity(10)
+        .show_points(VisibilityMode.AUTO)
+        .legend(_legend())
+        .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
+        .targets(list(targets))
+    )
+    return panel if most is None else panel.max(most)
+
+
+def _legend() -> VizLegendOptions:
+    # A table with the last value: lines are told apart by name and number, not by colour alone.
+    return (
+        VizLegendOptions()
+        .display_mode(LegendDisplayMode.TABLE)
+        .placement(LegendPlacement.RIGHT)
+        .show_legend(True)
+        .calcs(["lastNotNull"])
+    )
+
+
+def buckets(words: Words, place: Place, expr: str, *, unit: str = "s") -> heatmap.Panel:
+    """Return a heatmap of a histogram's buckets."""
+    return (
+        heatmap.Panel()
+        .title(words.title)
+        .description(words.description)
+        .datasource(SOURCE)
+        .grid_pos(place.grid)
+        .calculate(False)
+        .color(HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .y_axis(YAxisConfig().unit(unit))
+        .show_legend()
+        .with_target(query("A", expr, legend="{{le}}", form=PromQueryFormat.HEATMAP))
+    )
+
+
+def rows(
+    words: Words,
+    place: Place,
+    columns: Mapping[str, str],
+    *,
+    hidden: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    missing: str = "none",
+    unit: str = "short",
+) -> table.Panel:
+    """Return a table with a row per label set and a column per expression.
+
+    Args:
+        words: Title and description.
+        place: Where it stands.
+        columns: Expression by the column's heading.
+        hidden: Labels that are not shown.
+        names: Headings of labels.
+        missing: What is shown when there are no rows.
+        unit: Of the numbers that no override gives one.
+    """
+    queries = {chr(ord("A") + number): expr for number, expr in enumerate(columns.values())}
+    headings = dict(names or {})
+    for ref, heading in zip(queries, columns, strict=True):
+        headings[f"Value #{ref}" if len(queries) > 1 else "Value"] = heading
+    panel = (
+        table.Panel()
+        .title(words.title)
+        .description(words.description)
+        .datasource(SOURCE)
+        .grid_pos(place.grid)
+        .unit(unit)
+        .no_value(missing)
+        .show_header(True)
+        .thresholds(steps(PLAIN))
+        .targets([query(ref, expr, form=PromQueryFormat.TABLE) for ref, expr in queries.items()])
+        .with_transformation(DataTransformerConfig(id_val="merge", options={}))
+    )
+    order = {name: position for position, name in enumerate(headings)}
+    return panel.with_transformation(
+        DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": dict.fromkeys(["Time", *hidden], True),
+                "indexByName": order,
+                "renameByName": headings,
+            },
+        )
+    )
+
+
+def query(ref: str, expr: str, *, legend: str = "", form: PromQueryFormat | None = None) -> Dataquery:
+    """Return a query: over time, or of now where a table shows it."""
+    target = Dataquery().ref_id(ref).expr(expr).datasource(SOURCE).legend_format(legend or "__auto")
+    if form is PromQueryFormat.TABLE:
+        target.instant()
+    else:
+        target.range()
+    return target.format(form or PromQueryFormat.TIME_SERIES)
+
+
+def steps(colour: str, *further: tuple[float, str]) -> ThresholdsConfig:
+    """Return thresholds: a colour from zero on, then others from a value on."""
+    found = [
+        Threshold(value=0, color=colour),
+        *(Threshold(value=value, color=name) for value, name in further),
+    ]
+    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)

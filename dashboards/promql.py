@@ -1,0 +1,60 @@
+"""Parts of PromQL that every dashboard is made of: selectors, rates that count once, fallbacks. Pure text.
+
+Two families of metrics never share a name: what a worker counts is summed over its processes, what an exporter reads
+from Redis is the same number from every exporter, so the largest is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The namespace has one value: `=` takes it as it is. Variables with several values are regular expressions.
+NAMESPACE: Final = 'job=~"$job",spinach_namespace="$namespace"'
+QUEUE: Final = f'{NAMESPACE},queue=~"$queue"'
+TASK: Final = f'{NAMESPACE},task=~"$task"'
+BOTH: Final = f'{QUEUE},task=~"$task"'
+
+INTERVAL: Final = "[$__rate_interval]"
+# Growth over less is noise: queues breathe.
+GROWTH_WINDOW: Final = "[10m]"
+
+
+def of_namespace(metric: str, *, by: str = "") -> str:
+    """Return the gauge of the namespace, whichever exporter it comes from."""
+    return f"max{_by(by)}({metric}{{{NAMESPACE}}})"
+
+
+def fleet_rate(selector: str, *, by: str = "queue, task, outcome") -> str:
+    """Return the rate of a counter that Redis keeps; several exporters do not add up."""
+    return f"max by ({by}) (rate({selector}{INTERVAL}))"
+
+
+def worker_rate(selector: str) -> str:
+    """Return the rate of a counter that worker processes keep."""
+    return f"rate({selector}{INTERVAL})"
+
+
+def first_known(preferred: str, otherwise: str) -> str:
+    """Return `preferred`; `otherwise` only where nothing at all is known of it, never a mixture."""
+    return f"{preferred} or ({otherwise} unless on () ({preferred}))"
+
+
+def outcome_rate(outcomes: str, *, by: str = "") -> str:
+    """Return jobs per second with one of the outcomes (a regular expression), of queues and tasks chosen."""
+    fleet = fleet_rate(f'spinach_fleet_jobs_total{{{BOTH},outcome=~"{outcomes}"}}')
+    workers = worker_rate(f'spinach_jobs_finished_total{{{BOTH},outcome=~"{outcomes}"}}')
+    return first_known(f"sum{_by(by)}({fleet})", f"sum{_by(by)}({workers})")
+
+
+def queue_growth() -> str:
+    """Return by how many jobs per second each queue grows; negative while it drains."""
+    return f"max by (queue) (deriv(spinach_queue_depth{{{QUEUE}}}{GROWTH_WINDOW}))"
+
+
+def queue_drain_seconds() -> str:
+    """Return how long each queue takes until it is empty, nothing for one that does not drain."""
+    return f"max by (queue) (spinach_queue_depth{{{QUEUE}}}) / (-{queue_growth()} > 0)"
+
+
+def _by(labels: str) -> str:
+    return f" by ({labels}) " if labels else ""
