@@ -1,1 +1,8 @@
 """The tools that watch the engine: metrics, spans, terminal UI, command line."""
+
+from __future__ import annotations
+
+from .instrument import Instrumentation, instrument
+from .server import serve
+
+__all__ = ["Instrumentation", "instrument", "serve"]

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "failed": "spinach_ops.failed",
     "doctor": "spinach_ops.doctor",
     "dashboards": "spinach_ops.dashboards",
+    "exporter": "spinach_ops.exporter",
 }
 
 _CODES = "exit codes: 0 fine, 1 errors found (doctor), 2 wrong command line, 3 no server, 4 not permitted"

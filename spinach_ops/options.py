@@ -69,6 +69,15 @@ class Options:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the common options to a command."""
+    add_server(parser).add_argument(
+        "-n", "--namespace", metavar="NS",
+        help=f"namespace to look at (default: ${NAMESPACE_VARIABLE}, then {DEFAULT_NAMESPACE})",
+    )  # fmt: skip
+    add_output(parser)
+
+
+def add_server(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options that name the server; return their group."""
     group = parser.add_argument_group("server and namespace")
     where = group.add_mutually_exclusive_group()
     where.add_argument(
@@ -77,10 +86,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "then the server on this machine)",
     )  # fmt: skip
     where.add_argument("--redis-file", metavar="F", type=Path, help="a file that holds the URL, for secrets")
-    group.add_argument(
-        "-n", "--namespace", metavar="NS",
-        help=f"namespace to look at (default: ${NAMESPACE_VARIABLE}, then {DEFAULT_NAMESPACE})",
-    )  # fmt: skip
+    return group
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what output looks like."""
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object, for programs")
     output.add_argument(
@@ -101,24 +111,32 @@ def read_common(
         UsageError: the file of the URL cannot be read, or is empty.
     """
     output = output or sys.stdout
-    if given.redis and _has_password(given.redis):
-        print(
-            "warning: others on this machine can see a password on the command line; "
-            f"use --redis-file or {URL_VARIABLES[0]}",
-            file=warnings or sys.stderr,
-        )
     return Options(
-        url=_url_of(given, environment),
-        namespace=given.namespace
-        if given.namespace is not None
-        else environment.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE,
+        url=read_url(given, environment, warnings or sys.stderr),
+        namespace=given.namespace if given.namespace is not None else default_namespace(environment),
         json=given.json,
         color=not given.no_color and not environment.get("NO_COLOR") and output.isatty(),
     )
 
 
-def _url_of(given: argparse.Namespace, environment: Mapping[str, str]) -> str:
+def default_namespace(environment: Mapping[str, str]) -> str:
+    """Return the namespace that is meant when none is given."""
+    return environment.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
+
+
+def read_url(given: argparse.Namespace, environment: Mapping[str, str], warnings: TextIO) -> str:
+    """Return the URL that the options of `add_server`, or the environment for them, say.
+
+    Raises:
+        UsageError: the file of the URL cannot be read, or is empty.
+    """
     if given.redis:
+        if _has_password(given.redis):
+            print(
+                "warning: others on this machine can see a password on the command line; "
+                f"use --redis-file or {URL_VARIABLES[0]}",
+                file=warnings,
+            )
         return str(given.redis)
     if given.redis_file is not None:
         try:

@@ -35,7 +35,7 @@ _COLORS: Final = {
 _LEVEL_COLORS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 # What the engine logs about these is told by the attempt's line, the banner or the summary.
 _TOLD_ELSEWHERE: Final = frozenset(
-    {"job_retried", "job_failed", "workers_started", "workers_stopped", "worker_lost"}
+    {"job_retried", "job_failed", "workers_started", "workers_stopped", "worker_lost", "serving_metrics"}
 )
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
@@ -21,14 +18,6 @@ EVERYTHING = {"job": ".+", "queue": ".*", "task": ".*"}
 def load(path: Path) -> dict[str, Any]:
     dashboard: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return dashboard
-
-
-def program(name: str, package: str) -> str:
-    """Return the path of a program; skips the test where it is not installed."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"no {name} in PATH (apt install {package})")
-    return path
 
 
 def filled(expr: str, *, interval: str = "1m", span: str = "1h", **chosen: str | list[str] | None) -> str:

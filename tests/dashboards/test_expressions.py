@@ -10,7 +10,8 @@ import pytest
 
 from dashboards.reading import metrics_in, queries_in, variable_queries_in
 from spinach_ops.catalog import METRICS, Metric
-from tests.dashboards.helpers import FILES, filled, load, program
+from tests.dashboards.helpers import FILES, filled, load
+from tests.prometheus import binary
 
 ODD_NAMES = [
     "plain",
@@ -35,7 +36,7 @@ def exprs_of(path: Path, name: str) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_expressions_are_valid_whatever_is_chosen(path: Path, tmp_path: Path) -> None:
     """Every expression is valid PromQL, with any name of a namespace, queue, task or job."""
-    promtool = program("promtool", "prometheus")
+    promtool = binary("promtool")
     exprs = [expr for name in ODD_NAMES for expr in exprs_of(path, name)]
     # A rule may hold any expression; JSON is YAML.
     rules = [{"record": f"n{number}", "expr": expr} for number, expr in enumerate(exprs)]

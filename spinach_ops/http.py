@@ -1,0 +1,239 @@
+"""A small web server for machines: a few routes, read only, bounded in connections, time and size.
+
+It knows nothing of jobs. A client that is slow, hangs or floods costs other clients at most their connection, and never
+anything outside of this server.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from logging import getLogger
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+logger = getLogger(__name__)
+
+TEXT: Final = "text/plain; charset=utf-8"
+JSON: Final = "application/json"
+# Scrapers and probes are few; with more connections than this the oldest is closed for the newest.
+_MAX_CONNECTIONS: Final = 16
+# For each read and write of a connection.
+_PATIENCE_SECONDS: Final = 10.0
+_COMPRESS_FROM_BYTES: Final = 1024
+# A megabyte of metrics becomes 65 kB; a higher level saves little and takes long.
+_COMPRESSION: Final = 1
+_LOOPBACK: Final = ("127.", "localhost", "::1")
+
+
+class CannotListen(OSError):
+    """No port could be had; the message says which, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked for; names of headers are in lower case."""
+
+    path: str
+    query: Mapping[str, list[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a route answers."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = TEXT
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Route = Callable[[Request], Response]
+
+
+def ports(text: str | int) -> range:
+    """Return the ports that a text such as ``9850``, ``9850-9869`` or ``0`` (any) stands for.
+
+    Raises:
+        ValueError: it stands for none.
+    """
+    first, dash, last = str(text).partition("-")
+    if first.isascii() and first.isdecimal() and (not dash or (last.isascii() and last.isdecimal())):
+        found = range(int(first), int(last if dash else first) + 1)
+        if found and found[-1] <= 65535:
+            return found
+    raise ValueError(
+        f"{text!r} is no port: expected a number up to 65535, a range such as 9850-9869, or 0 for any"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return host.startswith(_LOOPBACK)
+
+
+class HttpServer:
+    """Serves routes from a thread of its own until it is closed.
+
+    Args:
+        routes: By path.
+        host: Address to listen on.
+        port: Number, range of which the first free one is taken, or 0 for any.
+        name: Of the thread.
+
+    Raises:
+        ValueError: `port` is none.
+        CannotListen: the address is not this machine's, or every port is taken.
+    """
+
+    def __init__(self, routes: Mapping[str, Route], *, host: str, port: str | int, name: str) -> None:
+        self._server = _listen(host, ports(port))
+        self._server.routes = dict(routes)
+        self.host = host
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name=name, daemon=True
+        )
+        self._thread.start()
+        if not is_loopback(host):
+            logger.warning(
+                "%s can be read by everybody who reaches this machine: there is no authentication",
+                self.url,
+                extra={"action": "serving_openly"},
+            )
+
+    @property
+    def url(self) -> str:
+        """Where it is, as others reach it."""
+        host = socket.gethostname() if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def close(self) -> None:
+        """Stop listening; connections that are open end by themselves."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _listen(host: str, candidates: Iterable[int]) -> _Server:
+    refusals = []
+    for port in candidates:
+        try:
+            return (_Server6 if ":" in host else _Server)((host, port), _Handler)
+        except OSError as error:
+            refusals.append((port, error))
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                break
+    port, error = refusals[-1]
+    more = f" and {len(refusals) - 1} before it" if len(refusals) > 1 else ""
+    raise CannotListen(f"cannot listen on {host}, port {port}{more}: {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "taken by another process; name another port, a range such as 9850-9869, or 0 for any"
+    if error.errno == errno.EACCES:
+        return "not permitted; name a port from 1024 on"
+    return f"{error.strerror or error}; is it an address of this machine?"
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 32
+    routes: Mapping[str, Route]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._lock = threading.Lock()
+        self._open: dict[int, socket.socket] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take a connection; where there are too many, the oldest goes."""
+        with self._lock:
+            oldest = next(iter(self._open.values())) if len(self._open) >= _MAX_CONNECTIONS else None
+            if oldest is not None:
+                self._open.pop(id(oldest), None)
+            self._open[id(request)] = request
+        if oldest is not None:
+            _shut(oldest)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._open.pop(id(request), None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients come and go: no news."""
+        logger.debug("A connection from %s ended early", client_address, exc_info=True)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it was gone already
+        logger.debug("A connection was gone before it was closed")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _PATIENCE_SECONDS
+    server_version = "spinach"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answer with a route."""
+        self._send(self._answer())
+
+    do_HEAD = do_GET  # noqa: N815 - the base class's names
+
+    def do_POST(self) -> None:
+        """Refuse: nothing can be changed here."""
+        self._send(Response(b"only GET and HEAD\n", 405, headers={"Allow": "GET, HEAD"}))
+
+    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST  # noqa: N815
+
+    def _answer(self) -> Response:
+        parts = urlsplit(self.path)
+        route = self.server.routes.get(parts.path)
+        if route is None:
+            known = ", ".join(sorted(self.server.routes))
+            return Response(f"nothing here; there are {known}\n".encode(), 404)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            return route(Request(parts.path, parse_qs(parts.query, max_num_fields=100), headers))
+        except Exception:
+            logger.exception("%s failed", parts.path, extra={"action": "request_failed"})
+            return Response(b"failed; the log of this process says why\n", 500)
+
+    def _send(self, response: Response) -> None:
+        body = response.body
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        if len(body) >= _COMPRESS_FROM_BYTES and "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, _COMPRESSION)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class's name
+        """Keep requests out of the log of jobs."""
+        logger.debug(format, *arguments)

@@ -1,0 +1,71 @@
+"""What of ours stands in a registry: one collector per family, whatever the number of engines that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from prometheus_client import CollectorRegistry
+
+from spinach import Engine
+from spinach.brokers.base import Broker
+from spinach.stats import NamespaceSnapshot
+
+from .bounds import Caps
+from .collector import NamespaceCollector
+from .feed import SnapshotFeed
+from .metrics import ProcessMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Our collectors of one registry.
+
+    Attributes:
+        process: Counts what engines of this process do.
+        feeds: Where snapshots of their namespaces come from, by namespace.
+    """
+
+    process: ProcessMetrics
+    feeds: dict[str, SnapshotFeed]
+
+    def read_namespace(self, engine: Engine) -> Callable[[], None]:
+        """Read the namespace of an engine at each scrape; return the way to stop that."""
+        name = engine.namespace
+        feed = SnapshotFeed(partial(take_snapshot, engine.broker), name=f"{name}-snapshot")
+        self.feeds.setdefault(name, feed)
+
+        def remove() -> None:
+            if self.feeds.get(name) is feed:
+                del self.feeds[name]
+
+        return remove
+
+
+_telemetry: Final[WeakKeyDictionary[CollectorRegistry, Telemetry]] = WeakKeyDictionary()
+
+
+def telemetry_of(
+    registry: CollectorRegistry,
+    *,
+    buckets: Mapping[str, Sequence[float]] | None = None,
+    caps: Caps | None = None,
+    created: bool = False,
+) -> Telemetry:
+    """Return our collectors of a registry, put there when they are not; arguments as in `ProcessMetrics`."""
+    if registry not in _telemetry:
+        telemetry = Telemetry(ProcessMetrics(buckets=buckets, caps=caps, created=created), {})
+        registry.register(telemetry.process)
+        registry.register(NamespaceCollector(telemetry.feeds))
+        _telemetry[registry] = telemetry
+    return _telemetry[registry]
+
+
+def take_snapshot(
+    broker: Broker, known: NamespaceSnapshot | None, *, queues: Sequence[str] = ()
+) -> NamespaceSnapshot:
+    """Look at a namespace; the first look also searches for queues that stand in no index."""
+    return broker.snapshot(known=known, queues=queues, discover=known is None)

@@ -1,0 +1,75 @@
+"""Serves what an engine's process knows of itself: `/metrics`, `/healthz`, `/readyz`. Off until it is asked for.
+
+Light to import: `serve` loads what it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from logging import getLogger
+from typing import TYPE_CHECKING, Final
+
+from .instrument import instrument
+
+if TYPE_CHECKING:
+    from spinach import Engine
+    from spinach.vitals import Vitals
+
+    from .health import Health
+    from .http import HttpServer, Response, Route
+
+logger = getLogger(__name__)
+
+# One worker on a machine has the first; more of them find theirs by themselves.
+DEFAULT_PORTS: Final = "9850-9869"
+# The fact under which a worker's record tells where its metrics are.
+METRICS_URL: Final = "metrics_url"
+
+
+def serve(engine: Engine, host: str = "127.0.0.1", port: int | str = DEFAULT_PORTS) -> HttpServer:
+    """Serve metrics and health of this process over HTTP until the returned server is closed.
+
+    Instruments the engine first, unless that was done. The address goes to the log and into the worker's record.
+
+    Args:
+        engine: Whose metrics.
+        host: Address to listen on. Whatever is not loopback is open to all who reach it: there is no authentication.
+        port: A number, a range such as ``"9850-9869"`` of which the first free one is taken, or 0 for any.
+
+    Returns:
+        The server: it has a `port`, a `url`, and `close()`.
+
+    Raises:
+        ValueError: `port` is none.
+        CannotListen: the port is taken, or the address is not this machine's.
+    """
+    from .http import HttpServer
+    from .scrape import scrape_route
+
+    routes: dict[str, Route] = {
+        "/metrics": scrape_route(instrument(engine).registry),
+        **health_routes(lambda: engine.vitals),
+    }
+    server = HttpServer(routes, host=host, port=port, name=f"{engine.namespace}-http")
+    engine.announce(METRICS_URL, f"{server.url}/metrics")
+    logger.info("Metrics at %s/metrics", server.url, extra={"action": "serving_metrics"})
+    return server
+
+
+def health_routes(vitals: Callable[[], Vitals | None]) -> dict[str, Route]:
+    """Return the routes of health checks; 200 when all is well, else 503."""
+    from .health import liveness, readiness
+
+    return {
+        "/healthz": lambda _: _answer(liveness(vitals(), time.time())),
+        "/readyz": lambda _: _answer(readiness(vitals(), time.time())),
+    }
+
+
+def _answer(health: Health) -> Response:
+    from .http import JSON, Response
+
+    body = json.dumps(health.document()) + "\n"
+    return Response(body.encode(), 200 if health.ok else 503, JSON)

@@ -1,0 +1,222 @@
+"""The receivers that turn the signals of one engine into counts. They only add numbers, and never wait for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any, Final
+
+from prometheus_client import Counter, Histogram
+
+from spinach import Engine, signals
+from spinach.exc import WorkerLost
+from spinach.job import Job, JobStatus
+from spinach.notifier import qualified_name
+from spinach.vitals import Vitals
+
+from . import catalog
+from .bounds import Bounds, clean
+
+# One per series and second tells as much as a thousand.
+_EXEMPLAR_SECONDS: Final = 1.0
+# Raw names that are remembered: many may be counted under one name that is kept.
+_MAX_REMEMBERED: Final = 1000
+
+Exemplar = Callable[[], "dict[str, str] | None"]
+
+
+class Instruments:
+    """What the watches of one registry count with.
+
+    Args:
+        counters: By name in the catalog.
+        histograms: Likewise.
+        bounds: Which label values are kept.
+    """
+
+    def __init__(
+        self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram], bounds: Bounds
+    ) -> None:
+        self._counters = counters
+        self._histograms = histograms
+        self.bounds = bounds
+
+    def counter(self, metric: catalog.Metric, *labels: str) -> Counter:
+        """Return the counter of a label set."""
+        return self._counters[metric.name].labels(*labels)
+
+    def histogram(self, metric: catalog.Metric, *labels: str) -> Histogram:
+        """Return the histogram of a label set."""
+        return self._histograms[metric.name].labels(*labels)
+
+    def all(self) -> Iterator[Counter | Histogram]:
+        """Yield all of them."""
+        yield from self._counters.values()
+        yield from self._histograms.values()
+
+
+class Cells:
+    """The counters and histograms of one task in one queue, found once and kept: a look-up costs four increments."""
+
+    __slots__ = (
+        "duration", "exemplar_due", "failed", "lost", "promoted", "queued", "requeued", "retried", "started", "succeeded",
+        "wait", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, instruments: Instruments, namespace: str, queue: str, task: str) -> None:
+        names = (namespace, queue, task)
+        count = instruments.counter
+        self.queued = count(catalog.SUBMITTED, *names, "queued")
+        self.waiting = count(catalog.SUBMITTED, *names, "waiting")
+        self.promoted = count(catalog.PROMOTED, *names)
+        self.started = count(catalog.STARTED, *names)
+        self.succeeded = count(catalog.FINISHED, *names, "succeeded")
+        self.retried = count(catalog.FINISHED, *names, "retried")
+        self.failed = count(catalog.FINISHED, *names, "failed")
+        self.requeued = count(catalog.RECOVERED, *names, "requeued")
+        self.lost = count(catalog.RECOVERED, *names, "failed")
+        self.duration = instruments.histogram(catalog.DURATION, *names)
+        self.wait = instruments.histogram(catalog.QUEUE_WAIT, namespace, queue)
+        self.exemplar_due = 0.0
+
+
+class Watch:
+    """Hears one engine.
+
+    Args:
+        engine: Which one.
+        instruments: What to count with.
+        exemplar: Returns the identity of the trace an observation belongs to, if any.
+    """
+
+    def __init__(self, engine: Engine, instruments: Instruments, exemplar: Exemplar | None) -> None:
+        self._engine = engine
+        self._instruments = instruments
+        self._exemplar = exemplar
+        self._cells: dict[tuple[str, str], Cells] = {}
+        self._requests: dict[str, Histogram] = {}
+        self._name = engine.namespace
+        self.namespace = clean(engine.namespace)
+        self._receivers: tuple[tuple[signals.SafeNamedSignal, Callable[..., None]], ...] = (
+            (signals.job_queued, self._on_submitted),
+            (signals.job_waiting, self._on_submitted),
+            (signals.job_promoted, self._on_promoted),
+            (signals.job_started, self._on_started),
+            (signals.job_succeeded, self._on_succeeded),
+            (signals.job_schedule_retry, self._on_retry),
+            (signals.job_failed, self._on_failed),
+            (signals.job_recovered, self._on_recovered),
+            (signals.receiver_failed, self._on_receiver_failed),
+        )
+
+    def connect(self) -> None:
+        """Begin to listen."""
+        self.touch_attached_tasks()
+        for signal, receiver in self._receivers:
+            signal.connect(receiver, sender=self._name, weak=False)
+        self._engine.broker.observe_requests(self._on_request)
+
+    def disconnect(self) -> None:
+        """Listen no more."""
+        for signal, receiver in self._receivers:
+            signal.disconnect(receiver, sender=self._name)
+        self._engine.broker.observe_requests(None)
+
+    @property
+    def vitals(self) -> Vitals | None:
+        """How the workers of the engine fare, None while none run."""
+        return self._engine.vitals
+
+    def touch_attached_tasks(self) -> None:
+        """Make the series of every attached task exist: what was never counted is 0, not unknown."""
+        for task in list(self._engine.tasks.values()):
+            if (task.queue, task.name) not in self._cells:
+                self._find(task.queue, task.name)
+
+    def _of(self, job: Job) -> Cells:
+        return self._cells.get((job.queue, job.task_name)) or self._find(job.queue, job.task_name)
+
+    def _find(self, queue: str, task: str) -> Cells:
+        kept = self._instruments.bounds.pair(self.namespace, queue, task)
+        cells = self._cells.get(kept) or Cells(self._instruments, self.namespace, *kept)
+        self._cells[kept] = cells
+        if catalog.OTHER not in kept and len(self._cells) < _MAX_REMEMBERED:
+            self._cells[queue, task] = cells
+        return cells
+
+    def _trace_of(self, cells: Cells) -> dict[str, str] | None:
+        if self._exemplar is None:
+            return None
+        trace = self._exemplar()
+        if trace is None or (now := monotonic()) < cells.exemplar_due:
+            return None
+        cells.exemplar_due = now + _EXEMPLAR_SECONDS
+        return trace
+
+    # --- receivers -----------------------------------------------------------------------------------------
+
+    def _on_submitted(self, _: str, job: Job, **__: Any) -> None:
+        if job.retries == 0:  # a retry is no new job
+            cells = self._of(job)
+            (cells.queued if job.status is JobStatus.QUEUED else cells.waiting).inc()
+
+    def _on_promoted(self, _: str, job: Job, **__: Any) -> None:
+        self._of(job).promoted.inc()
+
+    def _on_started(self, _: str, job: Job, queue_wait: float, **__: Any) -> None:
+        cells = self._of(job)
+        cells.started.inc()
+        cells.wait.observe(queue_wait, self._trace_of(cells) if self._exemplar else None)
+
+    def _on_succeeded(self, _: str, job: Job, duration: float, **__: Any) -> None:
+        cells = self._of(job)
+        cells.succeeded.inc()
+        cells.duration.observe(duration, self._trace_of(cells) if self._exemplar else None)
+
+    def _on_retry(
+        self, _: str, job: Job, err: BaseException, duration: float | None = None, **__: Any
+    ) -> None:
+        cells = self._of(job)
+        cells.retried.inc()
+        self._count_error(cells, job, err, duration, "retried")
+
+    def _on_failed(
+        self, _: str, job: Job, err: BaseException, duration: float | None = None, **__: Any
+    ) -> None:
+        cells = self._of(job)
+        if isinstance(err, WorkerLost):
+            cells.lost.inc()
+            return
+        cells.failed.inc()
+        self._count_error(cells, job, err, duration, "failed")
+
+    def _count_error(
+        self, cells: Cells, job: Job, error: BaseException, duration: float | None, outcome: str
+    ) -> None:
+        bounds = self._instruments.bounds
+        _, task = bounds.pair(self.namespace, job.queue, job.task_name)
+        kind = bounds.error_type(qualified_name(type(error)))
+        self._instruments.counter(catalog.ERRORS, self.namespace, task, kind, outcome).inc()
+        if duration is not None:  # an unknown task never ran
+            cells.duration.observe(duration, self._trace_of(cells) if self._exemplar else None)
+
+    def _on_recovered(self, _: str, job: Job, **__: Any) -> None:
+        self._of(job).requeued.inc()
+
+    def _on_receiver_failed(self, _: str, signal: str, **__: Any) -> None:
+        self._instruments.counter(catalog.RECEIVER_ERRORS, self.namespace, signal).inc()
+
+    def _on_request(self, operation: str, seconds: float, error: Exception | None) -> None:
+        histogram = self._requests.get(operation)
+        if histogram is None:
+            kept = self._instruments.bounds.operation(operation)
+            histogram = self._instruments.histogram(catalog.REQUEST_DURATION, self.namespace, kept)
+            if kept == operation:
+                self._requests[operation] = histogram
+        histogram.observe(seconds)
+        if error is not None:
+            bounds = self._instruments.bounds
+            kind = bounds.error_type(qualified_name(type(error)))
+            self._instruments.counter(
+                catalog.BROKER_ERRORS, self.namespace, bounds.operation(operation), kind
+            ).inc()
