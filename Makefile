@@ -11,13 +11,16 @@ TESTS_AT_ONCE ?= 3
 PIP_OPTIONS := -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt
+.PHONY: help demo observe test check fmt
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## catalogue a Python installation with jobs, kill a worker half way, check the totals
 	@$(BIN)/python -m examples.catalogue.run
+
+observe: $(VENV)/.observe ## a fleet under load, exporter, Prometheus and collector where installed, until Ctrl-C
+	@$(BIN)/python -m examples.observe.run
 
 test: check ## all checks, all tests with coverage, then the quick tests on the other Pythons found
 	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) -m "not chaos" --cov --cov-report=term
@@ -37,6 +40,11 @@ fmt: $(VENV)/.dev ## format the code and fix what can be fixed
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV)"
 	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.observe: pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV)"
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[observe]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
