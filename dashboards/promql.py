@@ -48,7 +48,9 @@ def outcome_rate(outcomes: str, *, by: str = "") -> str:
 
 def queue_growth() -> str:
     """Return by how many jobs per second each queue grows; negative while it drains."""
-    return f"max by (queue) (deriv(spinach_queue_depth{{{QUEUE}}}{GROWTH_WINDOW}))"
+    depth = f"spinach_queue_depth{{{QUEUE}}}"
+    # `and`: a reader that is gone has samples in the window for minutes, and they say what was.
+    return f"max by (queue) (deriv({depth}{GROWTH_WINDOW}) and {depth})"
 
 
 def queue_drain_seconds() -> str:

@@ -53,7 +53,7 @@ def charge(order: int) -> None:
 def authorise(order: int, fails: bool) -> None:
     """Fail now and then, and succeed when tried again."""
     time.sleep(random.uniform(0.01, 0.1))
-    if fails and random.random() < 0.5:
+    if fails and random.random() < 0.2:
         raise PaymentRefused(f"order {order}: the bank does not answer")
 
 
