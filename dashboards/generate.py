@@ -8,15 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from .alerts import alerts
+from .objectives import read
 from .overview import overview
 from .portable import to_json
+from .recording import recording
+from .rule import to_yaml
 
 FOLDER: Final = Path(__file__).resolve().parent
+_RULES_OPENING: Final = "Generated from slo.toml: python -m dashboards.generate. Scrape the exporter as a job named spinach-exporter."
 
 
 def files() -> Mapping[str, str]:
     """Return the text of every file by its name."""
-    return {"spinach-overview.json": to_json(overview())}
+    objectives = read((FOLDER / "slo.toml").read_text(encoding="utf-8"))
+    return {
+        "spinach-overview.json": to_json(overview()),
+        "rules/recording.yml": to_yaml(recording(objectives), _RULES_OPENING),
+        "rules/alerts.yml": to_yaml(alerts(objectives), _RULES_OPENING),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

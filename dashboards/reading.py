@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,12 +49,22 @@ def metrics_in(dashboard: Mapping[str, Any]) -> set[tuple[str, frozenset[str]]]:
 
     Labels that Prometheus itself gives are left out, and so is what is not this project's.
     """
+    exprs = [query.expr for query in queries_in(dashboard)]
+    exprs += [f"max by ({label}) ({selector})" for _, selector, label in variable_queries_in(dashboard)]
+    return metrics_of(exprs)
+
+
+def metrics_of(exprs: Iterable[str]) -> set[tuple[str, frozenset[str]]]:
+    """Return every metric of this project that expressions name, like `metrics_in`."""
     found: dict[str, set[str]] = {}
-    for query in queries_in(dashboard):
-        _collect(query.expr, found)
-    for _, selector, label in variable_queries_in(dashboard):
-        _collect(f"max by ({label}) ({selector})", found)
+    for expr in exprs:
+        _collect(expr, found)
     return {(name, frozenset(labels - GIVEN_LABELS)) for name, labels in found.items()}
+
+
+def expressions_of_rules(text: str) -> list[str]:
+    """Return the expressions of a file of rules that `rule.to_yaml` wrote."""
+    return re.findall(r"expr: \|-\n((?: {10}.*\n)+)", text)
 
 
 def _collect(expr: str, found: dict[str, set[str]]) -> None:

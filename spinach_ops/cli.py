@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "failed": "spinach_ops.failed",
     "doctor": "spinach_ops.doctor",
     "dashboards": "spinach_ops.dashboards",
+    "alerts": "spinach_ops.alerts",
     "exporter": "spinach_ops.exporter",
 }
 

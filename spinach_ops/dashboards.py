@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final
 
 from .options import OK, UsageError
+from .packaged import packaged, write_all
 
 HELP = "the Grafana dashboards: list, print, write to a folder"
-
-# In the wheel; beside the package in a checkout.
-_PACKED: Final = "_dashboards"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,41 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """List, print or write the dashboards; return the exit code."""
-    chosen = {file.name.removesuffix(".json"): file for file in dashboards()}
+    chosen = {name.removesuffix(".json"): text for name, text in packaged(".json").items()}
     if given.name is not None:
         if given.name not in chosen:
             raise UsageError(f"no dashboard {given.name!r}; there are: {', '.join(chosen)}")
         chosen = {given.name: chosen[given.name]}
     if given.out is not None:
-        _write(chosen.values(), given.out)
+        write_all({f"{name}.json": text for name, text in chosen.items()}, given.out)
+        print("In Grafana: Dashboards, New, Import, upload the file, choose the Prometheus.", file=sys.stderr)
     elif given.name is not None:
-        print(chosen[given.name].read_text(encoding="utf-8"), end="")
+        print(chosen[given.name], end="")
     else:
         print("\n".join(chosen))
     return OK
-
-
-def dashboards() -> Iterator[Traversable]:
-    """Yield the dashboards' files, by name.
-
-    Raises:
-        UsageError: there are none where they should be.
-    """
-    packed = files(__package__) / _PACKED
-    folder: Traversable = packed if packed.is_dir() else Path(__file__).resolve().parents[1] / "dashboards"
-    found = [file for file in folder.iterdir() if file.name.endswith(".json")] if folder.is_dir() else []
-    if not found:
-        raise UsageError(f"no dashboards at {packed}: this installation is incomplete")
-    yield from sorted(found, key=lambda file: file.name)
-
-
-def _write(chosen: Iterable[Traversable], folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in chosen:
-            path = folder / file.name
-            path.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
-            print(path)
-    except OSError as error:
-        raise UsageError(f"--out {folder} cannot be written: {error}") from None
-    print("In Grafana: Dashboards, New, Import, upload the file, choose the Prometheus.", file=sys.stderr)

@@ -27,7 +27,7 @@ def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) ->
         exporter: Host and port of the exporter.
         scrape_seconds: How often everything is scraped.
     """
-    rules = sorted(path for path in _RULES.glob("*.yml") if path.is_file()) if _RULES.is_dir() else []
+    rules = sorted(_RULES.glob("*.yml"))
     file = data / "prometheus.yml"
     file.write_text(configuration(exporter, rules, scrape_seconds), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"

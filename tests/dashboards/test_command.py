@@ -31,6 +31,17 @@ def test_dashboards_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[st
     }
 
 
+def test_rules_are_handed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The alerts are printed, or written with the recording rules; a URL replaces where the runbooks are."""
+    assert main(["alerts"]) == 0
+    assert capsys.readouterr().out == (FOLDER / "rules" / "alerts.yml").read_text(encoding="utf-8")
+    assert main(["alerts", "--out", str(tmp_path), "--runbooks", "https://wiki.example/it's"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alerts.yml", "recording.yml"]
+    text = (tmp_path / "alerts.yml").read_text(encoding="utf-8")
+    assert 'runbook_url: "https://wiki.example/it\'s#spinachqueuestuck"' in text
+    assert "docs/runbooks.md" not in text
+
+
 @pytest.mark.parametrize("arguments", [["no-such"], ["--out", "/dev/null/folder"]])
 def test_wrong_name_or_folder_is_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A name that does not exist or a folder that cannot be made is an error of the command line."""
@@ -48,4 +59,5 @@ def test_wheel_carries_the_dashboards(tmp_path: Path) -> None:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
     assert {f"spinach_ops/_dashboards/{file.name}" for file in FILES} <= names
+    assert {f"spinach_ops/_dashboards/rules/{name}.yml" for name in ("alerts", "recording")} <= names
     assert not [name for name in names if name.startswith("dashboards/") or "generate" in name]

@@ -43,7 +43,7 @@ def panels_of(path: Path) -> list[dict[str, Any]]:
 def test_file_is_what_the_generator_writes(path: Path) -> None:
     """A file of a dashboard is, byte for byte, what its generator writes."""
     assert path.read_text(encoding="utf-8") == generate.files()[path.name]
-    assert set(generate.files()) == {file.name for file in FILES}
+    assert {name for name in generate.files() if name.endswith(".json")} == {file.name for file in FILES}
 
 
 def test_nothing_binds_it_to_an_installation(path: Path) -> None:
