@@ -11,7 +11,7 @@ TESTS_AT_ONCE ?= 3
 PIP_OPTIONS := -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo observe test check fmt
+.PHONY: help demo observe test check fmt docs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(VENV)/.dev ## lint, format, types, import rules; no tests
 fmt: $(VENV)/.dev ## format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev ## write the generated parts of the documentation anew
+	$(BIN)/python scripts/write_docs.py
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV)"

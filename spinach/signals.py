@@ -30,8 +30,9 @@ keeps working as signals learn to carry more.
 from __future__ import annotations
 
 import inspect
+import threading
+import weakref
 from collections.abc import Callable
-from functools import lru_cache
 from logging import getLogger
 from typing import Any, Final, TypeVar
 
@@ -58,13 +59,35 @@ logger = getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# A receiver or a weak reference to one, which of the two, and the facts it takes (None: all).
+_Listener = tuple[Any, bool, "frozenset[str] | None"]
+# Senders are namespaces, and a process has few.
+_MAX_SENDERS: Final = 64
+
 
 class SafeNamedSignal(blinker.NamedSignal):
-    """A signal whose receivers cannot harm the sender."""
+    """A signal whose receivers cannot harm the sender.
+
+    Who hears a sender, and which facts each of them takes, is found out once and kept until somebody connects or
+    disconnects: signals of jobs are on the path of every job.
+    """
+
+    def __init__(self, name: str, doc: str | None = None) -> None:
+        super().__init__(name, doc)
+        self._audiences: dict[str, tuple[_Listener, ...]] = {}
+        self._connecting = threading.RLock()
 
     def connect(self, receiver: F, sender: Any = blinker.ANY, weak: bool = True) -> F:
         """Connect a receiver; a sender of None hears every engine."""
-        return super().connect(receiver, blinker.ANY if sender is None else sender, weak)
+        with self._connecting:
+            self._audiences.clear()
+            return super().connect(receiver, blinker.ANY if sender is None else sender, weak)
+
+    def disconnect(self, receiver: Callable[..., Any], sender: Any = blinker.ANY) -> None:
+        """Disconnect a receiver."""
+        with self._connecting:
+            self._audiences.clear()
+            super().disconnect(receiver, blinker.ANY if sender is None else sender)
 
     def send(self, sender: Any = None, /, **facts: Any) -> list[tuple[Callable[..., Any], Any]]:
         """Call every receiver with the facts it accepts; log those that raise.
@@ -74,14 +97,30 @@ class SafeNamedSignal(blinker.NamedSignal):
         """
         if not self.receivers:
             return []
+        audience = self._audiences.get(sender) if type(sender) is str else None
+        if audience is None:
+            audience = self._gather(sender)
         results = []
-        # A copy: receivers may connect and disconnect while they are called.
-        for receiver in list(self.receivers_for(sender)):
+        for listener, is_reference, accepted in audience:
+            receiver = listener() if is_reference else listener
+            if receiver is None:  # gone, and held weakly
+                continue
+            taken = facts if accepted is None else {name: facts[name] for name in facts if name in accepted}
             try:
-                results.append((receiver, receiver(sender, **_accepted_facts(receiver, facts))))
+                results.append((receiver, receiver(sender, **taken)))
             except BaseException as error:
                 self._report(sender, receiver, error)
         return results
+
+    def _gather(self, sender: Any) -> tuple[_Listener, ...]:
+        with self._connecting:
+            held = list(self.receivers.values())
+            audience = tuple(_listener(receiver, held) for receiver in self.receivers_for(sender))
+            if len(self._audiences) >= _MAX_SENDERS:
+                self._audiences.clear()
+            if type(sender) is str:  # others are told apart by identity
+                self._audiences[sender] = audience
+            return audience
 
     def _report(self, sender: Any, receiver: Callable[..., Any], error: BaseException) -> None:
         logger.exception(
@@ -94,15 +133,12 @@ class SafeNamedSignal(blinker.NamedSignal):
             receiver_failed.send(sender, signal=self.name, receiver=receiver, err=error)
 
 
-def _accepted_facts(receiver: Callable[..., Any], facts: dict[str, Any]) -> dict[str, Any]:
-    function = getattr(receiver, "__func__", receiver)
-    try:
-        accepted = _accepted_names(function)
-    except TypeError:  # an unhashable receiver
-        accepted = _names_of(function)
-    if accepted is None:
-        return facts
-    return {name: value for name, value in facts.items() if name in accepted}
+def _listener(receiver: Callable[..., Any], held: list[Any]) -> _Listener:
+    accepted = _names_of(getattr(receiver, "__func__", receiver))
+    for reference in held:
+        if isinstance(reference, weakref.ref) and reference() == receiver:
+            return reference, True, accepted
+    return receiver, False, accepted
 
 
 def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
@@ -116,8 +152,6 @@ def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
 
-
-_accepted_names = lru_cache(maxsize=1024)(_names_of)
 
 job_queued: Final = SafeNamedSignal("job_queued")
 job_waiting: Final = SafeNamedSignal("job_waiting")

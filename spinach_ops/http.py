@@ -131,9 +131,9 @@ def _listen(host: str, candidates: Iterable[int]) -> _Server:
             refusals.append((port, error))
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 break
-    port, error = refusals[-1]
+    last, refusal = refusals[-1]
     more = f" and {len(refusals) - 1} before it" if len(refusals) > 1 else ""
-    raise CannotListen(f"cannot listen on {host}, port {port}{more}: {_why(error)}") from error
+    raise CannotListen(f"cannot listen on {host}, port {last}{more}: {_why(refusal)}") from refusal
 
 
 def _why(error: OSError) -> str:

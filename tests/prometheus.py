@@ -54,7 +54,7 @@ class Prometheus:
 
     def wait_for(self, expression: str, expected: float, within: float = 30.0) -> None:
         """Wait until an instant query has a value."""
-        seen: list[float | None] = []
+        seen: list[float | None] = [None]
 
         def holds() -> bool:
             seen.append(self.value(expression))
@@ -62,7 +62,9 @@ class Prometheus:
 
         try:
             wait_until(holds, expression, within)
-        except AssertionError:
+        except AssertionError as error:
+            if "not within" not in str(error):
+                raise
             raise AssertionError(f"{expression} is {seen[-1]}, expected {expected}") from None
 
     def targets_down(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def test_demo_verifies_its_totals_although_a_worker_is_killed(tmp_path: Path) ->
     done = run_demo("--data", str(data), "--limit", "150")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+    assert len(re.findall(r"Metrics for Prometheus at http://127\.0\.0\.1:\d+/metrics", done.stdout)) == 3
     for told in ("Injected:", "SIGKILL to", "Recovered:", "exit code 0", "Totals verified for all 150 files"):
         assert told in done.stdout
     with closing(sqlite3.connect(data / "catalogue.sqlite")) as db:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,6 +170,56 @@ def test_receivers_may_disconnect_while_called(signal: SafeNamedSignal) -> None:
     signal.send("ns")
     signal.send("ns")
     assert heard == ["once", "late"]
+
+
+def test_who_hears_follows_every_connection(signal: SafeNamedSignal) -> None:
+    """Receivers that come and go between two sends are heard, or not, from the next one on."""
+    heard: list[str] = []
+    early, late = (lambda _: heard.append("early")), (lambda _: heard.append("late"))
+    signal.connect(early, sender="a")
+    signal.send("a")
+    signal.connect(late)
+    signal.send("a")
+    signal.disconnect(early, sender="a")
+    signal.send("a")
+    signal.disconnect(late)
+    signal.send("a")
+    assert (heard[0], sorted(heard[1:3]), heard[3:]) == ("early", ["early", "late"], ["late"])
+
+
+def test_a_receiver_held_weakly_is_not_kept_alive(signal: SafeNamedSignal) -> None:
+    """Neither a function nor the object of a method lives on because it was called before."""
+    heard: list[str] = []
+
+    class Listener:
+        def method(self, _: str) -> None:
+            heard.append("method")
+
+    def function(_: str) -> None:
+        heard.append("function")
+
+    listener = Listener()
+    signal.connect(listener.method)
+    signal.connect(function)
+    signal.send("a")
+    gone = [weakref.ref(listener), weakref.ref(function)]
+    del listener, function
+    gc.collect()
+    signal.send("a")
+    assert [reference() for reference in gone] == [None, None]
+    assert sorted(heard) == ["function", "method"]
+
+
+def test_any_number_and_kind_of_senders(signal: SafeNamedSignal) -> None:
+    """A thousand senders leave no more than a few remembered; one that cannot be a key is heard as well."""
+    heard: list[object] = []
+    signal.connect(heard.append, weak=False)
+    for number in range(1000):
+        signal.send(f"namespace-{number}")
+    for sender in (["unhashable"], 1, 1.0, None):
+        signal.send(sender)
+    assert heard[1000:] == [["unhashable"], 1, 1.0, None]
+    assert len(signal._audiences) <= 64
 
 
 def test_nobody_listens(signal: SafeNamedSignal) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -26,6 +28,7 @@ from spinach_ops.target import TargetError, load_engine
 from spinach_ops.text import duration, printable
 from spinach_ops.worker_log import AttemptLog, PersonFormatter
 
+from .prometheus import fetch
 from .servers import Server
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -164,6 +167,33 @@ def test_banner_says_what_runs_where(cli: Cli) -> None:
         "ok, fails, retried",
     ):
         assert expected in cli.log
+
+
+def test_metrics_are_served_where_the_banner_says(cli: Cli) -> None:
+    """With `--metrics-port` the worker serves metrics and health; the address stands in the banner."""
+    worker = cli.start("worker", "app:engine", "--metrics-port", "0")
+    until(lambda: "workers of" in cli.log)
+    (url,) = re.findall(r"metrics +(http://127\.0\.0\.1:\d+)/metrics", cli.log)
+    cli.engine.schedule("ok")
+    until(lambda: 'spinach_jobs_finished_total{outcome="succeeded"' in fetch(f"{url}/metrics"))
+    assert fetch(f"{url}/readyz")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(PATIENCE_SECONDS) == 0
+    with pytest.raises(OSError, match="refused"):
+        fetch(f"{url}/healthz")
+
+
+def test_a_port_that_is_taken_stops_no_job(cli: Cli) -> None:
+    """Where metrics cannot be served the worker says so twice, and runs its jobs."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        cli.engine.schedule("ok")
+        assert cli.run("worker", "app:engine", "--burst", "--metrics-port", str(port)) == 0
+    assert (
+        f"No metrics are served: cannot listen on 127.0.0.1, port {port}: taken by another process" in cli.log
+    )
+    assert "NOT SERVED, see above" in cli.log
+    assert "1 done" in cli.log
 
 
 def test_password_and_arguments_are_not_logged(cli: Cli) -> None:
@@ -346,6 +376,7 @@ def test_unreachable_broker_ends_with_3(cli: Cli) -> None:
         (["worker", "app:engine", "--asyncio", "many"], "'many' is not a whole number of 1 or more"),
         (["worker", "app:engine", "--threads", "1", "--asyncio", "1"], "not allowed with"),
         (["worker", "app:engine", "--queue", "_private"], "reserved"),
+        (["worker", "app:engine", "--metrics-port", "99999"], "'99999' is no port"),
         (["worker", "app:engine", "--log-level", "loud"], "invalid choice: 'loud'"),
     ],
 )

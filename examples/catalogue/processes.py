@@ -29,10 +29,10 @@ class Worker:
         self.does = f"{threads} threads, queue {queue}" if threads > 1 else f"1 thread, queue {queue}"
         self.queue = queue
         self.log = data / f"{name}.log"
-        command = [*_spinach(), "worker", "examples.catalogue.app:engine"]
+        command = [*script("spinach", "spinach_ops.worker_cli"), "worker", "examples.catalogue.app:engine"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--queue", queue, "--threads", str(threads)],
+                [*command, "--queue", queue, "--threads", str(threads), "--metrics-port", "0"],
                 cwd=_REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.pid = self._process.pid
@@ -57,9 +57,10 @@ class Worker:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _spinach() -> list[str]:
-    script = Path(sys.executable).with_name("spinach")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "spinach_ops.worker_cli"]
+def script(name: str, module: str) -> list[str]:
+    """Return the command of one of the project's scripts, installed beside this interpreter or not."""
+    installed = Path(sys.executable).with_name(name)
+    return [str(installed)] if installed.exists() else [sys.executable, "-m", module]
 
 
 @contextmanager

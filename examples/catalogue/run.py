@@ -24,6 +24,7 @@ from .processes import Worker, running_server, running_workers
 from .screen import Screen
 from .settings import DEAD_AFTER_SECONDS, DELAYS_SECONDS, MAX_PACKAGES_AT_ONCE
 from .store import Store
+from .top import Top, has_terminal
 
 _DEFAULT_DATA: Final = Path("demo-data")
 # Only a folder with this file in it is ever deleted.
@@ -45,9 +46,10 @@ class Demo:
         root: Folder whose sources are catalogued.
         paths: The sources.
         screen: Where to tell the story.
+        show_top: Whether to open `spinach-top` meanwhile.
     """
 
-    def __init__(self, data: Path, root: Path, paths: list[str], screen: Screen) -> None:
+    def __init__(self, data: Path, root: Path, paths: list[str], screen: Screen, *, show_top: bool) -> None:
         self.data = data
         self.root = root
         self.paths = paths
@@ -56,6 +58,8 @@ class Demo:
         self.store = Store(data / "catalogue.sqlite")
         self.killed: Worker | None = None
         self._events_told = 0
+        self._show_top = show_top
+        self._top: Top | None = None
 
     def run(self) -> bool:
         """Do everything; return whether all totals agree."""
@@ -71,7 +75,13 @@ class Demo:
                 for worker in workers:
                     say(f"{worker.name} started: pid {worker.pid}, {worker.does}")
                 self._schedule(app)
-                self._watch(workers)
+                self._tell_addresses(app, workers)
+                try:
+                    self._open_top(url)
+                    self._watch(workers)
+                    self._await_top()
+                finally:
+                    self._close_top()
                 self._stop(workers)
             if left := report.what_is_left(app.broker):
                 raise DemoFailed(f"all work is done, but {left}")
@@ -103,6 +113,39 @@ class Demo:
             f"packages are limited to {MAX_PACKAGES_AT_ONCE} at once over all workers"
         )
 
+    # --- what watches it ------------------------------------------------------------------------------
+
+    def _tell_addresses(self, app: ModuleType, workers: list[Worker]) -> None:
+        """Say where the metrics of each worker are, as they announced it themselves."""
+        pause = threading.Event()
+        while len(addresses := _metrics_addresses(app)) < len(workers):
+            self._check_alive(workers)
+            pause.wait(_POLL_SECONDS)
+        for address in addresses:
+            self.screen.say(f"Metrics for Prometheus at {address}")
+
+    def _open_top(self, url: str) -> None:
+        if self._show_top:
+            self.screen.say("spinach-top opens on the running demo; press q in it to come back here")
+            self.screen.hold()
+            self._top = Top(url)
+
+    def _look_at_top(self) -> None:
+        """Go on telling once the person has quit `spinach-top`."""
+        if self._top is not None and not self._top.is_open:
+            self._close_top()
+
+    def _await_top(self) -> None:
+        """Leave the finished work on the screen until the person has seen enough."""
+        if self._top is not None:
+            self._top.wait()
+
+    def _close_top(self) -> None:
+        top, self._top = self._top, None
+        if top is not None:
+            top.close()
+            self.screen.release()
+
     # --- while it runs -------------------------------------------------------------------------------
 
     def _watch(self, workers: list[Worker]) -> None:
@@ -113,6 +156,7 @@ class Demo:
             notes = self.store.value("SELECT count(*) FROM notes")
             self.screen.progress(files, len(self.paths), self._activity(packages, notes))
             self._tell_events()
+            self._look_at_top()
             if self.killed is None and 2 * files >= len(self.paths):
                 self._kill_one(workers)
             if (files, packages, notes) == (len(self.paths), len(self.packages), len(DELAYS_SECONDS)):
@@ -175,6 +219,10 @@ class Demo:
             self.screen.say(f"SIGTERM to {worker.name}: it stopped cleanly, exit code 0")
 
 
+def _metrics_addresses(app: ModuleType) -> list[str]:
+    return sorted(record["metrics_url"] for record in app.broker.get_all_brokers() if "metrics_url" in record)
+
+
 def prepare(data: Path) -> None:
     """Make the data folder anew; a folder that is not the demo's is left alone.
 
@@ -200,6 +248,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--limit", type=int, default=2500, help="at most so many files (default: %(default)s)"
     )
+    parser.add_argument(
+        "--no-top", action="store_true", help="do not open spinach-top, even where there is a terminal"
+    )
     options = parser.parse_args(arguments)
     screen = Screen()
     try:
@@ -212,7 +263,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"Input: {len(paths)} .py files of {options.root}, without the folders of tests and of "
             f"installed packages (at most {options.limit})"
         )
-        agrees = Demo(options.data.resolve(), options.root.resolve(), paths, screen).run()
+        show_top = has_terminal() and not options.no_top
+        agrees = Demo(options.data.resolve(), options.root.resolve(), paths, screen, show_top=show_top).run()
     except DemoFailed as error:
         screen.say(f"FAILED: {error}")
         return 1

@@ -23,6 +23,17 @@ class Screen:
         self._started = time.monotonic()
         self._last = 0.0
         self._line_is_open = False
+        self._held: list[str] | None = None
+
+    def hold(self) -> None:
+        """Keep what is said until `release`: something else has the terminal."""
+        self._held = []
+
+    def release(self) -> None:
+        """Print what was said meanwhile, and go on."""
+        held, self._held = self._held, None
+        for text in held or ():
+            self._write(text, end="\n")
 
     @property
     def seconds(self) -> float:
@@ -39,6 +50,8 @@ class Screen:
 
     def progress(self, done: int, total: int, rest: str) -> None:
         """Show how far things are; the line is replaced by what is printed next."""
+        if self._held is not None:
+            return
         if not self._is_terminal and self.seconds - self._last < _EVERY_SECONDS:
             return
         self._last = self.seconds
@@ -51,6 +64,9 @@ class Screen:
         self._line_is_open = self._is_terminal
 
     def _write(self, text: str, *, end: str) -> None:
+        if self._held is not None:
+            self._held.append(text)
+            return
         if self._line_is_open:
             self._stream.write("\r\x1b[K")
             self._line_is_open = False

@@ -53,6 +53,10 @@ def main():
         make_tasks(journal, given.get("periodic", False), given.get("limit", 2), given.get("prefix", ""))
     )
     hear_signals(journal, given.get("signals", ()))
+    if given.get("metrics"):
+        from spinach_ops import serve
+
+        serve(engine, port=0)
     journal.write("worker", version=getattr(spinach, "__version__", None))
     engine.start_workers(
         number=given.get("number", 4),

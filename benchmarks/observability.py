@@ -1,0 +1,67 @@
+"""What instrumentation adds to a job that does nothing: the bare engine and the instrumented one, in turn, in one run.
+
+    python -m benchmarks.observability [--jobs N] [--rounds N]
+
+The path of a job in its worker is what is measured, since that is what a receiver is on: attempt, signals, outcome. The
+figures are medians over interleaved rounds; their difference is the bill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from spinach import Engine, MemoryBroker
+from spinach.execution import Attempt, Environment
+from spinach.job import Job, JobStatus
+from spinach_ops import instrument
+
+
+def engine_of(name: str) -> Engine:
+    """Return an engine with one task that does nothing."""
+    engine = Engine(MemoryBroker(), namespace=name)
+    engine.task(lambda: None, name="nothing", max_retries=1)
+    return engine
+
+
+def runner(engine: Engine, jobs: int) -> Callable[[], float]:
+    """Return a function that runs so many attempts and returns the microseconds of one."""
+    environment = Environment(engine.namespace, engine.broker.clock, lambda _: None, engine._seams.attempts)
+    function = engine.tasks["nothing"].func
+    made = [Job("nothing", "spinach", datetime.now(timezone.utc), 1) for _ in range(jobs)]
+
+    def run() -> float:
+        for job in made:
+            job.status = JobStatus.RUNNING
+        began = time.perf_counter()
+        for job in made:
+            with Attempt(job, environment):
+                function()
+        return (time.perf_counter() - began) / jobs * 1e6
+
+    return run
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=31)
+    options = parser.parse_args()
+    bare, metered = engine_of("bare"), engine_of("metered")
+    instrument(metered)
+    runs = {"bare": runner(bare, options.jobs), "metrics": runner(metered, options.jobs)}
+    figures: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(options.rounds):
+        for name, run in runs.items():
+            figures[name].append(run())
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    for name, median in medians.items():
+        print(f"{name:10} {median:7.2f} us per job, {median - medians['bare']:+6.2f} us")
+
+
+if __name__ == "__main__":
+    main()
