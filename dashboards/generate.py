@@ -12,8 +12,10 @@ from .alerts import alerts
 from .objectives import read
 from .overview import overview
 from .portable import to_json
+from .queue import queue
 from .recording import recording
 from .rule import to_yaml
+from .task import task
 
 FOLDER: Final = Path(__file__).resolve().parent
 _RULES_OPENING: Final = "Generated from slo.toml: python -m dashboards.generate. Scrape the exporter as a job named spinach-exporter."
@@ -24,6 +26,8 @@ def files() -> Mapping[str, str]:
     objectives = read((FOLDER / "slo.toml").read_text(encoding="utf-8"))
     return {
         "spinach-overview.json": to_json(overview()),
+        "spinach-queue.json": to_json(queue()),
+        "spinach-task.json": to_json(task()),
         "rules/recording.yml": to_yaml(recording(objectives), _RULES_OPENING),
         "rules/alerts.yml": to_yaml(alerts(objectives), _RULES_OPENING),
     }

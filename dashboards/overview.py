@@ -12,20 +12,18 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel, V
 
 from . import promql
 from .frame import active_seconds, all_firing, framed
-from .parts import BAD, FINE, WARNING, Place, Words, buckets, lines, number, query, rows, steps
+from .look import BAD, FINE, OLD_SECONDS, VERY_OLD_SECONDS, WARNING, Place, Words, age_steps, steps
+from .parts import buckets, lines, number, query, rows
 
 UID: Final = "spinach-overview"
 
-_NUMBERS_HEIGHT: Final = 4
-_COURSE_Y: Final = 4
-_COURSE_HEIGHT: Final = 7
-_TABLE_Y: Final = 11
-_TABLE_HEIGHT: Final = 8
-_ALERTS_Y: Final = 19
-
-# Where oldest jobs are coloured; the objective's threshold and its fivefold.
-OLD_SECONDS: Final = 60
-VERY_OLD_SECONDS: Final = 300
+# 1280 by 720 pixels show 15 rows below Grafana's own bars.
+_NUMBERS_HEIGHT: Final = 3
+_COURSE_Y: Final = 3
+_COURSE_HEIGHT: Final = 6
+_TABLE_Y: Final = 9
+_TABLE_HEIGHT: Final = 6
+_ALERTS_Y: Final = 15
 
 
 def overview() -> Dashboard:
@@ -70,7 +68,7 @@ def _numbers() -> Iterator[Builder[Panel]]:
             f"red from {VERY_OLD_SECONDS} s: add workers, or look what holds them up.",
         ),
         _cell(2), f"max(spinach_queue_oldest_job_age_seconds{{{promql.QUEUE}}})",
-        unit="s", limits=steps(FINE, (OLD_SECONDS, WARNING), (VERY_OLD_SECONDS, BAD)),
+        unit="s", limits=age_steps(),
     )  # fmt: skip
     yield number(
         Words("Running", "Jobs that workers run now."), _cell(3), promql.of_namespace("spinach_running_jobs")
@@ -138,10 +136,6 @@ def _course_place(x: int, width: int) -> Place:
 
 
 def _queues() -> TablePanel:
-    out = promql.first_known(
-        f"sum by (queue) ({promql.fleet_rate(_started('spinach_fleet_jobs_total', outcome='started'))})",
-        f"sum by (queue) ({promql.worker_rate(_started('spinach_jobs_started_total'))})",
-    )
     panel = rows(
         Words(
             "Queues",
@@ -152,13 +146,13 @@ def _queues() -> TablePanel:
         {
             "Queued": f"max by (queue) (spinach_queue_depth{{{promql.QUEUE}}})",
             "Oldest": f"max by (queue) (spinach_queue_oldest_job_age_seconds{{{promql.QUEUE}}})",
-            "Started": out,
+            "Started": promql.started_rate(by="queue"),
             "Drained in": promql.queue_drain_seconds(),
         },
         names={"queue": "Queue"},
         missing="",
     )  # fmt: skip
-    old = steps(FINE, (OLD_SECONDS, WARNING), (VERY_OLD_SECONDS, BAD)).build()
+    old = age_steps().build()
     panel.override_by_name(
         "Oldest",
         [
@@ -173,30 +167,22 @@ def _queues() -> TablePanel:
     return panel
 
 
-def _started(metric: str, **labels: str) -> str:
-    matchers = "".join(f',{name}="{value}"' for name, value in labels.items())
-    return f"{metric}{{{promql.BOTH}{matchers}}}"
-
-
 def _queue_link() -> DashboardLink:
-    """Link a queue's name to this dashboard with that queue alone; the queue may be named in any way."""
+    """Link a queue's name to the dashboard of that queue; it may be named in any way."""
     kept = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${namespace:queryparam}"
-    return DashboardLink("Show this queue alone").url(
-        f"/d/{UID}?{kept}&var-queue=${{__value.text:percentencode}}"
+    return DashboardLink("Show this queue").url(
+        f"/d/spinach-queue?{kept}&var-queue=${{__value.text:percentencode}}"
     )
 
 
 def _waits() -> Builder[Panel]:
-    series = f"{{{promql.QUEUE}}}{promql.INTERVAL}"
-    fleet = f"sum by (le) (max by (queue, le) (rate(spinach_fleet_queue_wait_seconds_bucket{series})))"
-    workers = f"sum by (le) (rate(spinach_job_queue_wait_seconds_bucket{series}))"
     return buckets(
         Words(
             "Time in the queue",
             "How long jobs waited from the moment they were due until they started; darker: more jobs per second.",
         ),
         Place(14, _TABLE_Y, 10, _TABLE_HEIGHT),
-        promql.first_known(fleet, workers),
+        promql.wait_buckets(),
     )
 
 
@@ -206,7 +192,7 @@ def _alerts() -> Builder[Panel]:
             "Firing alerts",
             "Alerts of this project that fire for the namespace, or for none in particular. Each has a runbook.",
         ),
-        Place(0, _ALERTS_Y, 24, 6),
+        Place(0, _ALERTS_Y, 24, 5),
         {"Active for": active_seconds()},
         names={"alertname": "Alert", "severity": "Severity", "queue": "Queue", "task": "Task"},
         missing="No alert is firing",

@@ -6,11 +6,14 @@ Colour never stands alone: what a threshold colours is written as a number or a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
 
-from grafana_foundation_sdk.builders import heatmap, stat, table, timeseries
-from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.builders import heatmap, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders.common import (
+    GraphThresholdsStyleConfig,
+    ReduceDataOptions,
+    VizLegendOptions,
+    VizTooltipOptions,
+)
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions, YAxisConfig
 from grafana_foundation_sdk.builders.prometheus import Dataquery
@@ -18,6 +21,7 @@ from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
     BigValueTextMode,
+    GraphTresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     TooltipDisplayMode,
@@ -25,9 +29,6 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
-    GridPos,
-    Threshold,
-    ThresholdsMode,
     ValueMap,
     ValueMapping,
     ValueMappingResult,
@@ -36,34 +37,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from .frame import SOURCE
-
-FINE: Final = "green"
-WARNING: Final = "orange"
-BAD: Final = "red"
-PLAIN: Final = "blue"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a panel stands: 24 columns wide is the grid, a row is 38 pixels high."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def grid(self) -> GridPos:
-        """The place in the SDK's words."""
-        return GridPos(h=self.height, w=self.width, x=self.x, y=self.y)
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a panel says of itself: its title, and what the number means and what to do about it."""
-
-    title: str
-    description: str
+from .look import PLAIN, Place, Words, steps
 
 
 def number(
@@ -114,9 +88,26 @@ def _mapping(texts: Mapping[str, ValueMappingResult]) -> ValueMapping:
 
 
 def lines(
-    words: Words, place: Place, targets: Sequence[Dataquery], *, unit: str, most: float | None = None
+    words: Words,
+    place: Place,
+    targets: Sequence[Dataquery],
+    *,
+    unit: str,
+    least: float | None = 0,
+    most: float | None = None,
+    line_at: ThresholdsConfig | None = None,
 ) -> timeseries.Panel:
-    """Return a panel with values over time."""
+    """Return a panel with values over time.
+
+    Args:
+        words: Title and description.
+        place: Where it stands.
+        targets: What is shown.
+        unit: Of the values.
+        least: The smallest value there can be.
+        most: The largest value there can be.
+        line_at: Values at which a line is drawn.
+    """
     panel = (
         timeseries.Panel()
         .title(words.title)
@@ -124,8 +115,8 @@ def lines(
         .datasource(SOURCE)
         .grid_pos(place.grid)
         .unit(unit)
-        .min(0)
-        .thresholds(steps(PLAIN))
+        .thresholds(line_at or steps(PLAIN))
+        .thresholds_style(GraphThresholdsStyleConfig().mode(_style(line_at)))
         .line_width(1)
         .fill_opacity(10)
         .show_points(VisibilityMode.AUTO)
@@ -133,7 +124,15 @@ def lines(
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
         .targets(list(targets))
     )
-    return panel if most is None else panel.max(most)
+    if least is not None:
+        panel.min(least)
+    if most is not None:
+        panel.max(most)
+    return panel
+
+
+def _style(line_at: ThresholdsConfig | None) -> GraphTresholdsStyleMode:
+    return GraphTresholdsStyleMode.DASHED if line_at else GraphTresholdsStyleMode.OFF
 
 
 def _legend() -> VizLegendOptions:
@@ -144,6 +143,25 @@ def _legend() -> VizLegendOptions:
         .placement(LegendPlacement.RIGHT)
         .show_legend(True)
         .calcs(["lastNotNull"])
+    )
+
+
+def states(
+    words: Words, place: Place, target: Dataquery, texts: Mapping[str, ValueMappingResult]
+) -> statetimeline.Panel:
+    """Return a panel with the states of several things over time, in words."""
+    return (
+        statetimeline.Panel()
+        .title(words.title)
+        .description(words.description)
+        .datasource(SOURCE)
+        .grid_pos(place.grid)
+        .unit("short")
+        .mappings([_mapping(texts)])
+        .thresholds(steps(PLAIN))
+        .show_value(VisibilityMode.ALWAYS)
+        .legend(_legend())
+        .with_target(target)
     )
 
 
@@ -214,20 +232,15 @@ def rows(
     )
 
 
-def query(ref: str, expr: str, *, legend: str = "", form: PromQueryFormat | None = None) -> Dataquery:
+def query(
+    ref: str, expr: str, *, legend: str = "", form: PromQueryFormat | None = None, exemplars: bool = False
+) -> Dataquery:
     """Return a query: over time, or of now where a table shows it."""
     target = Dataquery().ref_id(ref).expr(expr).datasource(SOURCE).legend_format(legend or "__auto")
     if form is PromQueryFormat.TABLE:
         target.instant()
     else:
         target.range()
+    if exemplars:
+        target.exemplar(True)
     return target.format(form or PromQueryFormat.TIME_SERIES)
-
-
-def steps(colour: str, *further: tuple[float, str]) -> ThresholdsConfig:
-    """Return thresholds: a colour from zero on, then others from a value on."""
-    found = [
-        Threshold(value=0, color=colour),
-        *(Threshold(value=value, color=name) for value, name in further),
-    ]
-    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)

@@ -46,6 +46,30 @@ def outcome_rate(outcomes: str, *, by: str = "") -> str:
     return first_known(f"sum{_by(by)}({fleet})", f"sum{_by(by)}({workers})")
 
 
+def started_rate(*, by: str) -> str:
+    """Return jobs per second that were started, of queues and tasks chosen."""
+    fleet = fleet_rate(f'spinach_fleet_jobs_total{{{BOTH},outcome="started"}}')
+    workers = worker_rate(f"spinach_jobs_started_total{{{BOTH}}}")
+    return first_known(f"sum{_by(by)}({fleet})", f"sum{_by(by)}({workers})")
+
+
+def wait_buckets() -> str:
+    """Return jobs per second by how long they waited: as counted in Redis, else by workers, whose buckets differ."""
+    fleet = fleet_rate(f"spinach_fleet_queue_wait_seconds_bucket{{{QUEUE}}}", by="queue, le")
+    workers = worker_rate(f"spinach_job_queue_wait_seconds_bucket{{{QUEUE}}}")
+    return first_known(f"sum by (le) ({fleet})", f"sum by (le) ({workers})")
+
+
+def duration_buckets() -> str:
+    """Return jobs per second by how long they ran; only workers know that by task."""
+    return f"sum by (le) ({worker_rate(f'spinach_job_duration_seconds_bucket{{{BOTH}}}')})"
+
+
+def quantile(share: float, buckets: str) -> str:
+    """Return the value below which a share of what was counted lies."""
+    return f"histogram_quantile({share:g}, {buckets})"
+
+
 def queue_growth() -> str:
     """Return by how many jobs per second each queue grows; negative while it drains."""
     depth = f"spinach_queue_depth{{{QUEUE}}}"
