@@ -10,7 +10,10 @@ from typing import Final
 
 from .children import Child, free_port
 
-HOW_TO_GET: Final = "pip install rotel, or name a collector of your own in OTEL_EXPORTER_OTLP_ENDPOINT"
+HOW_TO_GET: Final = (
+    "pip install rotel opentelemetry-exporter-otlp-proto-http; "
+    "without rotel, name a collector of your own in OTEL_EXPORTER_OTLP_ENDPOINT"
+)
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
@@ -43,6 +46,8 @@ class Traces:
 
 def start(data: Path) -> Traces | None:
     """Return the collector that the environment names, or start one; None where none is installed."""
+    if not _can_export():
+        return None
     named = os.environ.get(_ENDPOINT)
     if named:
         return Traces(named, None)
@@ -62,6 +67,13 @@ def start(data: Path) -> Traces | None:
         child.stop()
         raise
     return Traces(f"http://127.0.0.1:{http}", child)
+
+
+def _can_export() -> bool:
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a package above
+        return False
 
 
 def _agent() -> Path | None:

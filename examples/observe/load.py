@@ -67,7 +67,7 @@ def main() -> int:
     """Schedule until SIGTERM; return the exit code."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    _trace(app.engine)
+    end_tracing = _traced(app.engine)
     load = Load(app.engine)
     while not stopping.is_set():
         try:
@@ -75,14 +75,19 @@ def main() -> int:
         except BrokerUnavailable as error:  # the next tick tries again
             print(f"not scheduled: {error}", file=sys.stderr, flush=True)
         stopping.wait(settings.TICK_SECONDS)
+    end_tracing()
     print(json.dumps(load.scheduled, sort_keys=True), flush=True)
     return 0
 
 
-def _trace(engine: Engine) -> None:
-    """Trace what is scheduled, where a collector was named."""
+def _traced(engine: Engine) -> Callable[[], None]:
+    """Trace what is scheduled, where a collector was named; return what ends that."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        return
+        return lambda: None
+    from spinach_ops.otlp import trace_worker  # type: ignore[import-not-found,unused-ignore]
+
+    end: Callable[[], None] = trace_worker(engine)
+    return end
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Observed:
     def _start_collector(self) -> collector.Traces | None:
         traces = collector.start(self.data)
         if traces is None:
-            self._screen.say(f"No OpenTelemetry collector, so no traces: {collector.HOW_TO_GET}")
+            self._screen.say(f"No OpenTelemetry collector or exporter, so no traces: {collector.HOW_TO_GET}")
             return None
         if traces.child:
             self._run(traces.child)
