@@ -16,6 +16,7 @@ from .queue import queue
 from .recording import recording
 from .rule import to_yaml
 from .task import task
+from .workers import workers
 
 FOLDER: Final = Path(__file__).resolve().parent
 _RULES_OPENING: Final = "Generated from slo.toml: python -m dashboards.generate. Scrape the exporter as a job named spinach-exporter."
@@ -28,6 +29,7 @@ def files() -> Mapping[str, str]:
         "spinach-overview.json": to_json(overview()),
         "spinach-queue.json": to_json(queue()),
         "spinach-task.json": to_json(task()),
+        "spinach-workers.json": to_json(workers()),
         "rules/recording.yml": to_yaml(recording(objectives), _RULES_OPENING),
         "rules/alerts.yml": to_yaml(alerts(objectives), _RULES_OPENING),
     }

@@ -39,6 +39,18 @@ def first_known(preferred: str, otherwise: str) -> str:
     return f"{preferred} or ({otherwise} unless on () ({preferred}))"
 
 
+def none_known(trouble: str, label: str, watched: str) -> str:
+    """Return the rate of what seldom happens; a zero named `none` where that is known, because those who would count it are there.
+
+    Args:
+        trouble: The rate, by `label`.
+        label: What tells its series apart.
+        watched: A metric that is there as long as anybody counts.
+    """
+    nothing = f'label_replace(0 * max({watched}{{{NAMESPACE}}}), "{label}", "none", "", "")'
+    return first_known(trouble, nothing)
+
+
 def outcome_rate(outcomes: str, *, by: str = "") -> str:
     """Return jobs per second with one of the outcomes (a regular expression), of queues and tasks chosen."""
     fleet = fleet_rate(f'spinach_fleet_jobs_total{{{BOTH},outcome=~"{outcomes}"}}')

@@ -13,6 +13,7 @@ import pytest
 
 from dashboards import generate
 from dashboards.reading import queries_in, variable_queries_in
+from spinach_ops.catalog import BY_NAME, N
 from tests.dashboards.helpers import FILES, load
 
 CORE_PANELS = {"stat", "timeseries", "table", "heatmap", "gauge", "state-timeline", "row", "bargauge"}
@@ -133,7 +134,8 @@ def test_expressions_follow_the_selection(path: Path) -> None:
                 continue  # an alert carries the labels of its expression, which may have no job
             if "__name__" not in matchers:
                 assert 'job=~"$job"' in matchers, expr
-                assert 'spinach_namespace="$namespace"' in matchers, expr
+                everywhere = name in BY_NAME and N not in BY_NAME[name].labels
+                assert everywhere or 'spinach_namespace="$namespace"' in matchers, expr
         for variable, operator in re.findall(r'(?=(?<=")\$(\w+))(?<=(=~|.=)")', expr):
             assert operator == ("=~" if variable != "namespace" else operator)
             assert not (variable == "namespace" and operator == "=~")
