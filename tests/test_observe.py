@@ -70,6 +70,10 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
             assert prometheus is not None
             alive = len(CREWS) - 1  # the rest after the kill
             wait_until(lambda: targets_up(prometheus[1]) >= alive + 1, "all that lives is scraped", 30)
+        if "Spans go to the collector" in run.output:
+            spans = data / "traces.log"
+            for name in ("create order:charge", "process order:charge", "process report:build"):
+                wait_until(lambda: name in spans.read_text(errors="replace"), f"the collector has {name}", 30)  # noqa: B023
         pids = run.pids()
     finally:
         run.process.send_signal(signal.SIGTERM)

@@ -47,6 +47,7 @@ def lines(places: Places) -> Iterator[str]:
         yield f"  in Grafana           add {places.prometheus} as a Prometheus data source, then import {places.dashboard}"
     if places.traces:
         yield f"  traces               {places.traces}"
+        yield f"  one trace            grep -A 30 'process order:authorise' {places.traces}: attempts, linked to what sent them"
 
 
 def graph(prometheus: str, query: str) -> str:
