@@ -15,6 +15,7 @@ from .portable import to_json
 from .queue import queue
 from .recording import recording
 from .rule import to_yaml
+from .slo import slo
 from .task import task
 from .workers import workers
 
@@ -28,6 +29,7 @@ def files() -> Mapping[str, str]:
     return {
         "spinach-overview.json": to_json(overview()),
         "spinach-queue.json": to_json(queue()),
+        "spinach-slo.json": to_json(slo()),
         "spinach-task.json": to_json(task()),
         "spinach-workers.json": to_json(workers()),
         "rules/recording.yml": to_yaml(recording(objectives), _RULES_OPENING),

@@ -10,6 +10,9 @@ from .rule import EXACT, NQ, Group, Rule, grown, level
 
 SHORT_WINDOWS: Final = ("5m", "30m", "1h")
 LONG_WINDOWS: Final = ("2h", "6h", "1d", "3d")
+# Over which a budget is counted; too dear for every minute.
+BUDGET_WINDOW: Final = "30d"
+_BUDGET_INTERVAL: Final = "10m"
 # A window of hours changes little in a minute, and costs the most.
 _LONG_INTERVAL: Final = "2m"
 _JOB_LABELS: Final = f"{NQ}, task, outcome"
@@ -17,6 +20,9 @@ _WAIT_LABELS: Final = f"{NQ}, le"
 
 GROWTH: Final = "spinach:queue_growth_per_second"
 DRAIN: Final = "spinach:queue_drain_seconds"
+# The share of jobs that may start late, or fail: one minus the objective.
+START_BUDGET: Final = "spinach:start_budget_ratio"
+FAILURE_BUDGET: Final = "spinach:failure_budget_ratio"
 
 
 def recording(objectives: Objectives) -> Iterator[Group]:
@@ -24,12 +30,25 @@ def recording(objectives: Objectives) -> Iterator[Group]:
     yield Group("spinach-queues", tuple(_queue_rules()))
     yield Group("spinach-ratios-short", tuple(_ratios(objectives, SHORT_WINDOWS)))
     yield Group("spinach-ratios-long", tuple(_ratios(objectives, LONG_WINDOWS)), interval=_LONG_INTERVAL)
+    yield Group(
+        "spinach-ratios-budget", tuple(_ratios(objectives, (BUDGET_WINDOW,))), interval=_BUDGET_INTERVAL
+    )
+    yield Group("spinach-budgets", tuple(_budgets(objectives)))
 
 
 def _queue_rules() -> Iterator[Rule]:
     # `and`: a reader that is gone has samples in the window for minutes, and they say what was.
     yield Rule(GROWTH, f"max by ({NQ}) (deriv(spinach_queue_depth[10m]) and spinach_queue_depth)")
     yield Rule(DRAIN, f"{level('spinach_queue_depth', NQ)} / (-{GROWTH} > 0)")
+
+
+def _budgets(objectives: Objectives) -> Iterator[Rule]:
+    for selector, objective in queues(objectives):
+        known = (
+            f"0 * {level(f'spinach_queue_depth{{{selector}}}' if selector else 'spinach_queue_depth', NQ)}"
+        )
+        yield Rule(START_BUDGET, f"{known} + {1 - objective.start_ratio:.6g}")
+        yield Rule(FAILURE_BUDGET, f"{known} + {1 - objective.success_ratio:.6g}")
 
 
 def _ratios(objectives: Objectives, windows: tuple[str, ...]) -> Iterator[Rule]:

@@ -196,6 +196,7 @@ def run_tests(tests: list[dict[str, object]], interval: str, folder: Path) -> No
 ALERTS = sorted({case.alert for case in CASES})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alert", ALERTS)
 def test_alert_fires_when_it_must_and_only_then(alert: str, tmp_path: Path) -> None:
     """Each alert fires in every case that is its own, and in none that only looks like it."""
