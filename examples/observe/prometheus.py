@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -45,6 +47,15 @@ def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) ->
         child.stop()
         raise
     return child, f"http://{address}"
+
+
+def targets(url: str) -> int:
+    """Return how many addresses a page for service discovery names, 0 when it does not answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return sum(len(group["targets"]) for group in json.load(answer))
+    except (OSError, ValueError):
+        return 0
 
 
 def configuration(exporter: str, rules: Sequence[Path], scrape_seconds: int) -> str:

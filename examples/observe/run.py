@@ -16,6 +16,7 @@ from examples.catalogue.screen import Screen
 
 from . import collector, guide, prometheus
 from .children import REPOSITORY, Child, ChildFailed, free_port, script
+from .prometheus import targets
 from .settings import CREWS, DEAD_AFTER_SECONDS, EXPORTER_CACHE_SECONDS, KILL_AFTER_SECONDS, NAMESPACE, VICTIM
 
 _DEFAULT_DATA: Final = Path("observe-data")
@@ -53,6 +54,7 @@ class Observed:
             self._start_worker(crew.name, url, traces, "--queue", crew.queue, "--threads", str(crew.threads))
         self._start_load(url, traces)
         exporter = self._start_exporter(url)
+        self._await_workers(exporter)
         return guide.Places(
             redis_url=url,
             exporter=f"http://{exporter}",
@@ -138,6 +140,15 @@ class Observed:
         self._screen.say(f"Exporter: http://{address}/metrics")
         return address
 
+    def _await_workers(self, exporter: str) -> None:
+        def all_there() -> bool:
+            for child in self._children.values():
+                child.check()
+            return targets(f"http://{exporter}/sd") >= len(CREWS)
+
+        self._children["exporter"].await_condition(all_there, "it does not know of all workers")
+        self._screen.say(f"All {len(CREWS)} workers are registered and serve their metrics")
+
     def _start_prometheus(self, exporter: str) -> str | None:
         if not prometheus.is_installed():
             self._screen.say(f"No Prometheus, so no graphs and alerts: {prometheus.HOW_TO_GET}")
@@ -153,7 +164,8 @@ class Observed:
         victim.kill()
         self._screen.say(
             f"SIGKILL to {VICTIM} (pid {victim.pid}). Watch spinach_workers_connected fall at once, and its jobs "
-            f"come back after {DEAD_AFTER_SECONDS} s, when it counts as dead: spinach_workers_lost_total"
+            f"come back after {DEAD_AFTER_SECONDS} s, when it counts as dead: spinach_workers_lost_total; a minute later "
+            "the alert SpinachWorkerDead fires"
         )
 
 
