@@ -6,6 +6,7 @@ Colour never stands alone: what a threshold colours is written as a number or a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from grafana_foundation_sdk.builders import heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders.common import (
@@ -38,6 +39,11 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from .frame import SOURCE
 from .look import PLAIN, Place, Words, steps
+
+
+# Columns, of 53 pixels where the window is 1280 wide.
+_WIDE: Final = 10
+_NARROW: Final = 5
 
 
 def number(
@@ -120,7 +126,7 @@ def lines(
         .line_width(1)
         .fill_opacity(10)
         .show_points(VisibilityMode.AUTO)
-        .legend(_legend())
+        .legend(_legend(place))
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
         .targets(list(targets))
     )
@@ -135,15 +141,11 @@ def _style(line_at: ThresholdsConfig | None) -> GraphTresholdsStyleMode:
     return GraphTresholdsStyleMode.DASHED if line_at else GraphTresholdsStyleMode.OFF
 
 
-def _legend() -> VizLegendOptions:
-    # A table with the last value: lines are told apart by name and number, not by colour alone.
-    return (
-        VizLegendOptions()
-        .display_mode(LegendDisplayMode.TABLE)
-        .placement(LegendPlacement.RIGHT)
-        .show_legend(True)
-        .calcs(["lastNotNull"])
-    )
+def _legend(place: Place) -> VizLegendOptions:
+    # Names and last values: lines are told apart by them, not by colour alone. Narrow panels need their width.
+    legend = VizLegendOptions().show_legend(True).calcs(["lastNotNull"])
+    legend.placement(LegendPlacement.RIGHT if place.width >= _WIDE else LegendPlacement.BOTTOM)
+    return legend.display_mode(LegendDisplayMode.TABLE if place.width > _NARROW else LegendDisplayMode.LIST)
 
 
 def states(
@@ -160,7 +162,7 @@ def states(
         .mappings([_mapping(texts)])
         .thresholds(steps(PLAIN))
         .show_value(VisibilityMode.ALWAYS)
-        .legend(_legend())
+        .legend(_legend(place))
         .with_target(target)
     )
 

@@ -118,7 +118,8 @@ def test_colour_never_stands_alone(path: Path) -> None:
             assert options["textMode"] in {"value", "value_and_name"}
         elif panel["type"] == "timeseries":
             assert options["legend"]["showLegend"] is True
-            assert options["legend"]["displayMode"] == "table"
+            assert options["legend"]["displayMode"] in {"table", "list"}
+            assert options["legend"]["calcs"] == ["lastNotNull"]
         elif panel["type"] == "heatmap":
             assert options["legend"]["show"] is True
 
