@@ -123,7 +123,7 @@ def _of_queues() -> Iterator[Rule]:
         "SpinachQueueGrowing", "ticket",
         f"{predicted} > 4 * {_DEPTH}\nand {recording.GROWTH} > 0\nand {_OLDEST} > 60",
         "{{ $labels.queue }} grows faster than it is worked off",
-        "At this pace {{ $value | humanize }} jobs wait in an hour, more than four times as many as now.",
+        "At this pace {{ printf \"%.0f\" $value }} jobs wait in an hour, more than four times as many as now.",
         lasting="15m",
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def _of_workers() -> Iterator[Rule]:
     yield _alert(
         "SpinachWorkerDead", "ticket", f"{lost} > 0\nor {level('spinach_orphaned_jobs')} > 0",
         "A worker died",
-        "{{ $value | humanize }} workers were declared dead in 10 minutes, or jobs that they ran wait to be recovered.",
+        "{{ printf \"%.0f\" $value }} workers were declared dead in 10 minutes, or jobs that they ran wait to be recovered.",
         lasting="1m",
     )  # fmt: skip
     yield _alert(
@@ -180,7 +180,7 @@ def _of_jobs() -> Iterator[Rule]:
     yield _alert(
         "SpinachDeadLettersGrowing", "ticket", f"{failed} > 0",
         "Jobs fail for good",
-        "{{ $value | humanize }} jobs failed for good in 15 minutes.",
+        "{{ printf \"%.0f\" $value }} jobs failed for good in 15 minutes.",
         keep_firing="30m",
     )  # fmt: skip
     used = f"{level('spinach_concurrency_used', NT)} / {level('spinach_concurrency_limit', NT)}"

@@ -40,7 +40,6 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from .frame import SOURCE
 from .look import PLAIN, Place, Words, steps
 
-
 # Columns, of 53 pixels where the window is 1280 wide.
 _WIDE: Final = 10
 _NARROW: Final = 5
