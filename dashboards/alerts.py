@@ -12,6 +12,8 @@ from .rule import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, level
 RUNBOOKS: Final = "docs/runbooks.md"
 # Below, a ratio over days says nothing.
 _FEWEST_JOBS: Final = 20
+# For a shell: 'it'\\''s'.
+_IN_SINGLE_QUOTES: Final = """reReplaceAll "'" "'\\\\''\""""
 _DEPTH: Final = level("spinach_queue_depth", NQ)
 _OLDEST: Final = level("spinach_queue_oldest_job_age_seconds", NQ)
 _CONNECTED: Final = level("spinach_workers_connected")
@@ -45,7 +47,7 @@ def _alert(
         "description": description,
         "runbook_url": f"{RUNBOOKS}#{name.lower()}",
         "dashboard": f"/d/spinach-overview?var-namespace={{{{ $labels.{N} | urlquery }}}}",
-        "command": f'spinach-top -n {{{{ printf "%q" $labels.{N} }}}}',
+        "command": f"spinach-top -n '{{{{ {_IN_SINGLE_QUOTES} $labels.{N} }}}}'",
     }
     return Rule(name, expr, severity, lasting, keep_firing, annotations)
 

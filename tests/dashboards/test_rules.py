@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 
 from dashboards import generate
-from dashboards.objectives import BadObjective, read
+from dashboards.alerts import alerts
+from dashboards.objectives import BadObjective, Objective, read
 from dashboards.reading import expressions_of_rules, metrics_of
+from dashboards.recording import recording
+from dashboards.rule import to_yaml
 from spinach_ops.catalog import METRICS
 from tests.dashboards.helpers import FOLDER
 from tests.dashboards.test_expressions import exposed
@@ -22,6 +27,7 @@ from tests.prometheus import binary
 RULES = [FOLDER / "rules" / name for name in ("recording.yml", "alerts.yml")]
 RUNBOOKS = FOLDER.parent / "docs" / "runbooks.md"
 
+DEFAULT = "[default]\nstart_within_seconds = 60\nstart_ratio = 0.99\nsuccess_ratio = 0.999\n"
 N = 'spinach_namespace="p"'
 Q = f'{N},queue="q"'
 T = f'{Q},task="t"'
@@ -186,9 +192,9 @@ def check_cases(cases: list[Case], folder: Path) -> None:
         run_tests(tests, interval, folder)
 
 
-def run_tests(tests: list[dict[str, object]], interval: str, folder: Path) -> None:
+def run_tests(tests: list[dict[str, object]], interval: str, folder: Path, rules: list[Path] = RULES) -> None:
     file = folder / "test.yml"
-    document = {"rule_files": [str(path) for path in RULES], "evaluation_interval": interval, "tests": tests}
+    document = {"rule_files": [str(path) for path in rules], "evaluation_interval": interval, "tests": tests}
     file.write_text(json.dumps(document), encoding="utf-8")
     promtool("test", "rules", str(file))
 
@@ -209,6 +215,33 @@ def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
     """While a namespace is well no alert fires, not even pending."""
     case = Case("none", "all is well", {}, False)
     run_tests([play(WELL, case, 'count(ALERTS{alertname=~"Spinach.+"})', 0)], "1m", tmp_path)
+
+
+def test_annotations_bear_any_name(tmp_path: Path) -> None:
+    """What an alert says can be pasted into a shell and opened in a browser, whatever the namespace is called."""
+    name = 'it\'s $(x) & "y"'
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    expected = {
+        "summary": "Redis cannot be read",
+        "description": f"No exporter can read the namespace {name}.",
+        "runbook_url": "docs/runbooks.md#spinachredisdown",
+        "dashboard": f"/d/spinach-overview?var-namespace={quote_plus(name)}",
+        "command": f"spinach-top -n {shell_quoted(name)}",
+    }
+    alert = {"exp_labels": {"spinach_namespace": name, "severity": "page"}, "exp_annotations": expected}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": f'spinach_redis_up{{spinach_namespace="{quoted}"}}', "values": "0x10"}],
+        "alert_rule_test": [{"eval_time": "5m", "alertname": "SpinachRedisDown", "exp_alerts": [alert]}],
+    }
+    run_tests([test], "1m", tmp_path)
+
+
+def shell_quoted(text: str) -> str:
+    """Return a text in single quotes, the way that a shell reads back as it was."""
+    quoted = "'" + text.replace("'", "'\\''") + "'"
+    assert shlex.split(quoted) == [text]
+    return quoted
 
 
 def test_every_alert_has_cases_and_a_runbook() -> None:
@@ -237,6 +270,43 @@ def test_metrics_of_rules_exist() -> None:
             if not name.startswith("spinach:"):
                 assert name in known, name
                 assert labels <= known[name] | {"job"}, name
+
+
+def test_queue_may_have_its_own_objective(tmp_path: Path) -> None:
+    """A queue with its own objective, whatever its name, is judged by that, and the others by the default."""
+    name = 'mail "b\\ulk"'
+    given = f"{DEFAULT}\n[queue.{json.dumps(name)}]\nstart_within_seconds = 300\nstart_ratio = 0.9\n"
+    objectives = read(given)
+    assert objectives.queues[name] == Objective(300, 0.9, 0.999)
+    texts = {
+        "recording.yml": to_yaml(recording(objectives), "r"),
+        "alerts.yml": to_yaml(alerts(objectives), "a"),
+    }
+    files = [tmp_path / file for file in texts]
+    for file in files:
+        file.write_text(texts[file.name], encoding="utf-8")
+    # Under one name there is a rule for each objective: not twice for one queue.
+    promtool("check", "rules", "--lint=none", *map(str, files))
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    waits = {
+        f'{metric}{{spinach_namespace="p",queue="{queue}"{le}}}': values
+        for queue in ("q", quoted)
+        for metric, le, values in (
+            ("spinach_fleet_queue_wait_seconds_bucket", ',le="60.0"', "0+30x20"),
+            ("spinach_fleet_queue_wait_seconds_bucket", ',le="300.0"', "0+60x20"),
+            ("spinach_fleet_queue_wait_seconds_count", "", "0+60x20"),
+        )
+    }
+    ratios = [
+        {"labels": f'spinach:wait_slow_ratio:5m{{queue="{quoted}",spinach_namespace="p"}}', "value": 0},
+        {"labels": 'spinach:wait_slow_ratio:5m{queue="q",spinach_namespace="p"}', "value": 0.5},
+    ]
+    series = [{"series": key, "values": values} for key, values in {**waits, EXACT: "1x20"}.items()]
+    test = {
+        "interval": "1m", "input_series": series,
+        "promql_expr_test": [{"expr": "spinach:wait_slow_ratio:5m", "eval_time": "15m", "exp_samples": ratios}],
+    }  # fmt: skip
+    run_tests([test], "1m", tmp_path, files)
 
 
 @pytest.mark.parametrize(
