@@ -23,7 +23,7 @@ observe: $(VENV)/.observe ## a fleet under load, exporter, Prometheus and collec
 	@$(BIN)/python -m examples.observe.run
 
 test: check ## all checks, all tests with coverage, then the quick tests on the other Pythons found
-	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) -m "not chaos" --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not chaos" --cov --cov-report=term
 	@sh scripts/test_other_pythons.sh "$(BIN)/python"
 
 check: $(VENV)/.dev ## lint, format, types, import rules; no tests

@@ -60,7 +60,7 @@ def targets(url: str) -> int:
 
 def configuration(exporter: str, rules: Sequence[Path], scrape_seconds: int) -> str:
     """Return the configuration file."""
-    files = "".join(f"\n  - {str(path)!r}" for path in rules) or " []"
+    files = "".join(f"\n  - {json.dumps(str(path))}" for path in rules) or " []"
     return f"""\
 global:
   scrape_interval: {scrape_seconds}s

@@ -32,7 +32,8 @@ from tests.fleet import wait_until
 from tests.prometheus import Prometheus, binary, fetch, running
 from tests.servers import running as running_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+# One process runs them all: they share one run.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("proof")]
 
 LOAD_SECONDS = 12.0
 KILL_AFTER_SECONDS = 4.0
