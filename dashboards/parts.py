@@ -187,7 +187,6 @@ def rows(
     place: Place,
     columns: Mapping[str, str],
     *,
-    hidden: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
     missing: str = "none",
     unit: str = "short",
@@ -198,7 +197,6 @@ def rows(
         words: Title and description.
         place: Where it stands.
         columns: Expression by the column's heading.
-        hidden: Labels that are not shown.
         names: Headings of labels.
         missing: What is shown when there are no rows.
         unit: Of the numbers that no override gives one.
@@ -225,7 +223,7 @@ def rows(
         DataTransformerConfig(
             id_val="organize",
             options={
-                "excludeByName": dict.fromkeys(["Time", *hidden], True),
+                "excludeByName": {"Time": True},
                 "indexByName": order,
                 "renameByName": headings,
             },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -22,6 +23,7 @@ _HEIGHT: Final = 7
 # Rates of the burn alerts: at 1 the budget lasts for exactly its time, at 14.4 for two days.
 _TICKET_RATE: Final = 1
 _PAGE_RATE: Final = 14.4
+_LEFT: Final = "Left"
 _NEEDS: Final = "Needs the recording rules."
 
 
@@ -43,7 +45,6 @@ def panels() -> Iterator[Builder[Panel]]:
 
 
 def _left() -> Builder[Panel]:
-    late, failed = (f"{name}{_SELECTED}" for name in (START_BUDGET, FAILURE_BUDGET))
     table = rows(
         Words(
             "Budget left",
@@ -51,21 +52,26 @@ def _left() -> Builder[Panel]:
         ),
         Place(0, 0, 24, 8),
         {
-            "May start late": late,
-            "Left": _left_of("spinach:wait_slow_ratio", START_BUDGET),
-            "May fail": failed,
+            "May start late": _by_queue(START_BUDGET),
+            _LEFT: _left_of("spinach:wait_slow_ratio", START_BUDGET),
+            "May fail": _by_queue(FAILURE_BUDGET),
             "Left of that": _left_of("spinach:failure_ratio", FAILURE_BUDGET),
         },
-        hidden=["__name__", "spinach_namespace"],
         names={"queue": "Queue"},
         missing="No recording rules, no finished jobs, or workers that do not count",
         unit="percentunit",
     )
-    return table.thresholds(steps(BAD, (0.1, WARNING), (0.5, FINE)))
+    return table.thresholds(steps(BAD, (0.1, WARNING), (0.5, FINE))).sort_by(
+        [TableSortByFieldState().display_name(_LEFT).desc(False)]
+    )
+
+
+def _by_queue(recorded: str) -> str:
+    return f"max by (queue) ({recorded}{_SELECTED})"
 
 
 def _left_of(ratio: str, budget: str) -> str:
-    return f"sort(1 - {ratio}:{BUDGET_WINDOW}{_SELECTED} / {budget}{_SELECTED})"
+    return f"1 - {_by_queue(f'{ratio}:{BUDGET_WINDOW}')} / {_by_queue(budget)}"
 
 
 def _side(what: str, ratio: str, budget: str, y: int) -> Iterator[Builder[Panel]]:

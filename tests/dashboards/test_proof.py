@@ -181,6 +181,20 @@ def test_every_expression_has_data(proof: Proof, path: Path) -> None:
         assert values, name
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_columns_of_tables_meet_in_rows(proof: Proof, path: Path) -> None:
+    """All columns of a table have the same labels, and each of those a heading: else rows would not merge."""
+    for panel in load(path)["panels"]:
+        if panel["type"] != "table":
+            continue
+        headings = panel["transformations"][-1]["options"]["renameByName"]
+        for target in panel["targets"]:
+            expr = filled(target["expr"], interval="1m", span="1m", namespace=NAMESPACE)
+            for one in proof.prometheus.query(expr):
+                assert set(one["metric"]) <= headings.keys(), target["expr"]
+                assert len(panel["targets"]) == 1 or set(one["metric"]) == {"queue"}, target["expr"]
+
+
 def test_panels_fall_back_to_the_workers(proof: Proof) -> None:
     """Where nothing reads Redis, panels that workers know enough for show what workers count."""
     path = next(path for path in FILES if path.stem == "spinach-overview")
