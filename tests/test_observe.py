@@ -31,6 +31,7 @@ class Run:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "examples.observe.run", "--data", str(data), *arguments],
                 cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -57,7 +58,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_everything_is_seen_and_ends(data: Path) -> None:
-    """All processes start, Prometheus scrapes each worker, a killed one is reported, and SIGTERM ends all cleanly."""
+    """All processes start, Prometheus scrapes each worker, a killed one is reported, and Ctrl-C ends all cleanly."""
     run = Run(data, "--kill-after", "0")
     try:
         run.wait_for("SIGKILL to orders-2")
@@ -76,7 +77,7 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
                 wait_until(lambda: name in spans.read_text(errors="replace"), f"the collector has {name}", 30)  # noqa: B023
         pids = run.pids()
     finally:
-        run.process.send_signal(signal.SIGTERM)
+        os.killpg(run.process.pid, signal.SIGINT)  # what a terminal does: every process of the group hears it
         run.process.wait(60)
     assert run.process.returncode == 0, run.output
     assert "ended with exit code" not in run.output

