@@ -62,6 +62,7 @@ class Crew:
         self._broker = broker
         self._workers = workers
         self._tasks = tasks
+        self._seams = seams
         self._state = "starting"
         self._process = os.getpid()
         self._rejoin_lock = threading.Lock()
@@ -129,7 +130,7 @@ class Crew:
             raise
         self._state = "running"
         for service in self.services:
-            service.start()
+            service.start(self._seams.services)
 
     def stop(self) -> bool:
         """Stop in order: fetch no more, finish what runs, tell the broker, unregister.

@@ -15,6 +15,7 @@ from .clock import as_utc, to_datetime
 from .execution import AttemptWrapper
 from .job import Job, JobStatus
 from .seams import EnqueueWrapper, Seams, StopListener, added
+from .service import ServiceWrapper
 from .stopping import StopRequest, stop_on_signal
 from .task import Batch, Task, Tasks, check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
@@ -142,7 +143,7 @@ class Engine:
         """Schedule all jobs of a batch at once and return them in order; one bad job and none is scheduled."""
         jobs = [self._new_job(entry.task, entry.at, entry.args, entry.kwargs) for entry in batch.entries]
         if jobs:
-            self._enqueue(jobs)
+            self._enqueue(jobs, is_batch=True)
         return jobs
 
     def _new_job(
@@ -166,16 +167,13 @@ class Engine:
         job.payload()
         return job
 
-    def _enqueue(self, jobs: list[Job]) -> None:
-        if self._seams.enqueues:
-            with self._seams.around_enqueue(jobs):
-                self._broker.enqueue(jobs)
-        else:
+    def _enqueue(self, jobs: list[Job], *, is_batch: bool = False) -> None:
+        with self._seams.around_enqueue(jobs, is_batch=is_batch):
             self._broker.enqueue(jobs)
         for job in jobs:
-            accepted = signals.job_queued if job.status is JobStatus.QUEUED else signals.job_waiting
-            if accepted.receivers:
-                accepted.send(self.namespace, job=job)
+            signal = signals.job_queued if job.status is JobStatus.QUEUED else signals.job_waiting
+            if signal.receivers:
+                signal.send(self.namespace, job=job)
 
     # --- seams for instrumentation and integrations ------------------------------------------------
 
@@ -183,8 +181,8 @@ class Engine:
         """Put a context manager around every attempt, in the thread or asyncio task that runs it.
 
         Args:
-            wrapper: Called with the `spinach.execution.Attempt`; returns a context manager, which is given
-                the exception the function raised. The attempt's `outcome` and `duration` are set on exit.
+            wrapper: Called with the `spinach.execution.Attempt`; returns a context manager, or None. That is
+                given the exception the function raised; the attempt's `outcome` and `duration` are set by then.
                 What it raises or swallows makes no difference to the job.
 
         Returns:
@@ -196,11 +194,15 @@ class Engine:
         """Put a context manager around every call that enqueues jobs.
 
         Args:
-            wrapper: Called with the jobs before they are written; on entry it may set their `headers` (a flat
-                mapping of texts), on exit it is given the error if the call failed. What it raises or
-                swallows makes no difference to the caller.
+            wrapper: Called with the jobs (a `spinach.seams.Submission`) before they are written; returns a
+                context manager, or None. On entry it may set the jobs' `headers` (a flat mapping of texts), on exit
+                it is given the error if the call failed. What it raises or swallows makes no difference.
         """
         return added(self._seams.enqueues, wrapper)
+
+    def wrap_services(self, wrapper: ServiceWrapper) -> Callable[[], None]:
+        """Put a context manager around every background duty, in its thread; counts from the next start on."""
+        return added(self._seams.services, wrapper)
 
     def when_stopped(self, listener: StopListener) -> Callable[[], None]:
         """Call `listener` after each stop of the workers, such as to flush what it gathered."""

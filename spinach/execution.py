@@ -27,7 +27,7 @@ logger = getLogger(__name__)
 
 _elapsed = time.perf_counter
 
-AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any]]
+AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any] | None]
 
 
 class Fork:
@@ -134,6 +134,8 @@ class Attempt:
         for wrapper in wrappers:
             try:
                 context = wrapper(self)
+                if context is None:
+                    continue
                 context.__enter__()
             except BaseException:
                 logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.job)
@@ -146,7 +148,9 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for context in reversed(self._entered or ()):
+        # Let go of them: they mostly hold this attempt, and a cycle would be left to the garbage collector each time.
+        entered, self._entered = self._entered, None
+        for context in reversed(entered or ()):
             try:
                 context.__exit__(kind, error, traceback)
             except BaseException as failure:

@@ -124,7 +124,7 @@ class ResultNotifier(Service):
             task_name=job.task_name,
             error_type=qualified_name(type(error)),
             message=shorten(describe(error), MAX_MESSAGE_CHARACTERS),
-            traceback=shorten(_traceback_of(error), MAX_TRACEBACK_CHARACTERS),
+            traceback=shorten(traceback_of(error), MAX_TRACEBACK_CHARACTERS),
             attempts=attempts,
             worker=self._broker.worker_id,
         )
@@ -145,7 +145,8 @@ def describe(error: BaseException) -> str:
         return f"<{type(error).__name__} whose message cannot be read>"
 
 
-def _traceback_of(error: BaseException) -> str:
+def traceback_of(error: BaseException) -> str:
+    """Return an error's traceback, whatever its ``__str__`` does."""
     try:
         return "".join(traceback.format_exception(error))
     except BaseException:
@@ -156,5 +157,5 @@ def shorten(text: str, limit: int) -> str:
     """Cut a text in the middle so that it has at most `limit` characters."""
     if len(text) <= limit:
         return text
-    half = (limit - 30) // 2
+    half = (limit - 40) // 2  # the line between takes up to 40
     return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

@@ -6,21 +6,31 @@ caller's result and the caller's exception stay what they are.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from logging import getLogger
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .execution import AttemptWrapper
 from .job import Job
+from .service import ServiceWrapper
 
 logger = getLogger(__name__)
 
-EnqueueWrapper = Callable[[Sequence[Job]], AbstractContextManager[Any]]
+EnqueueWrapper = Callable[["Submission"], AbstractContextManager[Any] | None]
 StopListener = Callable[[], None]
 H = TypeVar("H")
+
+_NOTHING_AROUND: Final = nullcontext()
+
+
+class Submission(list[Job]):
+    """The jobs of one call that schedules; knows whether they came as a batch, which may hold a single job."""
+
+    __slots__ = ("is_batch",)
+
+    is_batch: bool
 
 
 class Seams:
@@ -30,6 +40,7 @@ class Seams:
         attempts: Put around every attempt, outermost first.
         enqueues: Put around every call that enqueues jobs, outermost first.
         stops: Called after the workers stopped.
+        services: Put around each background duty, in its thread, from its start to its end.
         announced: What this process tells of itself in its worker's record, beside what the engine does.
     """
 
@@ -37,18 +48,17 @@ class Seams:
         self.attempts: list[AttemptWrapper] = []
         self.enqueues: list[EnqueueWrapper] = []
         self.stops: list[StopListener] = []
+        self.services: list[ServiceWrapper] = []
         self.announced: dict[str, str] = {}
 
-    @contextmanager
-    def around_enqueue(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Enter every enqueue wrapper, and tell each how the call went."""
-        entered = [context for wrapper in list(self.enqueues) if (context := _enter(wrapper, jobs))]
-        try:
-            yield
-        finally:
-            how = sys.exc_info()
-            for context in reversed(entered):
-                _exit(context, *how)
+    def around_enqueue(self, jobs: Sequence[Job], *, is_batch: bool) -> AbstractContextManager[None]:
+        """Enter every enqueue wrapper; return what tells each how the call went."""
+        if not self.enqueues:
+            return _NOTHING_AROUND
+        submission = Submission(jobs)
+        submission.is_batch = is_batch
+        entered = [context for wrapper in self.enqueues[:] if (context := _enter(wrapper, submission))]
+        return _Entered(entered) if entered else _NOTHING_AROUND
 
     def tell_stopped(self) -> None:
         """Call every stop listener."""
@@ -57,6 +67,24 @@ class Seams:
                 listener()
             except Exception:
                 logger.exception("Stop listener %r failed; it is ignored", listener)
+
+
+class _Entered:
+    """Wrappers that were entered and are to be left. Slim, for it is on the path of every job that is scheduled."""
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self, contexts: list[AbstractContextManager[Any]]) -> None:
+        self._contexts = contexts
+
+    def __enter__(self) -> None:
+        """Nothing is left to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for context in reversed(self._contexts):
+            _exit(context, kind, error, traceback)
 
 
 def added(hooks: list[H], hook: H) -> Callable[[], None]:
@@ -70,10 +98,11 @@ def added(hooks: list[H], hook: H) -> Callable[[], None]:
     return remove
 
 
-def _enter(wrapper: EnqueueWrapper, jobs: Sequence[Job]) -> AbstractContextManager[Any] | None:
+def _enter(wrapper: EnqueueWrapper, jobs: Submission) -> AbstractContextManager[Any] | None:
     try:
         context = wrapper(jobs)
-        context.__enter__()
+        if context is not None:
+            context.__enter__()
     except Exception:
         logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
         return None

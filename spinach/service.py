@@ -9,15 +9,19 @@ from __future__ import annotations
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from contextvars import Context
 from logging import getLogger
 from time import time
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from .exc import BrokerUnavailable, LeaseRevoked
 from .vitals import ServiceVitals
 
 logger = getLogger(__name__)
+
+ServiceWrapper = Callable[[], AbstractContextManager[Any]]
 
 _MIN_BACKOFF_SECONDS: Final = 0.1
 # Long enough to spare a struggling server, short enough that recovery is felt at once.
@@ -51,9 +55,15 @@ class Service(ABC):
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+    def start(self, wrappers: Sequence[ServiceWrapper] = ()) -> None:
+        """Start the thread, in an empty context: whatever is current where workers are started must not live as long.
+
+        Args:
+            wrappers: Context managers to put around the duty.
+        """
+        self._thread = threading.Thread(
+            target=Context().run, args=(self._run, wrappers), name=self.name, daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -87,7 +97,20 @@ class Service(ABC):
     def tick(self) -> float | None:
         """Do the duty once; return seconds until the next time, None for as long as nothing wakes it."""
 
-    def _run(self) -> None:
+    def _run(self, wrappers: Sequence[ServiceWrapper]) -> None:
+        around = ExitStack()
+        for wrapper in wrappers:
+            try:
+                around.enter_context(wrapper())
+            except Exception:
+                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.name)
+        self._repeat()
+        try:
+            around.close()
+        except Exception:
+            logger.exception("A wrapper failed after %s; it is ignored", self.name)
+
+    def _repeat(self) -> None:
         while not self._stopping.is_set():
             self._last_run_at = time()
             pause = self._supervised_tick()

@@ -7,16 +7,33 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, TypedDict
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
 
     from spinach import Engine
 
     from .bounds import Caps
-    from .registries import Telemetry
+    from .tracing.attributes import JobAttributes
+    from .tracing.settings import Decide, Propagate, SpanName
+
+
+class TracingOptions(TypedDict, total=False):
+    """The options of `spinach_ops.tracing.instrument_tracing`, where they are documented."""
+
+    tracer_provider: TracerProvider | None
+    propagation: Propagate | Decide
+    create_spans: bool
+    span_name: SpanName
+    record_exceptions: bool
+    baggage: Sequence[str]
+    job_attributes: JobAttributes | None
 
 
 class Instrumentation:
@@ -27,18 +44,14 @@ class Instrumentation:
         registry: Where its metrics are, to be rendered by whoever serves them.
     """
 
-    def __init__(
-        self, engine: Engine, registry: CollectorRegistry, removals: list[Callable[[], None]]
-    ) -> None:
+    def __init__(self, engine: Engine, registry: CollectorRegistry, undo: ExitStack) -> None:
         self.engine = engine
         self.registry = registry
-        self._removals = removals
+        self._undo = undo
 
     def uninstrument(self) -> None:
         """Take it off again; what was counted stays in the registry."""
-        removals, self._removals = self._removals, []
-        for remove in reversed(removals):
-            remove()
+        self._undo.close()
         with _lock:
             if _instrumented.get(self.engine) is self:
                 del _instrumented[self.engine]
@@ -56,8 +69,10 @@ def instrument(
     buckets: Mapping[str, Sequence[float]] | None = None,
     caps: Caps | None = None,
     created: bool = False,
+    tracing: bool = True,
+    **tracing_options: Unpack[TracingOptions],
 ) -> Instrumentation:
-    """Count what an engine does.
+    """Count what an engine does, and trace its jobs once the application has a tracer provider.
 
     Args:
         engine: Once is enough; a second time returns what is there and changes nothing.
@@ -67,6 +82,8 @@ def instrument(
         buckets: Upper edges in seconds by name of a histogram; the first engine of a registry decides.
         caps: How many label values are kept; likewise.
         created: Whether to expose `_created` samples; likewise.
+        tracing: Whether to trace jobs. Without a provider that costs next to nothing.
+        **tracing_options: Those of `spinach_ops.tracing.instrument_tracing`, such as `tracer_provider`.
 
     Returns:
         The registry, and the way to take all of it off again.
@@ -81,17 +98,39 @@ def instrument(
             return _instrumented[engine]
         from prometheus_client import CollectorRegistry
 
-        from .registries import telemetry_of
-
         registry = registry if registry is not None else CollectorRegistry()
-        telemetry = telemetry_of(registry, buckets=buckets, caps=caps, created=created)
-        removals = [_count(engine, telemetry)]
-        if namespace_metrics:
-            removals.append(telemetry.read_namespace(engine))
-        made = _instrumented[engine] = Instrumentation(engine, registry, removals)
+        with ExitStack() as undo:  # should an option be wrong, nothing is left behind
+            if tracing:
+                from .tracing import instrument_tracing
+
+                undo.callback(instrument_tracing(engine, **tracing_options))
+            undo.callback(
+                _count(engine, registry, buckets=buckets, caps=caps, created=created, exemplars=tracing)
+            )
+            if namespace_metrics:
+                undo.callback(_read(engine, registry))
+            made = _instrumented[engine] = Instrumentation(engine, registry, undo.pop_all())
         return made
 
 
-def _count(engine: Engine, telemetry: Telemetry) -> Callable[[], None]:
-    telemetry.process.watch(engine)
+def _count(
+    engine: Engine,
+    registry: CollectorRegistry,
+    *,
+    buckets: Mapping[str, Sequence[float]] | None,
+    caps: Caps | None,
+    created: bool,
+    exemplars: bool,
+) -> Callable[[], None]:
+    from .exemplars import current_exemplar
+    from .registries import telemetry_of
+
+    telemetry = telemetry_of(registry, buckets=buckets, caps=caps, created=created)
+    telemetry.process.watch(engine, exemplar=current_exemplar if exemplars else None)
     return lambda: telemetry.process.forget(engine)
+
+
+def _read(engine: Engine, registry: CollectorRegistry) -> Callable[[], None]:
+    from .registries import telemetry_of
+
+    return telemetry_of(registry).read_namespace(engine)

@@ -59,8 +59,8 @@ class Cells:
     """The counters and histograms of one task in one queue, found once and kept: a look-up costs four increments."""
 
     __slots__ = (
-        "duration", "exemplar_due", "failed", "lost", "promoted", "queued", "requeued", "retried", "started", "succeeded",
-        "wait", "waiting",
+        "duration", "duration_trace_due", "failed", "lost", "promoted", "queued", "requeued", "retried", "started", "succeeded",
+        "wait", "wait_trace_due", "waiting",
     )  # fmt: skip
 
     def __init__(self, instruments: Instruments, namespace: str, queue: str, task: str) -> None:
@@ -77,7 +77,28 @@ class Cells:
         self.lost = count(catalog.RECOVERED, *names, "failed")
         self.duration = instruments.histogram(catalog.DURATION, *names)
         self.wait = instruments.histogram(catalog.QUEUE_WAIT, namespace, queue)
-        self.exemplar_due = 0.0
+        self.duration_trace_due = 0.0
+        self.wait_trace_due = 0.0
+
+    def observe_wait(self, seconds: float, exemplar: Exemplar | None) -> None:
+        """Count a wait, with its trace now and then."""
+        trace = None
+        if exemplar is not None and (trace := exemplar()) is not None:
+            trace, self.wait_trace_due = _now_and_then(trace, self.wait_trace_due)
+        self.wait.observe(seconds, trace)
+
+    def observe_duration(self, seconds: float, exemplar: Exemplar | None) -> None:
+        """Count a duration, with its trace now and then."""
+        trace = None
+        if exemplar is not None and (trace := exemplar()) is not None:
+            trace, self.duration_trace_due = _now_and_then(trace, self.duration_trace_due)
+        self.duration.observe(seconds, trace)
+
+
+def _now_and_then(trace: dict[str, str], due: float) -> tuple[dict[str, str] | None, float]:
+    """Return the trace if one is due again, and when the next one is."""
+    now = monotonic()
+    return (trace, now + _EXEMPLAR_SECONDS) if now >= due else (None, due)
 
 
 class Watch:
@@ -144,15 +165,6 @@ class Watch:
             self._cells[queue, task] = cells
         return cells
 
-    def _trace_of(self, cells: Cells) -> dict[str, str] | None:
-        if self._exemplar is None:
-            return None
-        trace = self._exemplar()
-        if trace is None or (now := monotonic()) < cells.exemplar_due:
-            return None
-        cells.exemplar_due = now + _EXEMPLAR_SECONDS
-        return trace
-
     # --- receivers -----------------------------------------------------------------------------------------
 
     def _on_submitted(self, _: str, job: Job, **__: Any) -> None:
@@ -166,12 +178,12 @@ class Watch:
     def _on_started(self, _: str, job: Job, queue_wait: float, **__: Any) -> None:
         cells = self._of(job)
         cells.started.inc()
-        cells.wait.observe(queue_wait, self._trace_of(cells) if self._exemplar else None)
+        cells.observe_wait(queue_wait, self._exemplar)
 
     def _on_succeeded(self, _: str, job: Job, duration: float, **__: Any) -> None:
         cells = self._of(job)
         cells.succeeded.inc()
-        cells.duration.observe(duration, self._trace_of(cells) if self._exemplar else None)
+        cells.observe_duration(duration, self._exemplar)
 
     def _on_retry(
         self, _: str, job: Job, err: BaseException, duration: float | None = None, **__: Any
@@ -198,7 +210,7 @@ class Watch:
         kind = bounds.error_type(qualified_name(type(error)))
         self._instruments.counter(catalog.ERRORS, self.namespace, task, kind, outcome).inc()
         if duration is not None:  # an unknown task never ran
-            cells.duration.observe(duration, self._trace_of(cells) if self._exemplar else None)
+            cells.observe_duration(duration, self._exemplar)
 
     def _on_recovered(self, _: str, job: Job, **__: Any) -> None:
         self._of(job).requeued.inc()

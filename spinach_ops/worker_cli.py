@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from spinach import const
 from spinach.task import check_queue_name
 
+from .worker_telemetry import WorkerTelemetry, add_telemetry, start_telemetry
+
 if TYPE_CHECKING:
     from spinach import Engine
     from spinach.worker import BaseWorkers
 
-    from .http import HttpServer
     from .worker_log import AttemptLog
 
 OK: Final = 0
@@ -96,14 +97,7 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         help="queue to serve (default: %(default)s)",
     )
     add("--burst", action="store_true", help="stop once the queue is empty and nothing runs here")
-    add(
-        "--metrics-port", metavar="PORT", type=_ports,
-        help="serve /metrics, /healthz and /readyz; a range takes its first free port, 0 any (default: off)",
-    )  # fmt: skip
-    add(
-        "--metrics-host", metavar="HOST", default="127.0.0.1",
-        help="address to serve them on; there is no authentication (default: %(default)s)",
-    )  # fmt: skip
+    add_telemetry(parser)
     add("--log-level", choices=_LEVELS, default="info", help="lowest level to log (default: %(default)s)")
     add(
         "--tracebacks",
@@ -123,16 +117,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
-
-
-def _ports(text: str) -> str:
-    from .http import ports
-
-    try:
-        ports(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
 
 
 def _queue(text: str) -> str:
@@ -167,8 +151,8 @@ def run_worker(options: argparse.Namespace) -> int:
 def _work(engine: Engine, options: argparse.Namespace) -> int:
     from .worker_log import AttemptLog
 
-    metrics = _serve(engine, options)
-    _show_banner(engine, options, metrics)
+    telemetry = start_telemetry(engine, options)
+    _show_banner(engine, options, telemetry)
     attempts = AttemptLog(engine.namespace)
     attempts.connect()
     try:
@@ -182,24 +166,9 @@ def _work(engine: Engine, options: argparse.Namespace) -> int:
         _leave_at_once(attempts)
     finally:
         attempts.disconnect()
-        if metrics is not None:
-            metrics.close()
+        telemetry.close()
     _say(f"stopped: {attempts.summary()}")
     return OK if engine.stopped_cleanly else UNHEARD
-
-
-def _serve(engine: Engine, options: argparse.Namespace) -> HttpServer | None:
-    """Serve metrics when asked to. Jobs do not depend on that: when it cannot be, the worker says so and works."""
-    if options.metrics_port is None:
-        return None
-    from .http import CannotListen
-    from .server import serve
-
-    try:
-        return serve(engine, options.metrics_host, options.metrics_port)
-    except CannotListen as error:
-        logging.getLogger(__name__).error("No metrics are served: %s", error)
-        return None
 
 
 def _workers_class(options: argparse.Namespace) -> type[BaseWorkers]:
@@ -212,7 +181,7 @@ def _workers_class(options: argparse.Namespace) -> type[BaseWorkers]:
     return ThreadWorkers
 
 
-def _show_banner(engine: Engine, options: argparse.Namespace, metrics: HttpServer | None) -> None:
+def _show_banner(engine: Engine, options: argparse.Namespace, telemetry: WorkerTelemetry) -> None:
     slots = f"{options.asyncio} on an event loop" if options.asyncio else f"{options.threads} in threads"
     ending = "the queue is empty (--burst), or Ctrl-C" if options.burst else "Ctrl-C or SIGTERM"
     facts = {
@@ -222,18 +191,12 @@ def _show_banner(engine: Engine, options: argparse.Namespace, metrics: HttpServe
         "queue": options.queue,
         "slots": slots,
         "tasks": _tasks_of(engine),
-        **_metrics_fact(options, metrics),
+        **telemetry.facts,
         "until": f"{ending}; running jobs finish first",
     }
     _say(f"spinach {const.VERSION} worker, pid {os.getpid()}")
     for name, value in facts.items():
         _say(f"  {name:10} {value}")
-
-
-def _metrics_fact(options: argparse.Namespace, metrics: HttpServer | None) -> dict[str, str]:
-    if options.metrics_port is None:
-        return {}
-    return {"metrics": f"{metrics.url}/metrics" if metrics is not None else "NOT SERVED, see above"}
 
 
 def _tasks_of(engine: Engine) -> str:

@@ -9,8 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -72,9 +76,7 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
             alive = len(CREWS) - 1  # the rest after the kill
             wait_until(lambda: targets_up(prometheus[1]) >= alive + 1, "all that lives is scraped", 30)
         if "Spans go to the collector" in run.output:
-            spans = data / "traces.log"
-            for name in ("create order:charge", "process order:charge", "process report:build"):
-                wait_until(lambda: name in spans.read_text(errors="replace"), f"the collector has {name}", 30)  # noqa: B023
+            check_spans(run)
         pids = run.pids()
     finally:
         os.killpg(run.process.pid, signal.SIGINT)  # what a terminal does: every process of the group hears it
@@ -85,6 +87,29 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
     assert scheduled["order:charge"] > 0
     assert pids
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def check_spans(run: Run) -> None:
+    """Check that the collector has both halves of a job, and that a slow job's exemplar names a trace it has."""
+    file = run.data / "traces.log"
+
+    def has(text: str) -> bool:
+        return text in file.read_text(encoding="utf-8", errors="replace")
+
+    for name in ("create order:charge", "process order:charge"):
+        wait_until(partial(has, name), f"the collector has {name}")
+    prometheus = re.search(r"Prometheus: (\S+)", run.output)
+    if prometheus is None:
+        return
+    found = wait_until(lambda: exemplars(prometheus[1]), "Prometheus has exemplars")
+    wait_until(partial(has, found[0]["labels"]["trace_id"]), "the collector has the exemplar's trace")
+
+
+def exemplars(prometheus: str) -> list[dict[str, Any]]:
+    now = time.time()
+    given = urlencode({"query": "spinach_job_duration_seconds_bucket", "start": now - 60, "end": now})
+    with urllib.request.urlopen(f"{prometheus}/api/v1/query_exemplars?{given}", timeout=10) as answer:
+        return [exemplar for series in json.load(answer)["data"] for exemplar in series["exemplars"]]
 
 
 def targets_up(prometheus: str) -> int:

@@ -84,10 +84,9 @@ def _traced(engine: Engine) -> Callable[[], None]:
     """Trace what is scheduled, where a collector was named; return what ends that."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return lambda: None
-    from spinach_ops.otlp import trace_worker  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from spinach_ops.otlp import trace_worker  # takes longer to load than all else
 
-    end: Callable[[], None] = trace_worker(engine)
-    return end
+    return trace_worker(engine)
 
 
 if __name__ == "__main__":

@@ -227,6 +227,11 @@ class Broker(ABC):
         """Where the jobs are kept, without credentials, for a person."""
         return "the memory of this process"
 
+    @property
+    def endpoint(self) -> tuple[str, int | None] | None:
+        """Host and port of the server, a socket's path and None, or None where there is not one server."""
+        return None
+
     @abstractmethod
     def get_all_brokers(self) -> list[dict[str, Any]]:
         """Return the registered workers as they announced themselves."""

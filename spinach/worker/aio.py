@@ -35,7 +35,10 @@ class AsyncioWorkers(BaseWorkers):
         """Start the event loop in a thread."""
         ready: Future[None] = Future()
         self._thread = threading.Thread(
-            target=self._serve, args=(environment, ready), name=f"{self.namespace}-asyncio", daemon=True
+            target=contextvars.Context().run,  # not in the context that started the workers
+            args=(self._serve, environment, ready),
+            name=f"{self.namespace}-asyncio",
+            daemon=True,
         )
         self._thread.start()
         ready.result()
@@ -105,7 +108,8 @@ class AsyncioWorkers(BaseWorkers):
                 job = self._jobs.popleft()
             except IndexError:  # reclaimed meanwhile
                 return
-            task = asyncio.create_task(self._run(job))
+            # Not in the context of whoever handed the job over, which is the arbiter's, or of the job before.
+            task = asyncio.create_task(self._run(job), context=contextvars.Context())
             self._running.add(task)
             task.add_done_callback(self._on_done)
 

@@ -35,8 +35,8 @@ class ThreadWorkers(BaseWorkers):
         """Start the threads."""
         self._threads = [
             threading.Thread(
-                target=self._work,
-                args=(environment,),
+                target=contextvars.Context().run,  # not in the context that started the workers
+                args=(self._work, environment),
                 name=f"{self.namespace}-worker-{number}",
                 daemon=True,  # a second signal may abandon a job that never ends
             )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...job import Job, JobStatus
+from ...origin import mark_recovered
 from ...stats import FailedJob, WorkerInfo
 from ..messages import Recovery
 from .store import Entry, Held, Namespace
@@ -43,7 +44,9 @@ def recover_worker(namespace: Namespace, worker_id: str, now: float) -> Recovery
 def _recover_job(namespace: Namespace, held: Held, recovery: Recovery, now: float) -> None:
     job = Job.deserialize(held.entry.raw)
     if held.reserved or job.should_retry:
-        job.retries += not held.reserved
+        if not held.reserved:
+            job.retries += 1
+            mark_recovered(job, recovery.worker.id)
         job.status = JobStatus.QUEUED
         job.enqueued_at = now
         namespace.push(Entry.of(job, JobStatus.QUEUED, now))

@@ -8,6 +8,7 @@ from typing import Final
 
 from ...clock import to_datetime
 from ...job import Job, JobStatus
+from ...origin import Origin, mark
 from ...schedule import next_run
 from ...task import Task
 from ..messages import Due
@@ -74,6 +75,7 @@ def run_periodic(namespace: Namespace, now: float) -> Due:
     for task in namespace.periodic.values():
         if task.next_run <= now:
             job = Job(task.name, task.queue, to_datetime(now), task.max_retries)
+            mark(job, Origin.PERIODIC)
             jobs.append(push(namespace, job, now, "enqueued"))
             task.next_run = next_run(task.next_run, task.period_seconds, now)
     return Due(jobs, min((task.next_run for task in namespace.periodic.values()), default=None))

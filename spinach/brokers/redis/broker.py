@@ -219,6 +219,11 @@ class RedisBroker(Broker):
         """Where the server is, without credentials."""
         return self._session.link.address
 
+    @property
+    def endpoint(self) -> tuple[str, int | None] | None:
+        """See `Broker.endpoint`."""
+        return self._session.link.endpoint
+
     def get_all_brokers(self) -> list[dict[str, Any]]:
         """Return the registered workers as they announced themselves."""
         found = []

@@ -176,6 +176,17 @@ class Link:
             return str(settings["path"])
         return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
+    @property
+    def endpoint(self) -> tuple[str, int | None] | None:
+        """Host and port, or path and None; None for a cluster and for what a Sentinel names."""
+        if self.is_cluster:
+            return None
+        settings = self.client.connection_pool.connection_kwargs
+        if "path" in settings:
+            return str(settings["path"]), None
+        # A pool of Sentinel's has neither: the server changes.
+        return (str(settings["host"]), int(settings["port"])) if {"host", "port"} <= set(settings) else None
+
     def _unreachable(self, error: Exception) -> RedisUnavailable:
         if isinstance(error, _NOT_PERMITTED) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
             return RedisNotPermitted(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...exc import BrokerUnavailable, LeaseRevoked, MalformedJob
 from ...job import Job, JobStatus
+from ...origin import mark_recovered
 from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, FailedJob, Tally, WorkerInfo
 from ..base import Recovery
 from . import letters, scripts
@@ -236,7 +237,9 @@ class Recoverer:
                 job, "fail", letters.to_record(letter), expected=raw, letter_id=letter.id,
                 group=group_field(job.task_name, letter.error_type), message=letter.message,
             )  # fmt: skip
-        job.retries += 0 if was_reserved else 1
+        if not was_reserved:
+            job.retries += 1
+            mark_recovered(job, worker.id)
         job.enqueued_at = now
         return Move(job, "push", job.text(JobStatus.QUEUED, now), expected=raw)
 

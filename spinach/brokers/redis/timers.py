@@ -9,6 +9,7 @@ from typing import Any, Final
 from ...clock import to_datetime
 from ...exc import MalformedJob
 from ...job import Job, JobStatus
+from ...origin import Origin, mark
 from ...schedule import next_run
 from ...task import Task
 from ..base import Due
@@ -254,4 +255,5 @@ def _job_of(task: dict[str, Any], now: float) -> Job:
     job = Job(task["name"], task["queue"], to_datetime(now), task["max_retries"])
     job.status = JobStatus.QUEUED
     job.enqueued_at = now
+    mark(job, Origin.PERIODIC)
     return job

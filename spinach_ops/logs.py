@@ -1,0 +1,132 @@
+"""Which job a log record belongs to: a filter that adds it to records, and a formatter that writes lines of JSON.
+
+Arguments of jobs are never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Any, Final
+from weakref import WeakSet
+
+from opentelemetry.trace import get_current_span
+
+from spinach import Engine
+from spinach.execution import Attempt
+
+#: What `JobContextFilter` adds. Empty (0 for the attempt) where a record belongs to no job or no trace.
+FIELDS: Final = ("job_id", "task", "queue", "spinach_namespace", "attempt", "trace_id", "span_id")
+_current: Final[ContextVar[tuple[str, Attempt] | None]] = ContextVar("spinach_attempt", default=None)
+_tracked: Final[WeakSet[Engine]] = WeakSet()
+# What every record has: all else was put there by whoever logged.
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", *FIELDS}
+
+
+def track_jobs(engine: Engine) -> Callable[[], None]:
+    """Remember which job runs, for `JobContextFilter`. An engine that is tracked already stays as it is.
+
+    Returns:
+        A function that ends it.
+    """
+    if engine in _tracked:
+        return lambda: None
+    _tracked.add(engine)
+    namespace = engine.namespace
+    remove = engine.wrap_attempts(lambda attempt: _Tracked(namespace, attempt))
+
+    def end() -> None:
+        _tracked.discard(engine)
+        remove()
+
+    return end
+
+
+class _Tracked:
+    """Makes an attempt the current one."""
+
+    __slots__ = ("_token", "_told")
+
+    def __init__(self, namespace: str, attempt: Attempt) -> None:
+        self._told = (namespace, attempt)
+        self._token: Token[tuple[str, Attempt] | None] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._told)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
+            self._token = None
+
+
+class JobContextFilter(logging.Filter):
+    """Adds `FIELDS` to every record, those of the application included. Put it on handlers, and call `track_jobs`.
+
+    Example:
+        >>> handler.addFilter(JobContextFilter())
+        >>> handler.setFormatter(logging.Formatter("%(levelname)s %(job_id)s %(trace_id)s %(message)s"))
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields; what the record has already stays."""
+        known = record.__dict__
+        for name, value in _facts().items():
+            known.setdefault(name, value)
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON per record: time (RFC 3339, UTC), level, logger, message, job and trace, and what `extra` gave."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        when = datetime.fromtimestamp(record.created, timezone.utc)
+        line: dict[str, Any] = {
+            "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name in FIELDS if (value := getattr(record, name, None))}
+        for name, value in record.__dict__.items():
+            if name not in _STANDARD:
+                line.setdefault(name, value)
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = self.formatException(record.exc_info)
+        try:
+            return json.dumps(line, default=_shown, skipkeys=True)
+        except (ValueError, RecursionError):  # something in it contains itself
+            return json.dumps(
+                {name: value if type(value) is str else _shown(value) for name, value in line.items()}
+            )
+
+
+def _facts() -> dict[str, Any]:
+    facts: dict[str, Any] = dict.fromkeys(FIELDS, "")
+    facts["attempt"] = 0
+    current = _current.get()
+    if current is not None:
+        namespace, attempt = current
+        job = attempt.job
+        facts |= {
+            "job_id": str(job.id), "task": job.task_name, "queue": job.queue,
+            "spinach_namespace": namespace, "attempt": attempt.number,
+        }  # fmt: skip
+    span = get_current_span().get_span_context()
+    if span.is_valid:
+        facts["trace_id"], facts["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    return facts
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be shown>"

@@ -1,0 +1,336 @@
+"""Telemetry that fails, hangs or is missing changes nothing about jobs, and tracing leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import threading
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from opentelemetry import context as context_api
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+
+from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers, signals
+from spinach_ops.tracing import instrument_tracing, tracers
+from tests.tracing.conftest import Engines, Traces, attributes, until
+
+
+class Finished:
+    """Hears how attempts of one engine ended."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.outcomes: list[str] = []
+        self._receiver = lambda _ns, outcome: self.outcomes.append(outcome)
+        signals.job_finished.connect(self._receiver, sender=engine.namespace, weak=False)
+
+    def close(self) -> None:
+        signals.job_finished.disconnect(self._receiver)
+
+
+class Raises:
+    """A part of telemetry that raises at one point."""
+
+    def __init__(self, point: str, error: BaseException) -> None:
+        self.point = point
+        self.error = error
+
+    def maybe(self, point: str) -> None:
+        if point == self.point:
+            raise self.error
+
+    def provider(self) -> TracerProvider:
+        outer = self
+
+        class Spoilt(Sampler):
+            def should_sample(self, *args: Any, **options: Any) -> Any:
+                outer.maybe("sampler")
+                return ALWAYS_ON.should_sample(*args, **options)
+
+            def get_description(self) -> str:
+                return "Spoilt"
+
+        class Processor(SpanProcessor):
+            def on_start(self, span: Any, parent_context: Any = None) -> None:
+                outer.maybe("on_start")
+
+            def on_end(self, span: Any) -> None:
+                outer.maybe("on_end")
+
+            def force_flush(self, timeout_millis: int = 0) -> bool:
+                outer.maybe("force_flush")
+                return True
+
+        provider = TracerProvider(sampler=Spoilt(), shutdown_on_exit=False)
+        provider.add_span_processor(Processor())
+        return provider
+
+    def propagator(self) -> Any:
+        outer, real = self, propagate.get_global_textmap()
+
+        class Propagator:
+            @property
+            def fields(self) -> set[str]:
+                outer.maybe("fields")
+                return real.fields
+
+            def inject(self, carrier: Any, **options: Any) -> None:
+                outer.maybe("inject")
+                real.inject(carrier, **options)
+                if outer.point == "inject nonsense":
+                    carrier.update({"a": b"\xff", 3: "x", "c": None, "d": "\ud800"})
+
+            def extract(self, carrier: Any, **options: Any) -> Any:
+                outer.maybe("extract")
+                return real.extract(carrier, **options)
+
+        return Propagator()
+
+
+POINTS = ["sampler", "on_start", "on_end", "force_flush", "fields", "inject", "inject nonsense", "extract"]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("on purpose"), SystemExit("on purpose")], ids=["error", "exit"]
+)
+@pytest.mark.parametrize("point", POINTS)
+def test_telemetry_that_raises_touches_no_job(
+    engines: Engines,
+    point: str,
+    error: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Wherever it raises, jobs are scheduled, run and retried as ever, once each; it is told once per kind."""
+    engine = engines()
+    raises = Raises(point, error)
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", raises.propagator())
+    finished = Finished(engine)
+    remove = instrument_tracing(engine, tracer_provider=raises.provider())
+    ran: list[int] = []
+
+    @engine.task(name="task", max_retries=1)
+    def task(number: int) -> None:
+        ran.append(number)
+        if number == 2 and ran.count(2) == 1:
+            raise RetryException("again", at=datetime.now(timezone.utc))
+
+    engine.schedule("task", 1)
+    engine.schedule("task", 2)
+    batch = Batch()
+    batch.schedule("task", 3)
+    batch.schedule("task", 4)
+    engine.schedule_batch(batch)
+    with caplog.at_level(logging.WARNING, "spinach_ops.tracing"):
+        engine.start_workers(1, block=False)
+        until(lambda: len(finished.outcomes) == 5)
+        engine.stop_workers()
+    assert sorted(ran) == [1, 2, 2, 3, 4]
+    assert sorted(finished.outcomes) == ["retried", "succeeded", "succeeded", "succeeded", "succeeded"]
+    told = [
+        record.args[0] for record in caplog.records if record.name == "spinach_ops.tracing" and record.args
+    ]  # type: ignore[index]
+    assert len(told) == len(set(told))
+    remove()
+    finished.close()
+    assert context_api.get_current() == {}
+
+
+class Hangs(SpanExporter):
+    """Exports nothing until the test ends, whatever it was told about time."""
+
+    def __init__(self) -> None:
+        self.entered, self.released = threading.Event(), threading.Event()
+
+    def export(self, spans: Any) -> SpanExportResult:
+        self.entered.set()
+        self.released.wait(60)
+        return SpanExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        self.released.wait(60)
+        return True
+
+    def shutdown(self) -> None:
+        self.released.set()
+
+
+def test_an_exporter_that_hangs_delays_neither_jobs_nor_the_stop(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs run on; a stop waits for the flush no longer than it said, whatever the processor does."""
+    monkeypatch.setattr(tracers, "FLUSH_SECONDS", 0.5)
+    engine, exporter = engines(), Hangs()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=10))
+    remove = instrument_tracing(engine, tracer_provider=provider)
+    finished = Finished(engine)
+    engine.task(lambda: None, name="task")
+    engine.start_workers(2, block=False)
+    engine.schedule("task")
+    assert exporter.entered.wait(10)
+    for _ in range(200):
+        engine.schedule("task")
+    until(lambda: len(finished.outcomes) == 201)
+    began = time.monotonic()
+    engine.stop_workers()
+    assert time.monotonic() - began < 5
+    exporter.released.set()
+    remove()
+    finished.close()
+    provider.shutdown()
+
+
+def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> None:
+    """What a worker polls in the background is no trace of anybody's; jobs are instrumented as ever."""
+    engine = engines()
+    traces.watch(engine)
+    suppressed: dict[str, bool] = {}
+
+    @contextlib.contextmanager
+    def note() -> Any:
+        suppressed[threading.current_thread().name] = tracers.is_suppressed(context_api.get_current())
+        yield
+
+    @engine.task(name="task")
+    def task() -> None:
+        suppressed["job"] = tracers.is_suppressed(context_api.get_current())
+
+    engine.wrap_services(note)
+    engine.start_workers(1, block=False)
+    engine.schedule("task")
+    traces.one("process task")
+    engine.stop_workers()
+    assert suppressed.pop("job") is False
+    assert set(suppressed.values()) == {True}
+    assert len(suppressed) == 5
+
+
+def test_a_stop_flushes_and_never_shuts_down(engines: Engines) -> None:
+    """What was batched is exported when the workers stop; the provider goes on to work for its owner."""
+    engine, traces = engines(), Traces()
+    batched = Traces()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(batched.exporter, schedule_delay_millis=3_600_000))
+    remove = instrument_tracing(engine, tracer_provider=provider)
+    finished = Finished(engine)
+    engine.task(lambda: None, name="task")
+    engine.start_workers(1, block=False)
+    engine.schedule("task")
+    until(lambda: finished.outcomes)
+    engine.stop_workers()
+    assert {span.name for span in batched.exporter.get_finished_spans()} == {"send task", "process task"}
+    provider.get_tracer("application").start_span("later").end()
+    provider.force_flush()
+    assert [span.name for span in batched.exporter.get_finished_spans()][-1] == "later"
+    remove()
+    finished.close()
+    provider.shutdown()
+    traces.close()
+
+
+def test_nothing_happens_without_a_provider(engines: Engines) -> None:
+    """No headers, no context, no error; a provider that makes no spans is the same."""
+    for provider in (None, trace.NoOpTracerProvider()):
+        engine = engines()
+        current: list[Any] = []
+        engine.task(lambda current=current: current.append(context_api.get_current()), name="task")
+        remove = instrument_tracing(engine, tracer_provider=provider)
+        assert engine.schedule("task").headers is None
+        engine.start_workers(1, block=False)
+        until(lambda current=current: current)
+        assert current == [{}]
+        engine.stop_workers()
+        remove()
+
+
+def test_the_global_provider_may_come_later(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that configures OpenTelemetry after it made its engine is traced from then on."""
+    engine, traces = engines(), Traces()
+    engine.task(lambda: None, name="task")
+    remove = instrument_tracing(engine)
+    assert engine.schedule("task").headers is None
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", traces.provider)
+    assert "traceparent" in (engine.schedule("task").headers or {})
+    remove()
+    traces.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
+def test_nothing_is_left_behind(redis_engines: Engines, workers: Any) -> None:
+    """After 10,000 attempts that end in every way there is no context, no open span, and no more objects than before."""
+    engine, traces = redis_engines(), Traces()
+    traces.exporter.export = lambda spans: SpanExportResult.SUCCESS  # type: ignore[method-assign, assignment]
+    traces.watch(engine)
+    finished = Finished(engine)
+    at_start: list[Any] = []
+    errors = [None, ValueError, AbortException, RetryException, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]  # fmt: skip
+
+    async def coroutine(number: int) -> None:
+        at_start.append(trace.get_current_span().get_span_context().span_id)
+        context_api.attach(context_api.set_value("left by the application", number))
+        error = errors[number % len(errors)]
+        if error is not None:
+            raise error("on purpose")
+
+    def plain(number: int) -> None:
+        error = errors[number % len(errors)]
+        if error is not None:
+            raise error("on purpose")
+
+    engine.task(coroutine, name="coroutine", max_retries=0)
+    engine.task(plain, name="plain", max_retries=0)
+    engine.wrap_attempts(lambda _: at_start.append(context_api.get_current()))
+    logging.getLogger("spinach").setLevel(logging.CRITICAL)
+    sizes = []
+    try:
+        engine.start_workers(8, block=False, workers_class=workers)
+        for part in range(1, 6):
+            batch = Batch()
+            for number in range(2000):
+                batch.schedule("plain" if number % 2 else "coroutine", number)
+            engine.schedule_batch(batch)
+            until(lambda part=part: len(finished.outcomes) == part * 2000)
+            until(lambda: not traces.processor.open, "no span is open")
+            contexts = [each for each in at_start if isinstance(each, dict)]
+            at_start.clear()
+            gc.collect()
+            sizes.append(len(gc.get_objects()))
+        engine.stop_workers()
+    finally:
+        logging.getLogger("spinach").setLevel(logging.NOTSET)
+        finished.close()
+        traces.close()
+    # The wrapper stands inside ours: it sees the attempt's own span and nothing of the attempts before.
+    assert contexts
+    assert all("left by the application" not in each for each in contexts)
+    assert sizes[-1] - sizes[1] < 5_000
+    assert context_api.get_current() == {}
+
+
+def test_the_application_may_leave_a_mess(engines: Engines, traces: Traces) -> None:
+    """A function that attaches a context and forgets to detach it does not spoil the next attempt."""
+    engine = engines()
+    traces.watch(engine)
+
+    @engine.task(name="task")
+    def task() -> None:
+        context_api.attach(trace.set_span_in_context(traces.tracer.start_span("forgotten")))
+
+    engine.start_workers(1, block=False)
+    engine.schedule("task")
+    traces.some("process task", 1)
+    engine.schedule("task")
+    spans = traces.some("process task", 2)
+    assert [attributes(span)["spinach.job.outcome"] for span in spans] == ["succeeded"] * 2
+    assert {span.parent.span_id if span.parent else None for span in spans} == {
+        span.context.span_id if span.context else None for span in traces.named("send task")
+    }
