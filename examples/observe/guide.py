@@ -16,6 +16,8 @@ GRAPHS: Final = (
     ("the oldest job of each queue", "max by (queue) (spinach_queue_oldest_job_age_seconds)"),
     ("workers by state", "max by (state) (spinach_workers)"),
     ("99 % of jobs start within", "histogram_quantile(0.99, sum by (queue, le) (rate(spinach_job_queue_wait_seconds_bucket[1m])))"),
+    ("99 % of attempts end within; the dots are attempts, their trace_id is in the traces",
+     "histogram_quantile(0.99, sum by (task, le) (rate(spinach_job_duration_seconds_bucket[1m])))"),
     ("errors by class", "sum by (error_type) (increase(spinach_job_errors_total[5m]))"),
 )  # fmt: skip
 
@@ -52,4 +54,6 @@ def lines(places: Places) -> Iterator[str]:
 
 def graph(prometheus: str, query: str) -> str:
     """Return the address of a graph of the last 5 minutes."""
-    return f"{prometheus}/graph?" + urlencode({"g0.expr": query, "g0.tab": 0, "g0.range_input": "5m"})
+    return f"{prometheus}/graph?" + urlencode(
+        {"g0.expr": query, "g0.tab": 0, "g0.range_input": "5m", "g0.show_exemplars": 1}
+    )
