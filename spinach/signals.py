@@ -30,10 +30,12 @@ keeps working as signals learn to carry more.
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import weakref
 from collections.abc import Callable
 from logging import getLogger
+from types import MethodType
 from typing import Any, Final, TypeVar
 
 import blinker
@@ -63,6 +65,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _Listener = tuple[Any, bool, "frozenset[str] | None"]
 # Senders are namespaces, and a process has few.
 _MAX_SENDERS: Final = 64
+_signals: Final[weakref.WeakSet[SafeNamedSignal]] = weakref.WeakSet()
 
 
 class SafeNamedSignal(blinker.NamedSignal):
@@ -75,6 +78,11 @@ class SafeNamedSignal(blinker.NamedSignal):
     def __init__(self, name: str, doc: str | None = None) -> None:
         super().__init__(name, doc)
         self._audiences: dict[str, tuple[_Listener, ...]] = {}
+        self._connecting = threading.RLock()
+        _signals.add(self)
+
+    def begin_anew(self) -> None:
+        """Replace the lock; called in a forked child, where whoever held it is not."""
         self._connecting = threading.RLock()
 
     def connect(self, receiver: F, sender: Any = blinker.ANY, weak: bool = True) -> F:
@@ -114,8 +122,12 @@ class SafeNamedSignal(blinker.NamedSignal):
 
     def _gather(self, sender: Any) -> tuple[_Listener, ...]:
         with self._connecting:
-            held = list(self.receivers.values())
-            audience = tuple(_listener(receiver, held) for receiver in self.receivers_for(sender))
+            references = {
+                _identity(receiver): held
+                for held in list(self.receivers.values())
+                if isinstance(held, weakref.ref) and (receiver := held()) is not None
+            }
+            audience = tuple(_listener(receiver, references) for receiver in self.receivers_for(sender))
             if len(self._audiences) >= _MAX_SENDERS:
                 self._audiences.clear()
             if type(sender) is str:  # others are told apart by identity
@@ -133,12 +145,20 @@ class SafeNamedSignal(blinker.NamedSignal):
             receiver_failed.send(sender, signal=self.name, receiver=receiver, err=error)
 
 
-def _listener(receiver: Callable[..., Any], held: list[Any]) -> _Listener:
-    accepted = _names_of(getattr(receiver, "__func__", receiver))
-    for reference in held:
-        if isinstance(reference, weakref.ref) and reference() == receiver:
-            return reference, True, accepted
-    return receiver, False, accepted
+def _identity(receiver: Callable[..., Any]) -> Any:
+    # Receivers are anybody's objects: nothing of theirs is called, and equal ones are two.
+    if type(receiver) is MethodType:
+        return id(receiver.__self__), id(receiver.__func__)
+    return id(receiver)
+
+
+def _listener(receiver: Callable[..., Any], references: dict[Any, Any]) -> _Listener:
+    try:
+        accepted = _names_of(getattr(receiver, "__func__", receiver))
+    except BaseException:  # a proxy outside of its context, say; the call itself will tell
+        accepted = None
+    reference = references.get(_identity(receiver))
+    return (receiver, False, accepted) if reference is None else (reference, True, accepted)
 
 
 def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
@@ -152,6 +172,13 @@ def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
 
+
+def _begin_anew() -> None:
+    for signal in list(_signals):
+        signal.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 job_queued: Final = SafeNamedSignal("job_queued")
 job_waiting: Final = SafeNamedSignal("job_waiting")

@@ -6,6 +6,7 @@ import gc
 import logging
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -208,6 +209,69 @@ def test_a_receiver_held_weakly_is_not_kept_alive(signal: SafeNamedSignal) -> No
     signal.send("a")
     assert [reference() for reference in gone] == [None, None]
     assert sorted(heard) == ["function", "method"]
+
+
+class Hostile:
+    """A receiver that raises whatever is asked of it, but not when it is called."""
+
+    def __init__(self, heard: list[object]) -> None:
+        object.__setattr__(self, "heard", heard)
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"no {name} outside of the context")
+
+    def __eq__(self, _other: object) -> bool:
+        raise RuntimeError("not to be compared")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def __signature__(self) -> object:
+        raise SystemExit("no signature")
+
+    def __call__(self, _sender: object, **_facts: object) -> None:
+        self.heard.append("hostile")
+
+
+def test_receivers_are_not_examined_at_the_senders_cost(signal: SafeNamedSignal) -> None:
+    """A proxy that cannot be looked at is called like any other, and costs no other receiver anything."""
+    heard: list[object] = []
+    hostile = Hostile(heard)
+
+    def other(_sender: object) -> None:
+        heard.append("other")
+
+    signal.connect(hostile, weak=False)
+    signal.connect(other)
+    for _ in range(2):
+        signal.send("a", job=1)
+    assert sorted(map(str, heard)) == ["hostile", "hostile", "other", "other"]
+
+
+@dataclass(frozen=True)
+class Equal:
+    """Receivers that are equal and not the same."""
+
+    kind: str
+    name: str = field(compare=False)
+    heard: list[str] = field(compare=False)
+
+    def __call__(self, _sender: object) -> None:
+        self.heard.append(self.name)
+
+
+def test_equal_receivers_are_told_apart(signal: SafeNamedSignal) -> None:
+    """Each is called once; when one is gone the other is still called."""
+    heard: list[str] = []
+    first, second = Equal("same", "first", heard), Equal("same", "second", heard)
+    signal.connect(first)
+    signal.connect(second)
+    signal.send("a")
+    assert sorted(heard) == ["first", "second"]
+    del first
+    gc.collect()
+    signal.send("a")
+    assert heard[2:] == ["second"]
 
 
 def test_any_number_and_kind_of_senders(signal: SafeNamedSignal) -> None:
