@@ -11,23 +11,26 @@ TESTS_AT_ONCE ?= 3
 PIP_OPTIONS := -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt docs
+.PHONY: help demo observe test check fmt docs
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## catalogue a Python installation with jobs, kill a worker half way, check the totals
 	@$(BIN)/python -m examples.catalogue.run
 
+observe: $(VENV)/.observe ## a fleet under load, exporter, Prometheus and collector where installed, until Ctrl-C
+	@$(BIN)/python -m examples.observe.run
+
 test: check ## all checks, all tests with coverage, then the quick tests on the other Pythons found
-	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) -m "not chaos" --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not chaos" --cov --cov-report=term
 	@sh scripts/test_other_pythons.sh "$(BIN)/python"
 
 check: $(VENV)/.dev ## lint, format, types, import rules; no tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p examples
+	$(BIN)/mypy -p examples -p dashboards
 	$(BIN)/lint-imports
 
 fmt: $(VENV)/.dev ## format the code and fix what can be fixed
@@ -36,10 +39,16 @@ fmt: $(VENV)/.dev ## format the code and fix what can be fixed
 
 docs: $(VENV)/.dev ## write the generated parts of the documentation anew
 	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python -m dashboards.generate
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV)"
 	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.observe: pyproject.toml | $(VENV)/.made
+	@echo "Installing into $(VENV)"
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[observe]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "status": "spinach_ops.status",
     "failed": "spinach_ops.failed",
     "doctor": "spinach_ops.doctor",
+    "dashboards": "spinach_ops.dashboards",
+    "alerts": "spinach_ops.alerts",
     "exporter": "spinach_ops.exporter",
 }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
 
@@ -71,6 +72,7 @@ def instrument(
     buckets: Mapping[str, Sequence[float]] | None = None,
     caps: Caps | None = None,
     created: bool = False,
+    meter_provider: MeterProvider | None = None,
     tracing: bool = True,
     **tracing_options: Unpack[TracingOptions],
 ) -> Instrumentation:
@@ -84,6 +86,7 @@ def instrument(
         buckets: Upper edges in seconds by name of a histogram; the first engine of a registry decides.
         caps: How many label values are kept; likewise.
         created: Whether to expose `_created` samples; likewise.
+        meter_provider: Where to record the messaging metrics of OpenTelemetry as well, when given.
         tracing: Whether to trace jobs. Without a provider that costs next to nothing.
         **tracing_options: Those of `spinach_ops.tracing.instrument_tracing`, such as `tracer_provider`.
 
@@ -106,6 +109,10 @@ def instrument(
                 from .tracing import instrument_tracing
 
                 undo.callback(instrument_tracing(engine, **tracing_options))
+            if meter_provider is not None:
+                from .otel_metrics import instrument_otel_metrics
+
+                undo.callback(instrument_otel_metrics(engine, meter_provider=meter_provider))
             undo.callback(
                 _count(engine, registry, buckets=buckets, caps=caps, created=created, exemplars=tracing)
             )

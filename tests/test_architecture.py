@@ -76,7 +76,7 @@ def test_public_modules_can_be_imported_first() -> None:
         fresh(f"import {module}")
 
 
-@pytest.mark.parametrize("path", modules("spinach", "spinach_ops", "examples"), ids=relative)
+@pytest.mark.parametrize("path", modules("spinach", "spinach_ops", "examples", "dashboards"), ids=relative)
 def test_module_is_short_and_says_what_it_owns(path: Path) -> None:
     """A module has at most 300 lines and opens with a docstring."""
     text = path.read_text(encoding="utf-8")
@@ -173,7 +173,7 @@ def test_own_distribution_is_accepted(tmp_path: Path) -> None:
 
 def test_documents_name_files_that_exist() -> None:
     """ARCHITECTURE.md, README.md and CONTRIBUTING.md name no file that is not there."""
-    folders = "tests|spinach|spinach_ops|examples|benchmarks|docs"
+    folders = "tests|spinach|spinach_ops|dashboards|examples|benchmarks|docs"
     missing = [
         f"{document}: {name}"
         for document in ("ARCHITECTURE.md", "README.md", "CONTRIBUTING.md")

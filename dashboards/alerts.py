@@ -1,0 +1,245 @@
+"""The alerts: each a sentence about the namespace that a person must hear, with what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from . import recording
+from .objectives import Objective, Objectives
+from .rule import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, level
+
+RUNBOOKS: Final = "docs/runbooks.md"
+# Below, a ratio over days says nothing.
+_FEWEST_JOBS: Final = 20
+# For a shell: 'it'\\''s'.
+_IN_SINGLE_QUOTES: Final = """reReplaceAll "'" "'\\\\''\""""
+_DEPTH: Final = level("spinach_queue_depth", NQ)
+_OLDEST: Final = level("spinach_queue_oldest_job_age_seconds", NQ)
+_CONNECTED: Final = level("spinach_workers_connected")
+_JOBS: Final = "spinach_fleet_jobs_total"
+_PER_TASK: Final = f"{NQ}, task"
+
+
+def alerts(objectives: Objectives) -> Iterator[Group]:
+    """Yield the groups of alerts."""
+    yield Group("spinach-objectives", tuple(_burns(objectives)))
+    yield Group("spinach-queues-alerts", tuple(_of_queues()))
+    yield Group("spinach-workers", tuple(_of_workers()))
+    yield Group("spinach-jobs", tuple(_of_jobs()))
+    yield Group("spinach-redis", tuple(_of_redis()))
+    yield Group("spinach-notes", tuple(_notes()))
+
+
+def _alert(
+    name: str,
+    severity: str,
+    expr: str,
+    summary: str,
+    description: str,
+    *,
+    lasting: str = "",
+    keep_firing: str = "",
+) -> Rule:
+    # A name may hold anything: it is quoted for a URL and for a shell.
+    annotations = {
+        "summary": summary,
+        "description": description,
+        "runbook_url": f"{RUNBOOKS}#{name.lower()}",
+        "dashboard": f"/d/spinach-overview?var-namespace={{{{ $labels.{N} | urlquery }}}}",
+        "command": f"spinach-top -n '{{{{ {_IN_SINGLE_QUOTES} $labels.{N} }}}}'",
+    }
+    return Rule(name, expr, severity, lasting, keep_firing, annotations)
+
+
+# --- objectives ------------------------------------------------------------------------------------
+
+
+def _burns(objectives: Objectives) -> Iterator[Rule]:
+    for queue, objective in recording.queues(objectives):
+        yield from _latency_burn(queue, objective)
+        yield from _failure_burn(queue, objective)
+
+
+def _latency_burn(queue: str, objective: Objective) -> Iterator[Rule]:
+    name, ratio, budget = "SpinachQueueLatencyBurn", "spinach:wait_slow_ratio", 1 - objective.start_ratio
+    promise = f"{objective.start_ratio:.2%} of jobs start within {objective.start_within_seconds:g} s"
+    summary = "Jobs of {{ $labels.queue }} start too late"
+    description = f"{{{{ $value | humanizePercentage }}}} started late; the objective is that {promise}."
+    yield _alert(name, "page", _fast_burn(ratio, queue, budget), summary, description)
+    slow = _slow_burn(ratio, queue, budget, recording.started)
+    yield _alert(name, "ticket", slow, summary, description)
+
+
+def _failure_burn(queue: str, objective: Objective) -> Iterator[Rule]:
+    name, ratio, budget = "SpinachFailureBurn", "spinach:failure_ratio", 1 - objective.success_ratio
+    summary = "Jobs of {{ $labels.queue }} fail"
+    description = (
+        f"{{{{ $value | humanizePercentage }}}} failed for good; the objective is that "
+        f"{objective.success_ratio:.2%} succeed."
+    )
+    yield _alert(name, "page", _fast_burn(ratio, queue, budget), summary, description)
+    slow = _slow_burn(ratio, queue, budget, recording.ended)
+    yield _alert(name, "ticket", slow, summary, description)
+
+
+def _fast_burn(ratio: str, queue: str, budget: float) -> str:
+    pairs = ((14.4, "1h", "5m"), (6.0, "6h", "30m"))
+    return "\nor\n".join(_burning(ratio, queue, budget, *pair) for pair in pairs)
+
+
+def _slow_burn(ratio: str, queue: str, budget: float, count: Callable[[str, str], str]) -> str:
+    pairs = ((3.0, "1d", "2h"), (1.0, "3d", "6h"))
+    return "\nor\n".join(
+        f"({_burning(ratio, queue, budget, *pair)} and {count(pair[1], queue)} >= {_FEWEST_JOBS})"
+        for pair in pairs
+    )
+
+
+def _burning(ratio: str, queue: str, budget: float, rate: float, window: str, recent: str) -> str:
+    of = f"{{{queue}}}" if queue else ""
+    limit = f"{rate * budget:.6g}"
+    return f"({ratio}:{window}{of} > {limit} and {ratio}:{recent}{of} > {limit})"
+
+
+# --- queues ----------------------------------------------------------------------------------------
+
+
+def _of_queues() -> Iterator[Rule]:
+    none_started = f"{EXACT} unless {recording.started('5m')} > 0"
+    # Where old workers count nothing: the first job is the same, or one that came seconds later.
+    same_head = (
+        f"({_OLDEST} - {level('spinach_queue_oldest_job_age_seconds offset 5m', NQ)} > 285) and {MIXED}"
+    )
+    waiting = f"({_OLDEST} > 300 and {_DEPTH} > 0)"
+    yield _alert(
+        "SpinachQueueStuck", "page",
+        f"(\n  ({waiting} and {none_started})\n  or\n  ({waiting} and {same_head})\n)\n"
+        f"unless {level('spinach_queue_paused', NQ)} == 1",
+        "Nothing takes jobs from {{ $labels.queue }}",
+        "The first job has been ready for {{ $value | humanizeDuration }}, and none started in 5 minutes.",
+        lasting="2m",
+    )  # fmt: skip
+    predicted = f"max by ({NQ}) (predict_linear(spinach_queue_depth[10m], 3600) and spinach_queue_depth)"
+    yield _alert(
+        "SpinachQueueGrowing", "ticket",
+        f"{predicted} > 4 * {_DEPTH}\nand {recording.GROWTH} > 0\nand {_OLDEST} > 60",
+        "{{ $labels.queue }} grows faster than it is worked off",
+        "At this pace {{ printf \"%.0f\" $value }} jobs wait in an hour, more than four times as many as now.",
+        lasting="15m",
+    )  # fmt: skip
+
+
+# --- workers ---------------------------------------------------------------------------------------
+
+
+def _of_workers() -> Iterator[Rule]:
+    queued = f"sum by ({N}) ({_DEPTH}) > 0"
+    yield _alert(
+        "SpinachNoWorkers", "page",
+        f"{_CONNECTED} == 0\nand ({queued} or {level('spinach_scheduled_overdue_jobs')} > 0)",
+        "No worker is there, and jobs wait",
+        "No process listens to the namespace {{ $labels.spinach_namespace }}.",
+        lasting="2m",
+    )  # fmt: skip
+    lost = grown("spinach_workers_lost_total", "10m", N, f"{N}, reason")
+    yield _alert(
+        "SpinachWorkerDead", "ticket", f"{lost} > 0\nor {level('spinach_orphaned_jobs')} > 0",
+        "A worker died",
+        "{{ printf \"%.0f\" $value }} workers were declared dead in 10 minutes, or jobs that they ran wait to be recovered.",
+        lasting="1m",
+    )  # fmt: skip
+    yield _alert(
+        "SpinachHeartbeatStale", "ticket",
+        f"{level('spinach_workers_heartbeat_age_max_seconds')} > 75\n"
+        f"and {_CONNECTED} < sum by ({N}) ({level('spinach_workers', f'{N}, state')})",
+        "A worker is silent",
+        "The oldest heartbeat is {{ $value | humanizeDuration }} old, and fewer processes listen than are registered.",
+        lasting="2m",
+    )  # fmt: skip
+
+
+# --- jobs ------------------------------------------------------------------------------------------
+
+
+def _of_jobs() -> Iterator[Rule]:
+    yield _alert(
+        "SpinachScheduledOverdue", "page",
+        f"{level('spinach_scheduled_overdue_age_seconds')} > 60\nand {_CONNECTED} > 0",
+        "Scheduled jobs are not released",
+        "The first is {{ $value | humanizeDuration }} past its date, although workers are there.",
+        lasting="2m",
+    )  # fmt: skip
+    late = level("spinach_periodic_late_seconds", NT)
+    yield _alert(
+        "SpinachPeriodicLate", "ticket",
+        f"{late} > 60\nand {late} > {level('spinach_periodic_period_seconds', NT)} / 2",
+        "The periodic task {{ $labels.task }} is late",
+        "It should have run {{ $value | humanizeDuration }} ago.",
+        lasting="2m",
+    )  # fmt: skip
+    failed = grown(f'{_JOBS}{{outcome="failed"}}', "15m", N, _PER_TASK)
+    yield _alert(
+        "SpinachDeadLettersGrowing", "ticket", f"{failed} > 0",
+        "Jobs fail for good",
+        "{{ printf \"%.0f\" $value }} jobs failed for good in 15 minutes.",
+        keep_firing="30m",
+    )  # fmt: skip
+    used = f"{level('spinach_concurrency_used', NT)} / {level('spinach_concurrency_limit', NT)}"
+    enqueued = f'max by ({_PER_TASK}) ({_JOBS}{{outcome="enqueued"}})'
+    yield _alert(
+        "SpinachConcurrencySaturated", "ticket",
+        f"(0 * {enqueued} + on ({NT}) group_left () ({used})) >= 1\nand on ({NQ}) ({_OLDEST} > 60)",
+        "The limit of {{ $labels.task }} holds jobs up",
+        "{{ $value | humanizePercentage }} of its slots are taken, and jobs of its queue {{ $labels.queue }} wait.",
+        lasting="10m",
+    )  # fmt: skip
+
+
+# --- Redis and what reads it -----------------------------------------------------------------------
+
+
+def _of_redis() -> Iterator[Rule]:
+    yield _alert(
+        "SpinachRedisDown", "page", f"{level('spinach_redis_up')} == 0",
+        "Redis cannot be read",
+        "No exporter can read the namespace {{ $labels.spinach_namespace }}.",
+        lasting="1m",
+    )  # fmt: skip
+    yield _alert(
+        "SpinachExporterDown", "page",
+        'max by (job) (up{job=~".*spinach-exporter.*"}) == 0\nor absent(spinach_redis_up)',
+        "Nothing reads the namespaces",
+        "No exporter is scraped: every other alert of Spinach is blind.",
+        lasting="3m",
+    )  # fmt: skip
+    memory = f"{level('spinach_redis_memory_used_bytes')} / ({level('spinach_redis_memory_max_bytes')} > 0)"
+    yield _alert(
+        "SpinachRedisEvicting", "ticket", f"{level('spinach_redis_evicting')} == 1\nor {memory} > 0.9",
+        "Redis may drop jobs",
+        "Its policy lets it delete keys, or less than a tenth of its memory is left.",
+        lasting="10m",
+    )  # fmt: skip
+
+
+def _notes() -> Iterator[Rule]:
+    yield _alert(
+        "SpinachQueuePausedLong", "info", f"{level('spinach_queue_paused', NQ)} == 1",
+        "{{ $labels.queue }} is paused", "For an hour by now. If nobody wants that any more, resume it.",
+        lasting="1h",
+    )  # fmt: skip
+    versions = level("spinach_workers_by_version", f"{N}, version")
+    yield _alert(
+        "SpinachMixedVersions", "info", f"count by ({N}) ({versions} > 0) > 1",
+        "Workers run different versions", "{{ $value }} versions for a day: a rollout did not end.",
+        lasting="24h",
+    )  # fmt: skip
+    folded = "sum by (reason) (increase(spinach_telemetry_overflow_total[15m])) > 0"
+    raised = f"sum by ({N}, signal) (increase(spinach_telemetry_receiver_errors_total[15m])) > 0"
+    yield _alert(
+        "SpinachTelemetryDegraded", "info",
+        f"{folded}\nor {raised}\nor {level('spinach_snapshot_truncated', f'{N}, reason')} > 0",
+        "Metrics say less than they should",
+        "Labels were folded, a receiver raised, or there is more than is read: {{ $labels.reason }}{{ $labels.signal }}.",
+        lasting="15m",
+    )  # fmt: skip

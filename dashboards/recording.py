@@ -1,0 +1,105 @@
+"""Recording rules: ratios over the windows that burn rates need, and how fast queues grow and drain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from .objectives import Objective, Objectives
+from .rule import EXACT, NQ, Group, Rule, grown, level
+
+SHORT_WINDOWS: Final = ("5m", "30m", "1h")
+LONG_WINDOWS: Final = ("2h", "6h", "1d", "3d")
+# Over which a budget is counted; too dear for every minute.
+BUDGET_WINDOW: Final = "30d"
+_BUDGET_INTERVAL: Final = "10m"
+# A window of hours changes little in a minute, and costs the most.
+_LONG_INTERVAL: Final = "2m"
+_JOB_LABELS: Final = f"{NQ}, task, outcome"
+_WAIT_LABELS: Final = f"{NQ}, le"
+
+GROWTH: Final = "spinach:queue_growth_per_second"
+DRAIN: Final = "spinach:queue_drain_seconds"
+# The share of jobs that may start late, or fail: one minus the objective.
+START_BUDGET: Final = "spinach:start_budget_ratio"
+FAILURE_BUDGET: Final = "spinach:failure_budget_ratio"
+
+
+def recording(objectives: Objectives) -> Iterator[Group]:
+    """Yield the groups of recording rules."""
+    yield Group("spinach-queues", tuple(_queue_rules()))
+    yield Group("spinach-ratios-short", tuple(_ratios(objectives, SHORT_WINDOWS)))
+    yield Group("spinach-ratios-long", tuple(_ratios(objectives, LONG_WINDOWS)), interval=_LONG_INTERVAL)
+    yield Group(
+        "spinach-ratios-budget", tuple(_ratios(objectives, (BUDGET_WINDOW,))), interval=_BUDGET_INTERVAL
+    )
+    yield Group("spinach-budgets", tuple(_budgets(objectives)))
+
+
+def _queue_rules() -> Iterator[Rule]:
+    # `and`: a reader that is gone has samples in the window for minutes, and they say what was.
+    yield Rule(GROWTH, f"max by ({NQ}) (deriv(spinach_queue_depth[10m]) and spinach_queue_depth)")
+    yield Rule(DRAIN, f"{level('spinach_queue_depth', NQ)} / (-{GROWTH} > 0)")
+
+
+def _budgets(objectives: Objectives) -> Iterator[Rule]:
+    for selector, objective in queues(objectives):
+        known = (
+            f"0 * {level(f'spinach_queue_depth{{{selector}}}' if selector else 'spinach_queue_depth', NQ)}"
+        )
+        yield Rule(START_BUDGET, f"{known} + {1 - objective.start_ratio:.6g}")
+        yield Rule(FAILURE_BUDGET, f"{known} + {1 - objective.success_ratio:.6g}")
+
+
+def _ratios(objectives: Objectives, windows: tuple[str, ...]) -> Iterator[Rule]:
+    for window in windows:
+        yield Rule(f"spinach:failure_ratio:{window}", _failure_ratio(window))
+        for selector, objective in queues(objectives):
+            yield Rule(f"spinach:wait_slow_ratio:{window}", _slow_ratio(selector, objective, window))
+
+
+def queues(objectives: Objectives) -> Iterator[tuple[str, Objective]]:
+    """Yield a matcher of queues with each objective; together they match every queue once."""
+    others = "".join(f',queue!="{_quoted(name)}"' for name in objectives.queues).lstrip(",")
+    yield others, objectives.default
+    for name, objective in objectives.queues.items():
+        yield f'queue="{_quoted(name)}"', objective
+
+
+def _quoted(name: str) -> str:
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def ended(window: str, matcher: str = "") -> str:
+    """Return how many jobs ended for good in a window, by queue."""
+    return _jobs(_and('outcome=~"succeeded|failed"', matcher), window)
+
+
+def started(window: str, matcher: str = "") -> str:
+    """Return how many jobs were started in a window, by queue."""
+    return _jobs(_and('outcome="started"', matcher), window)
+
+
+def _jobs(matchers: str, window: str) -> str:
+    return grown(f"spinach_fleet_jobs_total{{{matchers}}}", window, NQ, _JOB_LABELS)
+
+
+def _failure_ratio(window: str) -> str:
+    failed = _jobs('outcome="failed"', window)
+    return f"(\n  {failed}\n  / ({ended(window)} > 0)\n) and {EXACT}"
+
+
+def _slow_ratio(queue: str, objective: Objective, window: str) -> str:
+    # 60 is written 60 or 60.0, depending on who exposes it.
+    edge = f"{objective.start_within_seconds:g}".replace(".", "\\\\.") + "(\\\\.0)?"
+    soon = _waits("spinach_fleet_queue_wait_seconds_bucket", _and(f'le=~"{edge}"', queue), window)
+    every = _waits("spinach_fleet_queue_wait_seconds_count", queue, window)
+    return f"(\n  1 - {soon}\n  / ({every} > 0)\n) and {EXACT}"
+
+
+def _waits(metric: str, matchers: str, window: str) -> str:
+    return grown(f"{metric}{{{matchers}}}", window, NQ, _WAIT_LABELS)
+
+
+def _and(first: str, second: str) -> str:
+    return f"{first},{second}" if second else first

@@ -1,0 +1,1 @@
+"""`make observe`: a small fleet under load with everything that watches it, until Ctrl-C."""
