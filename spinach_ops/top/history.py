@@ -1,0 +1,215 @@
+"""What was seen over the last minutes: depths for the trend, and rates that do not jump. Pure, bounded.
+
+A gap in the looks stays a gap: nothing is made up for the time in which nobody looked.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from spinach.stats import NamespaceSnapshot
+
+from .derive import Rate
+
+TREND_SECONDS: Final = 600.0
+# So long is a trend while less was watched.
+_SPANS: Final = (60.0, 120.0, 300.0, TREND_SECONDS)
+_POINTS: Final = 600
+_HALF_LIFE_SECONDS: Final = 10.0
+# Queues beyond have no trend.
+_MAX_SERIES: Final = 600
+_NEGLIGIBLE: Final = 0.05
+_ENDED: Final = frozenset({"succeeded", "retried", "failed"})
+
+
+class Series:
+    """Values over time, the newest `_POINTS` of them."""
+
+    __slots__ = ("_times", "_values")
+
+    def __init__(self) -> None:
+        self._times = array("d")
+        self._values = array("d")
+
+    def add(self, at: float, value: float) -> None:
+        """Add a value at a time (epoch seconds); a time that went back begins anew."""
+        if self._times and at < self._times[-1]:
+            del self._times[:], self._values[:]
+        if self._times and at - self._times[-1] < TREND_SECONDS / _POINTS:
+            self._values[-1] = value
+            return
+        self._times.append(at)
+        self._values.append(value)
+        if len(self._times) > _POINTS:
+            del self._times[0], self._values[0]
+
+    @property
+    def seconds(self) -> float:
+        """How much time lies between the first value and the last."""
+        return self._times[-1] - self._times[0] if self._times else 0.0
+
+    def buckets(self, number: int, now: float, seconds: float = TREND_SECONDS) -> list[float | None]:
+        """Return the highest value in each of so many equal parts of the last seconds, None where nobody looked."""
+        found: list[float | None] = [None] * number
+        for at, value in zip(self._times, self._values, strict=True):
+            index = number - 1 - int((now - at) * number / seconds)
+            if 0 <= index < number:
+                found[index] = value if found[index] is None else max(value, found[index] or 0.0)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast jobs come into a queue and leave it, smoothed; the mark says how far to trust it.
+
+    Attributes:
+        in_per_second: Jobs pushed.
+        out_per_second: Jobs taken by workers.
+        mark: Nothing for exact, ``≈`` for an estimate from counters, ``≥`` for a lower bound.
+        doubt: Which part of it was not measured exactly, 0 to 1.
+    """
+
+    in_per_second: float
+    out_per_second: float
+    mark: Literal["", "≈", "≥"] = ""
+    doubt: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPace:
+    """Attempts of a task per second: begun, and ended one way or another."""
+
+    started: float = 0.0
+    ended: float = 0.0
+
+
+@dataclass(slots=True)
+class History:
+    """What is remembered of one namespace while somebody watches.
+
+    Attributes:
+        backlog: Jobs in all queues.
+        paces: Of each queue for which they can be told.
+        task_paces: By queue and task, from the counters.
+        first_seen: Of jobs that run, by worker and job: epoch seconds of the look that first showed them.
+    """
+
+    backlog: Series = field(default_factory=Series)
+    paces: dict[str, Pace] = field(default_factory=dict)
+    task_paces: dict[tuple[str, str], TaskPace] = field(default_factory=dict)
+    first_seen: dict[tuple[str, str], float] = field(default_factory=dict)
+    _depths: dict[str, Series] = field(default_factory=dict)
+    _before: NamespaceSnapshot | None = None
+
+    def add(self, snapshot: NamespaceSnapshot, rates: Mapping[str, Rate], *, gap: bool = False) -> None:
+        """Learn from a look.
+
+        Args:
+            snapshot: What was seen.
+            rates: As measured since the look before.
+            gap: Whether the connection was lost since the look before: then all rates begin anew.
+        """
+        for queue in snapshot.queues:
+            if queue.depth is not None and (queue.name in self._depths or len(self._depths) < _MAX_SERIES):
+                self._depths.setdefault(queue.name, Series()).add(snapshot.at, queue.depth)
+        self.backlog.add(snapshot.at, snapshot.queued)
+        before, self._before = (None if gap else self._before), snapshot
+        seconds = snapshot.at - before.at if before is not None else 0.0
+        kept = 0.5 ** (max(0.0, seconds) / _HALF_LIFE_SECONDS)
+        self.task_paces = _task_paces(before, snapshot, seconds, self.task_paces, kept)
+        now = _estimates(before, snapshot, seconds) | _measured(rates, snapshot)
+        # What was not measured now is forgotten: a rate of some time ago says nothing.
+        self.paces = {name: _smoothed(self.paces.get(name), pace, kept) for name, pace in now.items()}
+        self._note_running(snapshot)
+
+    @property
+    def span_seconds(self) -> float:
+        """How much time a trend shows: what was watched, at least a minute and at most ten."""
+        return next((span for span in _SPANS if span >= self.backlog.seconds), TREND_SECONDS)
+
+    def depth(self, queue: str) -> Series:
+        """Return the depths of a queue."""
+        return self._depths.get(queue) or Series()
+
+    def _note_running(self, snapshot: NamespaceSnapshot) -> None:
+        shown = [held for page in snapshot.pages for held in page.held if not held.reserved]
+        if any(page.wanted.kind == "running" for page in snapshot.pages):
+            keys = [(held.worker_id, held.job.id) for held in shown]
+            self.first_seen = {key: self.first_seen.get(key, snapshot.at) for key in keys}
+
+
+def _measured(rates: Mapping[str, Rate], snapshot: NamespaceSnapshot) -> dict[str, Pace]:
+    # Where all workers count, what is no more than a bound is better estimated.
+    return {
+        name: Pace(
+            rate.in_per_second, rate.out_per_second, "" if rate.exact else "≥", 0.0 if rate.exact else 1.0
+        )
+        for name, rate in rates.items()
+        if rate.exact or not _counts(snapshot)
+    }
+
+
+def _counts(snapshot: NamespaceSnapshot) -> bool:
+    return snapshot.exact and bool(snapshot.counters)
+
+
+def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
+    """Return what the counters say: what was started left the queue, and what else its depth lacks came in."""
+    if before is None or seconds <= 0 or not _counts(now) or not _counts(before):
+        return {}
+    started: dict[str, int] = {}
+    for (queue, _, counter), number in (now.counters or {}).items():
+        if counter == "started":
+            started[queue] = started.get(queue, 0) + number
+    for (queue, _, counter), number in (before.counters or {}).items():
+        if counter == "started" and queue in started:
+            started[queue] -= number
+    depths = {queue.name: queue.depth for queue in before.queues}
+    found = {}
+    for queue_stats in now.queues:
+        earlier = depths.get(queue_stats.name)
+        if earlier is None or queue_stats.depth is None:
+            continue
+        left = max(0, started.get(queue_stats.name, 0))
+        came = max(0, left + queue_stats.depth - earlier)
+        found[queue_stats.name] = Pace(came / seconds, left / seconds, "≈", 1.0)
+    return found
+
+
+def _task_paces(
+    before: NamespaceSnapshot | None,
+    now: NamespaceSnapshot,
+    seconds: float,
+    earlier: Mapping[tuple[str, str], TaskPace],
+    kept: float,
+) -> dict[tuple[str, str], TaskPace]:
+    if before is None or before.counters is None or now.counters is None or seconds <= 0:
+        return {}
+    changes: dict[tuple[str, str], list[int]] = {}
+    for (queue, task, counter), number in now.counters.items():
+        change = changes.setdefault((queue, task), [0, 0])
+        if counter == "started" or counter in _ENDED:
+            change[counter in _ENDED] += max(0, number - before.counters.get((queue, task, counter), 0))
+    found = {}
+    for key, (started, ended) in changes.items():
+        old = earlier.get(key) or TaskPace(started / seconds, ended / seconds)
+        found[key] = TaskPace(
+            old.started * kept + started / seconds * (1 - kept),
+            old.ended * kept + ended / seconds * (1 - kept),
+        )
+    return found
+
+
+def _smoothed(before: Pace | None, now: Pace, kept: float) -> Pace:
+    if before is None:
+        return now
+    doubt = before.doubt * kept + now.doubt * (1 - kept)
+    return Pace(
+        in_per_second=before.in_per_second * kept + now.in_per_second * (1 - kept),
+        out_per_second=before.out_per_second * kept + now.out_per_second * (1 - kept),
+        mark="" if doubt < _NEGLIGIBLE else now.mark or before.mark,
+        doubt=doubt,
+    )

@@ -1,0 +1,244 @@
+"""The stage of the application: keeps the last look and draws it. Decides nothing about what it shows, knows no key."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from textual.app import App, ComposeResult
+from textual.message import Message
+from textual.widgets import Input
+
+from spinach.brokers.base import Broker
+from spinach.const import VERSION
+from spinach.stats import MAX_PAGE, Wanted
+
+from ...options import UsageError
+from ..boards import board_of
+from ..desk import Desk
+from ..frame import Frame, draw
+from ..headline import Situation
+from ..history import History
+from ..scene import Scene
+from ..source import Source
+from ..watcher import Report, Watcher
+from .canvas import Canvas
+from .overlays import Detail
+from .theme import THEMES
+
+_TERMINATED: Final = 128 + signal.SIGTERM
+_TICK_SECONDS: Final = 1.0
+_TERMINAL_CHECK_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the screen is to be.
+
+    Attributes:
+        interval_seconds: Between two looks.
+        theme: Name of a theme, empty for ours.
+        ascii_only: Whether the terminal takes nothing but ASCII.
+        hide_arguments: Whether arguments of jobs are never shown.
+        queues: Names of queues to look at in any case.
+    """
+
+    interval_seconds: float = 2.0
+    theme: str = ""
+    ascii_only: bool = False
+    hide_arguments: bool = False
+    queues: tuple[str, ...] = ()
+
+
+class Reported(Message):
+    """A look has ended."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
+class Stage(App[int]):
+    """What is on the screen, and who looks for it.
+
+    Args:
+        connect: Makes a broker for a namespace.
+        namespace: Where to begin.
+        look: How the screen is to be.
+        now: A monotonic clock.
+    """
+
+    CSS_PATH = "top.tcss"
+    TITLE = "spinach-top"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        connect: Callable[[str], Broker],
+        namespace: str,
+        *,
+        look: Look = Look(),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.desk = Desk()
+        self._connect = connect
+        self._namespace = namespace
+        self._look = look
+        self._now = now
+        self._broker = connect(namespace)
+        self._history = History()
+        self._report: Report | None = None
+        self._seen: Report | None = None
+        self._seen_at = now()
+        self._frozen: tuple[Report, float] | None = None
+        self._last_key_at = float("-inf")
+        self._show_arguments = not look.hide_arguments
+        self._watcher = Watcher(
+            self._source(self._broker), self._deliver, interval_seconds=look.interval_seconds, now=now
+        )
+        for theme in THEMES:
+            self.register_theme(theme)
+        chosen = look.theme or THEMES[0].name
+        if chosen not in self.available_themes:
+            raise UsageError(f"theme {chosen!r} is none of: {', '.join(sorted(self.available_themes))}")
+        self.theme = chosen
+
+    def _source(self, broker: Broker) -> Source:
+        return Source(
+            broker,
+            interval_seconds=self._look.interval_seconds,
+            queues=self._look.queues,
+            discover=True,
+            totals=True,
+        )
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """Make the parts of the screen."""
+        yield Canvas(id="head")
+        yield Canvas(id="table", focusable=True)
+        yield Input(
+            id="filter", placeholder="text !text /regex/ depth>100 oldest>5m state=silent", compact=True
+        )
+        yield Canvas(id="bar")
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self.query_one("#table").focus()
+        self._watcher.want(self._wanted())
+        self._watcher.start()
+        self.set_interval(_TICK_SECONDS, self.draw_all)
+        if not self.is_headless:
+            self.set_interval(_TERMINAL_CHECK_SECONDS, self._check_terminal)
+            _on_signals(lambda: self.exit(return_code=_TERMINATED))
+
+    def on_unmount(self) -> None:
+        """Look no more."""
+        self._watcher.stop()
+
+    def _check_terminal(self) -> None:
+        """End when the terminal is gone and whoever started this ignores SIGHUP."""
+        try:
+            is_there = sys.__stderr__ is not None and sys.__stderr__.isatty()
+        except (OSError, ValueError):
+            is_there = False
+        if not is_there:
+            self.exit(return_code=_TERMINATED)
+
+    def _deliver(self, report: Report) -> None:
+        self.post_message(Reported(report))
+
+    def on_reported(self, event: Reported) -> None:
+        """Keep what was seen, and draw it."""
+        report = event.report
+        if report.source.broker is not self._broker:
+            return
+        self._report = report
+        if report.tick is not None:
+            came_back = report.connection.came_back
+            self._history.add(report.tick.snapshot, report.tick.rates, gap=came_back)
+            self._seen, self._seen_at = report, self._now()
+            if came_back:
+                self.notify("The server is back.", markup=False, timeout=3)
+        self.draw_all()
+
+    # --- drawing ---------------------------------------------------------------------------------
+
+    @property
+    def scene(self) -> Scene | None:
+        """What is shown."""
+        report = self._frozen[0] if self._frozen else self._seen
+        if report is None or report.tick is None:
+            return None
+        lost = self._watcher.connection.failures > 0 and self._frozen is None
+        return Scene(
+            report.tick.snapshot,
+            self._history,
+            aged=self._now() - self._seen_at if lost else 0.0,
+            show_arguments=self._show_arguments,
+        )
+
+    @property
+    def situation(self) -> Situation:
+        """How it stands with the server."""
+        now = self._now()
+        return Situation(
+            namespace=self._namespace,
+            address=self._broker.address,
+            version=VERSION,
+            connection=self._watcher.connection,
+            now=now,
+            interval_seconds=self._watcher.interval_seconds,
+            frozen_seconds=now - self._frozen[1] if self._frozen else None,
+        )
+
+    def frame(self) -> Frame:
+        """Return the screen as lines."""
+        return draw(
+            self.scene, self.desk, self.situation,
+            width=self.size.width, height=self.size.height, now=self._now(), last_key_at=self._last_key_at,
+            ascii_only=self._look.ascii_only,
+        )  # fmt: skip
+
+    def draw_all(self) -> None:
+        """Draw what changed."""
+        if not self.is_running or not self.screen_stack:
+            return
+        main = self.screen_stack[0]
+        frame = self.frame()
+        head, table, bar = (main.query_one(name, Canvas) for name in ("#head", "#table", "#bar"))
+        with self.batch_update():
+            if head.styles.height is None or head.styles.height.value != len(frame.head):
+                head.styles.height = len(frame.head)
+            head.show(frame.head)
+            table.set_class(self._watcher.connection.failures > 0, "-stale")
+            table.show(frame.table, frame.cursor)
+            bar.show([frame.bar])
+            if isinstance(self.screen, Detail):
+                self.screen.draw()
+
+    def on_resize(self) -> None:
+        """Draw for the new size, and want as many rows as fit."""
+        self._watcher.want(self._wanted())
+        self.draw_all()
+
+    def _wanted(self) -> tuple[Wanted, ...]:
+        rows = max(20, min(MAX_PAGE, self.size.height + 10))
+        return board_of(self.desk.place).wanted(self.desk.place, rows)
+
+    def _moved(self) -> None:
+        self._watcher.want(self._wanted())
+        self.draw_all()
+
+
+def _on_signals(end: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
