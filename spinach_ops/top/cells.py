@@ -181,3 +181,13 @@ def spread(left: Line, right: Line, width: int) -> Line:
     if space < 1:
         return cut_line(left, width)
     return (*left, Piece(" " * space), *right)
+
+
+def padded(line: Line, width: int) -> Line:
+    """Return a line of exactly this width, its last tone to the end."""
+    missing = width - width_of(line)
+    return (
+        cut_line(line, width)
+        if missing <= 0
+        else (*line, Piece(" " * missing, line[-1].tone if line else ""))
+    )

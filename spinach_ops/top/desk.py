@@ -8,11 +8,13 @@ from typing import Final
 
 from .boards import Board, board_of
 from .boards.jobs import next_view
-from .cells import Line, Piece, Row, cut_line, layout, piece, row_line
+from .cells import Line, Piece, Row, cut_line, layout, padded, piece, row_line
 from .order import BadFilter, Ranking, Sort, matcher, sort_rows
 from .scene import Place, Scene
 
 _MAX_DEPTH: Final = 20
+# The cursor at the left, a space at the right.
+_MARGINS: Final = 3
 
 
 @dataclass(slots=True)
@@ -164,10 +166,10 @@ class Desk:
         self, scene: Scene, rows: Sequence[Row], width: int, height: int
     ) -> tuple[list[Line], int | None]:
         """Return the table's lines, heading first, and which of them is under the cursor."""
-        board, places = self.board, layout(self.board.columns, width - 2)
+        board, places = self.board, layout(self.board.columns, width - _MARGINS)
         viewport, space = self.viewport, max(1, height - 1)
         viewport.follow(self._keys, space)
-        lines = [self._heading(places)]
+        lines = [padded(self._heading(places), width)]
         if not rows:
             words = (
                 "No row matches the filter."

@@ -109,7 +109,7 @@ def _of_failure(failed: FailedJob, scene: Scene, width: int, show_arguments: boo
     fields += [one for one in _of_job(job, scene) if one[0] not in known]
     trace = failed.traceback or "no traceback is kept"
     return [
-        *_labelled(fields, width), (), _title("traceback"), *_wrapped(trace, width, ""),
+        *_labelled(fields, width), (), _title("traceback"), *_traceback(trace, width),
         (), *_payload(failed.raw, width, show_arguments),
     ]  # fmt: skip
 
@@ -164,6 +164,19 @@ def _payload(raw: bytes, width: int, show_arguments: bool) -> list[Line]:
         # What other producers added may be as private as arguments.
         text = json.dumps(value, indent=2, ensure_ascii=False) if show_arguments else f"{HIDDEN} a shows them"
         lines += [_title(title), *_wrapped(text, width, "" if show_arguments else "dim"), ()]
+    return lines
+
+
+def _traceback(text: str, width: int) -> list[Line]:
+    """Return a traceback, with places and the error told apart from code by their tone."""
+    lines: list[Line] = []
+    for line in text.splitlines():
+        tone: Tone = "" if line.startswith(" ") else "bad"
+        if line.startswith("  File "):
+            tone = "accent"
+        elif line.startswith("Traceback ") or not line.strip(" ^~"):
+            tone = "dim"
+        lines += [(Piece(" "), *wrapped) for wrapped in _wrapped(line, width - 1, tone)]
     return lines
 
 

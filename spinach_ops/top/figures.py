@@ -18,23 +18,21 @@ def count(number: float | None) -> str:
     """Return a number with separators, or short from ten millions on: 12,408, 13.4M."""
     if number is None:
         return "?"
-    if abs(number) < 10_000_000:
-        return f"{number:,.0f}"
-    for unit, size in (("M", 1e6), ("G", 1e9)):
-        if abs(number) < size * 10_000:
-            return f"{number / size:,.1f}{unit}"
-    return f"{number:.1e}"
+    return f"{number:,.0f}" if abs(number) < 10_000_000 else _with_unit(number)
 
 
 def short(number: float | None) -> str:
-    """Return a number in at most five characters: 9,999, 12.4k, 3.1M."""
+    """Return a number in at most six characters: 9,999, 12.4k, 3.1M."""
     if number is None:
         return "?"
-    for unit, size in (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9)):
-        if abs(number) < 9_999.5 * size or unit == "G":
-            scaled = number / size
-            return f"{scaled:,.0f}{unit}" if scaled >= 100 or unit == "" else f"{scaled:.1f}{unit}"
-    return "?"
+    return f"{number:,.0f}" if abs(number) < 9_999.5 else _with_unit(number)
+
+
+def _with_unit(number: float) -> str:
+    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+        if abs(number) < 999.95 * size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.0e}"
 
 
 def age(seconds: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import headline
-from .cells import Line, Piece, cut_line, piece, width_of
+from .cells import Line, Piece, cut_line, piece
 from .desk import Desk
 from .figures import to_ascii
 from .headline import Situation
@@ -94,14 +94,9 @@ def _head(
 def _in_ascii(frame: Frame, ascii_only: bool) -> Frame:
     if not ascii_only:
         return frame
-    return Frame(_all_ascii(frame.head), _all_ascii(frame.table), _all_ascii([frame.bar])[0], frame.cursor)
+    return Frame(in_ascii(frame.head), in_ascii(frame.table), in_ascii([frame.bar])[0], frame.cursor)
 
 
-def _all_ascii(lines: Sequence[Line]) -> tuple[Line, ...]:
+def in_ascii(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Return lines in ASCII, as wide as they were."""
     return tuple(tuple(Piece(to_ascii(one.text), one.tone, one.action) for one in line) for line in lines)
-
-
-def padded(line: Line, width: int) -> Line:
-    """Return a line of exactly this width."""
-    missing = width - width_of(line)
-    return cut_line(line, width) if missing <= 0 else (*line, Piece(" " * missing))

@@ -11,6 +11,7 @@ from .boards.explain import everything
 from .cells import Line, Piece, Tone, cut_line, piece, spread, width_of
 from .connection import Connection, State
 from .figures import age, clock, count, milliseconds, per_second, short, size, spark
+from .history import Mark, Pace
 from .keys import bar
 from .scene import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS, Place, Scene
 
@@ -147,7 +148,7 @@ def _oldest(seconds: float | None) -> tuple[str, Tone]:
 def flow(scene: Scene, width: int) -> Line:
     """Return the third line: how fast jobs come and go, when all is done, and the backlog of the last minutes."""
     paces = scene.history.paces
-    mark = max((pace.mark for pace in paces.values()), key=("", "≈", "≥").index, default="")
+    mark: Mark = max((pace.mark for pace in paces.values()), key=("", "≈", "≥").index, default="")
     came = sum(pace.in_per_second for pace in paces.values())
     left = sum(pace.out_per_second for pace in paces.values())
     figures: list[tuple[str, str, Tone]] = [
@@ -159,8 +160,9 @@ def flow(scene: Scene, width: int) -> Line:
         exact = "" if scene.snapshot.exact else "≥"
         figures.append(("DONE", f"{exact}{per_second(sum(one.ended for one in ended.values()))}/s", "strong"))
     if paces and mark != "≥":
-        figures += [("Δ", f"{came - left:+.1f}/s", "warn" if came - left > 0.05 else "good")]
-        figures.append(("DRAIN", _drain(scene.snapshot.queued, left - came), ""))
+        change = Pace(came, left, mark).change or 0.0
+        figures.append(("Δ", f"{change:+.1f}/s" if change else "0/s", "warn" if change > 0 else "good"))
+        figures.append(("DRAIN", _drain(scene.snapshot.queued, change), ""))
     line = _figures(figures, width)
     room = min(60, width - width_of(line) - 16)
     if room < 8:
@@ -172,10 +174,12 @@ def flow(scene: Scene, width: int) -> Line:
     )
 
 
-def _drain(queued: int, shrinks: float) -> str:
+def _drain(queued: int, change: float) -> str:
     if not queued:
         return "done"
-    return age(queued / shrinks) if shrinks > 0.05 else "never"
+    if change < 0:
+        return age(queued / -change)
+    return "never" if change > 0 else "even"
 
 
 def alerts(scene: Scene, width: int) -> Line:

@@ -5,6 +5,7 @@ A gap in the looks stays a gap: nothing is made up for the time in which nobody 
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ _HALF_LIFE_SECONDS: Final = 10.0
 # Queues beyond have no trend.
 _MAX_SERIES: Final = 600
 _NEGLIGIBLE: Final = 0.05
+# Jobs per second, and part of what comes in, below which a queue neither grows nor shrinks.
+_STILL: Final = 0.03
 _ENDED: Final = frozenset({"succeeded", "retried", "failed"})
 
 
@@ -38,7 +41,8 @@ class Series:
         """Add a value at a time (epoch seconds); a time that went back begins anew."""
         if self._times and at < self._times[-1]:
             del self._times[:], self._values[:]
-        if self._times and at - self._times[-1] < TREND_SECONDS / _POINTS:
+        is_close = self._times and at - self._times[-1] < TREND_SECONDS / _POINTS
+        if is_close and not math.isnan(self._values[-1]):
             self._values[-1] = value
             return
         self._times.append(at)
@@ -54,11 +58,26 @@ class Series:
     def buckets(self, number: int, now: float, seconds: float = TREND_SECONDS) -> list[float | None]:
         """Return the highest value in each of so many equal parts of the last seconds, None where nobody looked."""
         found: list[float | None] = [None] * number
+        last, filled = math.nan, 0
         for at, value in zip(self._times, self._values, strict=True):
             index = number - 1 - int((now - at) * number / seconds)
-            if 0 <= index < number:
-                found[index] = value if found[index] is None else max(value, found[index] or 0.0)
+            if index >= number:
+                break
+            for missing in range(max(0, filled), index):  # between two looks it stayed as it was
+                found[missing] = found[missing] if math.isnan(last) else max(last, found[missing] or 0.0)
+            last, filled = value, index
+            if index >= 0 and not math.isnan(value):
+                found[index] = max(value, found[index] or 0.0)
         return found
+
+    def interrupt(self) -> None:
+        """Note that nobody looked from the last value on."""
+        if self._times:
+            self._times.append(self._times[-1])
+            self._values.append(math.nan)
+
+
+Mark = Literal["", "≈", "≥"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +93,16 @@ class Pace:
 
     in_per_second: float
     out_per_second: float
-    mark: Literal["", "≈", "≥"] = ""
+    mark: Mark = ""
     doubt: float = 0.0
+
+    @property
+    def change(self) -> float | None:
+        """Jobs per second by which it grows, below zero by which it shrinks, 0 when it stays; None when unknown."""
+        if self.mark == "≥":  # the difference of two bounds is none
+            return None
+        change = self.in_per_second - self.out_per_second
+        return change if abs(change) > max(_STILL, _STILL * self.in_per_second) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +139,9 @@ class History:
             rates: As measured since the look before.
             gap: Whether the connection was lost since the look before: then all rates begin anew.
         """
+        if gap:
+            for series in (self.backlog, *self._depths.values()):
+                series.interrupt()
         for queue in snapshot.queues:
             if queue.depth is not None and (queue.name in self._depths or len(self._depths) < _MAX_SERIES):
                 self._depths.setdefault(queue.name, Series()).add(snapshot.at, queue.depth)

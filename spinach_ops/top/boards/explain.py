@@ -36,8 +36,8 @@ def _old_queues(scene: Scene) -> Sequence[Finding]:
         if oldest <= OLDEST_WARNING_SECONDS:
             continue
         pace = scene.history.paces.get(queue.name)
-        change = pace.in_per_second - pace.out_per_second if pace and pace.mark != "≥" else 0.0
-        grows = f", growing by {per_second(change)}/s" if change > 0.05 else ""
+        change = (pace.change if pace else None) or 0.0
+        grows = f", growing by {per_second(change)}/s" if change > 0 else ""
         found.append(
             Finding(
                 "queue_old", "error" if oldest > OLDEST_CRITICAL_SECONDS else "warning", f"queue {queue.name}",

@@ -15,8 +15,8 @@ from .board import Board
 _RECENT_SECONDS: Final = 60.0
 
 GROUPS: Final = (
-    Column("TASK", "task that fails; enter: its jobs", 16, share=2, keep=9, align="left"),
-    Column("ERROR", "class of the error", 14, share=2, keep=9, align="left"),
+    Column("TASK", "task that fails; enter: its jobs", 16, share=2, most=32, keep=9, align="left"),
+    Column("ERROR", "class of the error", 14, share=2, most=36, keep=9, align="left"),
     Column("COUNT", "failures, also of jobs that are not kept any more", 7, keep=9),
     Column("PER MIN", "between the first and the last, ≈", 7, keep=3),
     Column("FIRST", "since it was first seen", 6, keep=4),
@@ -24,12 +24,12 @@ GROUPS: Final = (
     Column("LAST MESSAGE", "of the last one", 16, share=4, keep=5, align="left"),
 )
 JOBS: Final = (
-    Column("TASK", "task of the job", 14, share=1, keep=9, align="left"),
+    Column("TASK", "task of the job", 14, share=1, most=32, keep=9, align="left"),
     Column("FAILED", "since it failed", 6, keep=9),
     Column("AT", "when, UTC", 8, keep=2),
     Column("TRIES", "how often it was started", 5, keep=6),
-    Column("QUEUE", "its queue", 10, share=1, keep=4, align="left"),
-    Column("WORKER", "who gave it up", 12, share=1, keep=1, align="left"),
+    Column("QUEUE", "its queue", 10, share=1, most=28, keep=4, align="left"),
+    Column("WORKER", "who gave it up", 12, share=1, most=28, keep=1, align="left"),
     Column("MESSAGE", "of the error", 20, share=5, keep=8, align="left"),
     Column("ID", "job id", 8, keep=3, align="left"),
 )

@@ -18,24 +18,24 @@ _LATE_SECONDS: Final = 60.0
 
 SCHEDULED: Final = (
     Column("#", "place by date, 1 is next", 5, keep=6),
-    Column("TASK", "task of the job", 16, share=3, keep=9, align="left"),
+    Column("TASK", "task of the job", 16, share=3, most=32, keep=9, align="left"),
     Column("DUE IN", "until its date; ! past it by more than 2 s", 7, keep=9),
     Column("WHY", "a date that was asked for, or a retry", 9, keep=6, align="left"),
-    Column("QUEUE", "where it will be queued", 10, share=2, keep=5, align="left"),
+    Column("QUEUE", "where it will be queued", 10, share=2, most=28, keep=5, align="left"),
     Column("TRY", "retries used and allowed", 6, keep=4),
     Column("ARGS", "arguments, a hides them", 10, share=4, keep=2, align="left"),
     Column("ID", "job id", 8, keep=3, align="left"),
 )
 PERIODIC: Final = (
-    Column("TASK", "periodic task", 16, share=3, keep=9, align="left"),
-    Column("QUEUE", "where its jobs are queued", 12, share=2, keep=5, align="left"),
+    Column("TASK", "periodic task", 16, share=3, most=32, keep=9, align="left"),
+    Column("QUEUE", "where its jobs are queued", 12, share=2, most=28, keep=5, align="left"),
     Column("EVERY", "its period", 7, keep=8),
     Column("NEXT", "until its next run", 7, keep=8),
     Column("LATE", "how far it is past its time; ! over a minute", 7, keep=9),
     Column("AT", "time of the next run, UTC", 23, keep=1, align="left"),
 )
 LIMITS: Final = (
-    Column("TASK", "task with a limit", 16, share=3, keep=9, align="left"),
+    Column("TASK", "task with a limit", 16, share=3, most=32, keep=9, align="left"),
     Column("TAKEN/MAX", "slots counted as taken, of those there are", 10, keep=9),
     Column("USE", "the same as a bar", 10, keep=4, align="left"),
     Column("ACTUAL", "jobs seen to run just now, where all could be seen", 7, keep=7),

@@ -90,10 +90,10 @@ def _rate(pace: Pace | None, number: float) -> Cell:
 
 
 def _change(pace: Pace | None) -> Cell:
-    if pace is None or pace.mark == "≥":  # the difference of two bounds is none
+    change = pace.change if pace is not None else None
+    if change is None:
         return Cell("-", "dim")
-    change = pace.in_per_second - pace.out_per_second
-    if abs(change) < 0.05:
+    if not change:
         return Cell("0", "dim", 0.0)
     return Cell(
         f"{'+' if change > 0 else '-'}{per_second(abs(change))}", "warn" if change > 0 else "good", change
@@ -101,15 +101,13 @@ def _change(pace: Pace | None) -> Cell:
 
 
 def _eta(queue: QueueStats, pace: Pace | None) -> Cell:
-    if not queue.depth or pace is None or pace.mark == "≥":
+    change = pace.change if pace is not None else None
+    if not queue.depth or pace is None or change is None:
         return Cell("-", "dim")
-    shrinks = pace.out_per_second - pace.in_per_second
-    if shrinks > 0.05:
-        seconds = queue.depth / shrinks
-        if seconds < _SOON_SECONDS:
-            return Cell(age(seconds), "good", seconds)
-    if shrinks < -0.05:
+    if change > 0:
         return Cell("∞ grow", "warn", float("inf"))
+    if change < 0 and queue.depth / -change < _SOON_SECONDS:
+        return Cell(age(queue.depth / -change), "good", queue.depth / -change)
     return Cell("∞ idle" if pace.out_per_second < 0.05 else "∞ even", "dim", float("inf"))
 
 

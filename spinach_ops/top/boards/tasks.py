@@ -14,8 +14,8 @@ from .board import Board
 _MANY_FAIL: Final = 0.05
 
 COLUMNS: Final = (
-    Column("TASK", "task", 16, share=3, keep=9, align="left"),
-    Column("QUEUE", "queue of its jobs", 10, share=2, keep=6, align="left"),
+    Column("TASK", "task", 16, share=3, most=32, keep=9, align="left"),
+    Column("QUEUE", "queue of its jobs", 10, share=2, most=28, keep=6, align="left"),
     Column("START/s", "attempts begun per second", 7, keep=8),
     Column("END/s", "attempts ended per second", 7, keep=5),
     Column("FAIL %", "of all attempts that ended; ! over 5 %", 7, keep=8),

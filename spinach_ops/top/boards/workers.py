@@ -13,18 +13,18 @@ from ..scene import Place, Scene
 from .board import Board
 
 COLUMNS: Final = (
-    Column("WORKER", "host and beginning of its id; enter: what it runs", 18, share=3, keep=9, align="left"),
+    Column("WORKER", "host and beginning of its id; enter: what it runs", 18, share=3, most=28, keep=9, align="left"),
     Column("STATE", "live, silent (beats late), dead, quiet, stopping, orphan (gone, holds jobs)", 8, keep=9, align="left"),
     Column("SEEN", "since its last heartbeat; up to 1 min is normal for 0.0.25", 6, keep=8),
     Column("RUN", "jobs it runs", 4, keep=8),
     Column("SLOTS", "jobs it can run at once", 5, keep=6),
-    Column("RSVD", "jobs it fetched and did not start", 4, keep=4),
-    Column("LOAD", "running jobs against slots", 8, keep=3, align="left"),
-    Column("DIES IN", "when it counts as dead, while it is silent", 7, keep=5),
+    Column("RSVD", "jobs it fetched and did not start", 4, keep=3),
+    Column("LOAD", "running jobs against slots", 8, keep=4, align="left"),
+    Column("DIES IN", "when it counts as dead, while it is silent", 7, keep=4),
     Column("UP", "since it started", 6, keep=3),
     Column("PID", "process on its host", 7, keep=1),
     Column("VERSION", "release, upstream for the published package", 9, keep=2, align="left"),
-    Column("QUEUES", "what it serves, as it says", 10, share=2, keep=3, align="left"),
+    Column("QUEUES", "what it serves, as it says", 10, share=2, keep=6, align="left"),
 )  # fmt: skip
 
 _MARKS: Final[dict[str, tuple[str, Tone, float]]] = {

@@ -74,7 +74,16 @@ class TopApp(Stage):
         # What failed is looked at for its traceback, and shown to others.
         show = self._show_arguments and not followed.is_failure
         may_show = not self._look.hide_arguments
-        self.push_screen(Detail(followed.title, lines, show_arguments=show, may_show=may_show, copy=copy))
+        self.push_screen(
+            Detail(
+                followed.title,
+                lines,
+                show_arguments=show,
+                may_show=may_show,
+                copy=copy,
+                ascii_only=self._look.ascii_only,
+            )
+        )
 
     def action_leave(self) -> None:
         """End the filter, or go back."""
@@ -145,7 +154,7 @@ class TopApp(Stage):
 
     def action_help(self) -> None:
         """Show the help."""
-        self.push_screen(Help(self.desk.board))
+        self.push_screen(Help(self.desk.board, ascii_only=self._look.ascii_only))
 
     async def action_quit(self) -> None:
         """End."""

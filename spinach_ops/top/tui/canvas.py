@@ -84,7 +84,8 @@ class Canvas(Widget):
     def _style(self, one: Piece, *, on_cursor: bool) -> Style:
         if not one.tone:
             return Style.null()
-        style = self.get_component_rich_style(f"canvas--{one.tone}", partial=True)
+        style = self.get_component_rich_style(f"canvas--{one.tone}")
+        # The cursor's row keeps its background.
         return style.without_color + Style(color=style.color) if on_cursor else style
 
     def on_click(self, event: events.Click) -> None:

@@ -15,7 +15,8 @@ from textual.widgets.option_list import Option
 
 from ...text import printable
 from ..boards import Board
-from ..cells import Line, Piece, fit, piece
+from ..cells import Line, Piece, padded, piece
+from ..frame import in_ascii
 from ..keys import KEYS
 from .canvas import Canvas
 
@@ -34,9 +35,10 @@ class _Reading(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = _SCROLL
 
-    def __init__(self) -> None:
+    def __init__(self, *, ascii_only: bool = False) -> None:
         super().__init__()
         self._top = 0
+        self._ascii_only = ascii_only
 
     def lines(self, width: int) -> Sequence[Line]:
         """Return all lines."""
@@ -47,7 +49,8 @@ class _Reading(Screen[None]):
         canvas = self.query_one("#lines", Canvas)
         lines = self.lines(max(10, canvas.size.width - 1))
         self._top = max(0, min(self._top, len(lines) - canvas.size.height))
-        canvas.show(lines[self._top : self._top + max(1, canvas.size.height)])
+        seen = lines[self._top : self._top + max(1, canvas.size.height)]
+        canvas.show(in_ascii(seen) if self._ascii_only else seen)
 
     def action_scroll_lines(self, lines: int) -> None:
         """Move by lines."""
@@ -75,7 +78,9 @@ class Detail(_Reading):
         title: What it is of.
         describe: Returns its lines for a width, with or without arguments.
         show_arguments: Whether arguments are shown at first.
+        may_show: Whether they may be shown at all.
         copy: Copies all of it.
+        ascii_only: Whether the terminal takes nothing but ASCII.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -93,8 +98,9 @@ class Detail(_Reading):
         show_arguments: bool,
         may_show: bool,
         copy: Callable[[], None],
+        ascii_only: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(ascii_only=ascii_only)
         self._title = title
         self._describe = describe
         self._show_arguments = show_arguments
@@ -161,8 +167,8 @@ class Help(_Reading):
         Binding("escape,question_mark", "leave", show=False),
     ]
 
-    def __init__(self, board: Board) -> None:
-        super().__init__()
+    def __init__(self, board: Board, *, ascii_only: bool = False) -> None:
+        super().__init__(ascii_only=ascii_only)
         self._board = board
 
     def compose(self) -> ComposeResult:
@@ -206,15 +212,8 @@ def help_lines(board: Board, width: int) -> list[Line]:
     half = width // 2
     rows = max(len(keys) + 1, len(right))
     left = [head, *keys, *[()] * rows][:rows]
-    return [
-        (Piece(fit("".join(one.text for one in mine[:1]), 0)), *_to(mine, half), *theirs)
-        for mine, theirs in zip(left, [*right, *[()] * rows], strict=False)
-    ]
-
-
-def _to(line: Line, width: int) -> Line:
-    used = sum(len(one.text) for one in line)
-    return (*line, Piece(" " * max(0, width - used)))
+    right += [()] * (rows - len(right))
+    return [(*padded((*mine, Piece("")), half), *theirs) for mine, theirs in zip(left, right, strict=True)]
 
 
 class Picker(Overlay):
