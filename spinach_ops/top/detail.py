@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,7 +91,7 @@ def describe(item: Item, scene: Scene, *, width: int, show_arguments: bool) -> l
         fields += [("worker", scene.host(item.worker_id), ""), ("worker id", item.worker_id, "dim")]
         if item.reserved:
             fields.append(("reserved", "fetched, not started", "warn"))
-    return [*_labelled(fields, width), (), *_payload(job.raw, width, show_arguments)]
+    return [*labelled(fields, width), (), *_payload(job.raw, width, show_arguments)]
 
 
 def _of_failure(failed: FailedJob, scene: Scene, width: int, show_arguments: bool) -> list[Line]:
@@ -109,7 +110,7 @@ def _of_failure(failed: FailedJob, scene: Scene, width: int, show_arguments: boo
     fields += [one for one in _of_job(job, scene) if one[0] not in known]
     trace = failed.traceback or "no traceback is kept"
     return [
-        *_labelled(fields, width), (), _title("traceback"), *_traceback(trace, width),
+        *labelled(fields, width), (), _title("traceback"), *_traceback(trace, width),
         (), *_payload(failed.raw, width, show_arguments),
     ]  # fmt: skip
 
@@ -184,7 +185,8 @@ def _title(text: str) -> Line:
     return (Piece(f" {text} ", "head"),)
 
 
-def _labelled(fields: list[Field], width: int) -> list[Line]:
+def labelled(fields: Sequence[Field], width: int) -> list[Line]:
+    """Return labels with their texts, wrapped and whole."""
     lines: list[Line] = []
     for label, value, tone in fields:
         first, *rest = _wrapped(value, width - _LABEL - 2, tone) or [()]

@@ -54,15 +54,24 @@ def status(scene: Scene | None, situation: Situation, width: int) -> Line:
     """Return the first line: where, how it stands, since when, what a look costs."""
     state = situation.connection.state(situation.now, situation.interval_seconds)
     name = f" {_NAME} {situation.version} " if width >= _WIDE else f" {_NAME} "
-    where = [Piece(name, "accent"), Piece(" "), piece(situation.namespace, "strong")]
-    if width >= 70:
-        where.append(piece(f" @{situation.address}", "dim"))
-    left = (*where, _SPACE, *_state(state, situation, scene))
+    title = (Piece(name, "accent"), Piece(" "), piece(situation.namespace, "strong"))
+    address = piece(f" @{situation.address}", "dim")
+    state_line = (_SPACE, *_state(state, situation, scene))
     if state == "lost":
-        return cut_line(left, width)
+        where = (*title, address) if width >= _WIDE else title
+        return cut_line((*where, *state_line), width)
     if situation.frozen_seconds is not None:
-        left = (*left, _SPACE, Piece(f"FROZEN {age(situation.frozen_seconds)}", "warn", "freeze"))
-    return spread(left, _costs(scene, width), width)
+        state_line = (*state_line, _SPACE, Piece(f"FROZEN {age(situation.frozen_seconds)}", "warn", "freeze"))
+    costs = _costs(scene, width)
+    # What is dropped first where room is scarce: the address, then what a look costs; never the mark.
+    for left, right in (
+        ((*title, address, *state_line), costs),
+        ((*title, *state_line), costs),
+        ((*title, *state_line), costs[-1:]),
+    ):
+        if width_of(left) + width_of(right) < width:
+            return spread(left, right, width)
+    return spread(cut_line((*title, *state_line), width - 4), costs[-1:], width)
 
 
 def _state(state: State, situation: Situation, scene: Scene | None) -> Line:

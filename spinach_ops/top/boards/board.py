@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spinach.stats import Wanted
 
-from ..cells import Column, Row
+from ..cells import Column, Row, Tone
 from ..scene import Place, Scene
 
 
@@ -43,6 +43,7 @@ class Board:
         ranked: Whether rows are put in order of their rank, and others below by the column `by`.
         by: That column.
         has_items: Whether rows are single jobs, which can be opened.
+        in_full: Makes labels and texts of a row that does not fit one line; where it leads to is the next step.
     """
 
     name: str
@@ -57,3 +58,4 @@ class Board:
     ranked: bool = False
     by: str = ""
     has_items: bool = False
+    in_full: Callable[[Scene, str], Sequence[tuple[str, str, Tone]]] | None = None

@@ -13,7 +13,7 @@ from .board import Board
 
 COLUMNS: Final = (
     Column("LEVEL", "!! error, ! warning, · information", 9, keep=9, align="left"),
-    Column("WHAT", "what it is about; enter: there", 16, share=2, keep=9, align="left"),
+    Column("WHAT", "what it is about; enter: all of it, then there", 16, share=2, keep=9, align="left"),
     Column("EVIDENCE", "what was seen", 24, share=4, keep=9, align="left"),
     Column("DO", "what helps", 20, share=3, keep=5, align="left"),
 )
@@ -53,7 +53,7 @@ def rows(scene: Scene, place: Place) -> Sequence[Row]:
     del place
     return [
         Row(
-            f"{finding.code}\n{finding.subject}",
+            _key(finding),
             (
                 Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
                 cell(finding.subject, "strong"),
@@ -63,6 +63,21 @@ def rows(scene: Scene, place: Place) -> Sequence[Row]:
         )
         for finding in everything(scene)
     ]
+
+
+def _in_full(scene: Scene, key: str) -> Sequence[tuple[str, str, Tone]]:
+    for finding in everything(scene):
+        if _key(finding) == key:
+            mark, tone = _MARKS[finding.severity]
+            return [
+                ("level", mark, tone), ("what", finding.subject, "strong"), ("evidence", finding.evidence, ""),
+                ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
+            ]  # fmt: skip
+    return [("gone", "this is not so any more", "good")]
+
+
+def _key(finding: Finding) -> str:
+    return f"{finding.code}\n{finding.subject}"
 
 
 def _leads_to(scene: Scene, place: Place, key: str) -> Place | None:
@@ -78,7 +93,7 @@ def _leads_to(scene: Scene, place: Place, key: str) -> Place | None:
 def _caption(scene: Scene, place: Place) -> str:
     del place
     number = len(everything(scene))
-    return f"{number} finding{'' if number == 1 else 's'}; enter shows the whole text"
+    return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
 
 
 def _empty(scene: Scene, place: Place) -> str:
@@ -87,5 +102,5 @@ def _empty(scene: Scene, place: Place) -> str:
 
 
 BOARD: Final = Board(
-    "explain", "Explain", COLUMNS, rows, leads_to=_leads_to, caption=_caption, empty=_empty
+    "explain", "Explain", COLUMNS, rows, leads_to=_leads_to, caption=_caption, empty=_empty, in_full=_in_full
 )  # fmt: skip

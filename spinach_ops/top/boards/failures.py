@@ -16,7 +16,7 @@ _RECENT_SECONDS: Final = 60.0
 
 GROUPS: Final = (
     Column("TASK", "task that fails; enter: its jobs", 16, share=2, most=32, keep=9, align="left"),
-    Column("ERROR", "class of the error", 14, share=2, most=36, keep=9, align="left"),
+    Column("ERROR", "class of the error", 17, share=2, most=36, keep=9, align="left"),
     Column("COUNT", "failures, also of jobs that are not kept any more", 7, keep=9),
     Column("PER MIN", "between the first and the last, ≈", 7, keep=3),
     Column("FIRST", "since it was first seen", 6, keep=4),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -17,17 +17,20 @@ from spinach.exc import BrokerError
 
 from ...options import INTERRUPTED, OK, UsageError
 from ...text import printable
-from ..cells import Line, plain
-from ..detail import Followed
+from ..cells import Line, Tone, plain
+from ..detail import Followed, labelled
 from ..history import History
 from ..keys import KEYS, next_interval
 from ..order import BadFilter, matcher
-from ..scene import Scene
+from ..scene import Place, Scene
 from .canvas import Canvas
 from .overlays import Detail, Help, Picker
 from .stage import Look, Stage
 
 _COPY_WIDTH = 100_000
+
+Describe = Callable[[int, bool], Sequence[Line]]
+InFull = Callable[[Scene, str], Sequence[tuple[str, str, Tone]]]
 
 
 class TopApp(Stage):
@@ -50,13 +53,25 @@ class TopApp(Stage):
         scene, key = self.scene, self.desk.viewport.key
         if scene is None or not key:
             return
-        if self.desk.board.has_items:
+        board, place = self.desk.board, self.desk.place
+        if board.has_items:
             self._open_item(scene, key)
-            return
-        place = self.desk.board.leads_to(scene, self.desk.place, key)
+        elif board.in_full is not None:
+            self._open_text(board.in_full, board.leads_to(scene, place, key), scene, key)
+        else:
+            self._go_to(board.leads_to(scene, place, key))
+
+    def _go_to(self, place: Place | None) -> None:
         if place is not None:
             self.desk.enter(place)
             self._moved()
+
+    def _open_text(self, in_full: InFull, place: Place | None, scene: Scene, key: str) -> None:
+        def lines(width: int, show_arguments: bool) -> list[Line]:
+            del show_arguments
+            return labelled(in_full(self.scene or scene, key), width)
+
+        self._show_detail("Finding", lines, lambda goes_on: self._go_to(place) if goes_on else None)
 
     def _open_item(self, scene: Scene, key: str) -> None:
         followed = Followed.of(scene, key)
@@ -66,24 +81,28 @@ class TopApp(Stage):
         def lines(width: int, show_arguments: bool) -> list[Line]:
             return followed.lines(self.scene or scene, width=width, show_arguments=show_arguments)
 
+        # What failed is looked at for its traceback, and shown to others.
+        self._show_detail(followed.title, lines, show=self._show_arguments and not followed.is_failure)
+
+    def _show_detail(
+        self,
+        title: str,
+        lines: Describe,
+        then: Callable[[bool | None], None] | None = None,
+        *,
+        show: bool = True,
+    ) -> None:
+        may_show = not self._look.hide_arguments
+
         def copy() -> None:
-            may_show = not self._look.hide_arguments
             self.copy_to_clipboard("\n".join(map(plain, lines(_COPY_WIDTH, may_show))))
             self.notify("Copied.", markup=False, timeout=2)
 
-        # What failed is looked at for its traceback, and shown to others.
-        show = self._show_arguments and not followed.is_failure
-        may_show = not self._look.hide_arguments
-        self.push_screen(
-            Detail(
-                followed.title,
-                lines,
-                show_arguments=show,
-                may_show=may_show,
-                copy=copy,
-                ascii_only=self._look.ascii_only,
-            )
-        )
+        detail = Detail(
+            title, lines, show_arguments=show and may_show, may_show=may_show, copy=copy,
+            ascii_only=self._look.ascii_only,
+        )  # fmt: skip
+        self.push_screen(detail, then)
 
     def action_leave(self) -> None:
         """End the filter, or go back."""

@@ -30,7 +30,7 @@ _SCROLL: list[BindingType] = [
 ]
 
 
-class _Reading(Screen[None]):
+class _Reading(Screen[bool]):
     """Lines that are longer than the screen, and the keys to move in them."""
 
     BINDINGS: ClassVar[list[BindingType]] = _SCROLL
@@ -51,6 +51,10 @@ class _Reading(Screen[None]):
         self._top = max(0, min(self._top, len(lines) - canvas.size.height))
         seen = lines[self._top : self._top + max(1, canvas.size.height)]
         canvas.show(in_ascii(seen) if self._ascii_only else seen)
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.dismiss(False)
 
     def action_scroll_lines(self, lines: int) -> None:
         """Move by lines."""
@@ -85,7 +89,8 @@ class Detail(_Reading):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *_SCROLL,
-        Binding("escape,enter,i", "leave", show=False),
+        Binding("escape", "leave", show=False),
+        Binding("enter,i", "go_on", show=False),
         Binding("a", "arguments", show=False),
         Binding("y", "copy_all", show=False),
     ]
@@ -132,9 +137,9 @@ class Detail(_Reading):
         """Return all lines."""
         return self._describe(width, self._show_arguments)
 
-    def action_leave(self) -> None:
-        """Go back."""
-        self.dismiss(None)
+    def action_go_on(self) -> None:
+        """Go to where it leads, which for a job is back."""
+        self.dismiss(True)
 
     def action_arguments(self) -> None:
         """Show or hide the arguments."""
@@ -179,10 +184,6 @@ class Help(_Reading):
         """Draw for the first time."""
         self.query_one("#lines", Canvas).focus()
         self.call_after_refresh(self.draw)
-
-    def action_leave(self) -> None:
-        """Close it."""
-        self.dismiss(None)
 
     def lines(self, width: int) -> Sequence[Line]:
         """Return keys and columns, in two columns where there is room."""
