@@ -106,6 +106,22 @@ def spark(values: Sequence[float | None], *, top: float | None = None) -> str:
     return "".join(" " if value is None else bars[_level(value / highest, len(bars))] for value in values)
 
 
+def graph(values: Sequence[float | None], rows: int) -> list[str]:
+    """Return bars that are so many rows high, the top row first."""
+    highest = max((value for value in values if value is not None), default=0.0)
+    eighths = [round((value or 0.0) / highest * rows * 8) if highest > 0 else 0 for value in values]
+    lines = []
+    for row in reversed(range(rows)):
+        filled = (max(0, min(8, level - 8 * row)) for level in eighths)
+        lines.append("".join(" " if part == 0 else _BARS[part - 1] for part in filled))
+    # Nothing is still something that was seen.
+    lines[-1] = "".join(
+        _BARS[0] if char == " " and value is not None else char
+        for char, value in zip(lines[-1], values, strict=True)
+    )
+    return lines
+
+
 def squeezed(values: Sequence[float | None], number: int) -> list[float | None]:
     """Return at most so many values, each the highest of those it stands for."""
     if len(values) <= number:

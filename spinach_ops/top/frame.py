@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import headline
-from .cells import Line, Piece, cut_line, piece
+from . import headline, side
+from .cells import Line, Piece, cut_line, padded, piece
 from .desk import Desk
 from .figures import to_ascii
 from .headline import Situation
@@ -25,17 +25,22 @@ class Frame:
         table: Heading and rows.
         bar: The line at the bottom.
         cursor: Which line of the table is under the cursor.
+        side: Beside the table, none where there is no room.
     """
 
     head: tuple[Line, ...]
     table: tuple[Line, ...] = ()
     bar: Line = ()
     cursor: int | None = None
+    side: tuple[Line, ...] = ()
 
     def text(self, width: int, height: int) -> str:
         """Return the screen as text, without trailing spaces."""
         space = height - len(self.head) - (1 if self.bar else 0)
         table = [*self.table, *[()] * space][:space]
+        if self.side:
+            left = width - side.WIDTH
+            table = [(*padded(line, left), *beside) for line, beside in zip(table, self.side, strict=False)]
         lines = [*self.head, *table, *([self.bar] if self.bar else [])]
         return "\n".join("".join(one.text for one in cut_line(line, width)).rstrip() for line in lines)
 
@@ -76,8 +81,12 @@ def draw(
         )
     rows = desk.rows(scene, now=now, last_key_at=last_key_at)
     head = _head(scene, desk, situation, width, height, len(rows))
-    table, cursor = desk.table(scene, rows, width, height - len(head) - 1)
-    return _in_ascii(Frame(head, tuple(table), headline.keys_line(width), cursor), ascii_only)
+    space = height - len(head) - 1
+    has_side = width >= side.LEAST_WIDTH and desk.place.board == "queues" and bool(rows)
+    # The table first: it finds the row that is under the cursor.
+    table, cursor = desk.table(scene, rows, width - (side.WIDTH if has_side else 0), space)
+    beside = side.lines(scene, desk, space) if has_side else []
+    return _in_ascii(Frame(head, tuple(table), headline.keys_line(width), cursor, tuple(beside)), ascii_only)
 
 
 def _head(
@@ -94,7 +103,8 @@ def _head(
 def _in_ascii(frame: Frame, ascii_only: bool) -> Frame:
     if not ascii_only:
         return frame
-    return Frame(in_ascii(frame.head), in_ascii(frame.table), in_ascii([frame.bar])[0], frame.cursor)
+    bar = in_ascii([frame.bar])[0]
+    return Frame(in_ascii(frame.head), in_ascii(frame.table), bar, frame.cursor, in_ascii(frame.side))
 
 
 def in_ascii(lines: Sequence[Line]) -> tuple[Line, ...]:

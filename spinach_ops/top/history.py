@@ -20,6 +20,8 @@ TREND_SECONDS: Final = 600.0
 _SPANS: Final = (60.0, 120.0, 300.0, TREND_SECONDS)
 _POINTS: Final = 600
 _HALF_LIFE_SECONDS: Final = 10.0
+# However close two looks are, the later one has some weight.
+_LEAST_SECONDS: Final = 0.001
 # Queues beyond have no trend.
 _MAX_SERIES: Final = 600
 _NEGLIGIBLE: Final = 0.05
@@ -89,12 +91,14 @@ class Pace:
         out_per_second: Jobs taken by workers.
         mark: Nothing for exact, ``≈`` for an estimate from counters, ``≥`` for a lower bound.
         doubt: Which part of it was not measured exactly, 0 to 1.
+        weight: How much it rests on, 0 to 1: little after looks that were short or few.
     """
 
     in_per_second: float
     out_per_second: float
     mark: Mark = ""
     doubt: float = 0.0
+    weight: float = 0.0
 
     @property
     def change(self) -> float | None:
@@ -107,10 +111,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class TaskPace:
-    """Attempts of a task per second: begun, and ended one way or another."""
+    """Attempts of a task per second: begun, and ended one way or another; `weight` as in `Pace`."""
 
     started: float = 0.0
     ended: float = 0.0
+    weight: float = 0.0
 
 
 @dataclass(slots=True)
@@ -148,7 +153,7 @@ class History:
         self.backlog.add(snapshot.at, snapshot.queued)
         before, self._before = (None if gap else self._before), snapshot
         seconds = snapshot.at - before.at if before is not None else 0.0
-        kept = 0.5 ** (max(0.0, seconds) / _HALF_LIFE_SECONDS)
+        kept = 0.5 ** (max(_LEAST_SECONDS, seconds) / _HALF_LIFE_SECONDS)
         self.task_paces = _task_paces(before, snapshot, seconds, self.task_paces, kept)
         now = _estimates(before, snapshot, seconds) | _measured(rates, snapshot)
         # What was not measured now is forgotten: a rate of some time ago says nothing.
@@ -225,21 +230,33 @@ def _task_paces(
             change[counter in _ENDED] += max(0, number - before.counters.get((queue, task, counter), 0))
     found = {}
     for key, (started, ended) in changes.items():
-        old = earlier.get(key) or TaskPace(started / seconds, ended / seconds)
+        old = earlier.get(key, TaskPace())
+        part = _part(old.weight, kept)
         found[key] = TaskPace(
-            old.started * kept + started / seconds * (1 - kept),
-            old.ended * kept + ended / seconds * (1 - kept),
+            started=_mean(old.started, started / seconds, part),
+            ended=_mean(old.ended, ended / seconds, part),
+            weight=old.weight * kept + 1 - kept,
         )
     return found
 
 
 def _smoothed(before: Pace | None, now: Pace, kept: float) -> Pace:
-    if before is None:
-        return now
-    doubt = before.doubt * kept + now.doubt * (1 - kept)
+    old = before or Pace(0.0, 0.0)
+    part = _part(old.weight, kept)
+    doubt = _mean(old.doubt, now.doubt, part)
     return Pace(
-        in_per_second=before.in_per_second * kept + now.in_per_second * (1 - kept),
-        out_per_second=before.out_per_second * kept + now.out_per_second * (1 - kept),
-        mark="" if doubt < _NEGLIGIBLE else now.mark or before.mark,
+        in_per_second=_mean(old.in_per_second, now.in_per_second, part),
+        out_per_second=_mean(old.out_per_second, now.out_per_second, part),
+        mark="" if doubt < _NEGLIGIBLE else now.mark or old.mark,
         doubt=doubt,
+        weight=old.weight * kept + 1 - kept,
     )
+
+
+def _part(weight: float, kept: float) -> float:
+    """Return which part of a mean the newest value has: all of the first one, however short it was measured."""
+    return (1 - kept) / (weight * kept + 1 - kept)
+
+
+def _mean(before: float, now: float, part: float) -> float:
+    return before + (now - before) * part

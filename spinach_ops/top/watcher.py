@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from logging import getLogger
+from typing import Final
 
 from spinach.exc import BrokerError
 from spinach.stats import Wanted
@@ -19,6 +20,8 @@ from .connection import Connection
 from .source import Source, Tick
 
 logger = getLogger(__name__)
+
+_LEAST_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ class Watcher:
             if source is self._source:
                 self.connection = report.connection
                 self._deliver(report)
+                # Somebody who hurries through the rows must not hurry the server.
+                self._stopped.wait(min(_LEAST_SECONDS, self._interval_seconds))
                 self._due.wait(self._pause())
 
     def _pause(self) -> float:

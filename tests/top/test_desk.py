@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spinach_ops.top import side
 from spinach_ops.top.boards import TABS
 from spinach_ops.top.boards.queues import COLUMNS
 from spinach_ops.top.cells import Cell, Row
@@ -331,3 +332,37 @@ def test_no_conditions(text: str) -> None:
 def test_what_is_not_known_does_not_hold() -> None:
     """A fact that could not be read fulfils no condition."""
     assert not Condition.parse("workers.connected<1").holds(snapshot(connected=None))
+
+
+# --- panel -------------------------------------------------------------------------------------------
+
+
+def test_the_panel_beside_the_queues() -> None:
+    """From 140 columns on, the selected queue's next jobs, its mix of tasks and its depth stand beside the table."""
+    jobs = [job(f"id-{number}", queue="default") for number in range(12)]
+    jobs += [job("odd", queue="default", task_name=ESCAPES)]
+    seen = full()
+    seen = replace(seen, snapshot=replace(seen.snapshot, pages=(jobs_page(*jobs, of="default"),)))
+    desk = Desk(filters={"queues": "default"})
+    text = draw(seen, desk, situation(), width=160, height=50).text(160, 50)
+    for part in (
+        "next 10 of 5,200",
+        "by task, of the first 13",
+        "task",
+        "12 ██",
+        "depth over 1 min, highest 5,200",
+    ):
+        assert part in text
+    assert text.replace("\n", "").isprintable()
+    assert max(map(len, text.splitlines())) <= 160
+    assert "next 10" not in draw(seen, desk, situation(), width=139, height=50).text(139, 50)
+    (wanted,) = side.wanted(desk, 160)
+    assert (wanted.kind, wanted.of) == ("queue", "default")
+    assert side.wanted(desk, 139) == ()
+
+
+def test_the_panel_does_not_show_another_queue() -> None:
+    """Right after the cursor moved, jobs of the queue before are not shown as those of the next."""
+    desk = Desk(filters={"queues": "exports"})
+    text = draw(full(), desk, situation(), width=160, height=50).text(160, 50)
+    assert "reading ..." in text

@@ -11,6 +11,7 @@ from spinach_ops.top.cells import Cell, Column, cell, cut_line, fit, layout, pie
 from spinach_ops.top.figures import (
     age,
     count,
+    graph,
     milliseconds,
     moment,
     per_second,
@@ -116,3 +117,9 @@ def test_lines_are_cut_and_spread() -> None:
     assert cut_line(line, 7)[-1].text == "6…"
     assert width_of(spread(line, (piece("right"),), 30)) == 30
     assert spread(line, (piece("right"),), 12) == line
+
+
+def test_a_graph() -> None:
+    """A graph has as many rows as asked for, is full where the highest value is, and shows that nothing was seen."""
+    assert graph([0, 4, 8, None], 2) == ["  █ ", "▁██ "]
+    assert graph([0, None], 2) == ["  ", "▁ "]

@@ -53,19 +53,33 @@ def test_a_series_is_bounded() -> None:
 def test_rates_are_smoothed() -> None:
     """A rate that changes is approached, by half in ten seconds."""
     history = History()
-    history.add(snapshot(queue()), {"q": Rate(100, 0, exact=True)})
-    history.add(later(snapshot(queue()), 10), {"q": Rate(0, 0, exact=True)})
-    assert history.paces["q"].in_per_second == pytest.approx(50)
+    history.add(snapshot(queue()), {})
+    for number in range(1, 101):
+        history.add(later(snapshot(queue()), number), {"q": Rate(100, 0, exact=True)})
+    assert history.paces["q"].in_per_second == pytest.approx(100)
+    history.add(later(snapshot(queue()), 110), {"q": Rate(0, 0, exact=True)})
+    assert history.paces["q"].in_per_second == pytest.approx(50, rel=0.01)
     assert history.paces["q"].mark == ""
+
+
+def test_a_short_look_weighs_little() -> None:
+    """A burst between two looks right after each other does not last: the next long one outweighs it."""
+    history = History()
+    history.add(snapshot(queue()), {})
+    history.add(later(snapshot(queue()), 0.1), {"q": Rate(1000, 0, exact=True)})
+    assert history.paces["q"].in_per_second == 1000
+    history.add(later(snapshot(queue()), 2.1), {"q": Rate(10, 0, exact=True)})
+    assert history.paces["q"].in_per_second < 70
 
 
 def test_a_bound_stays_a_bound_for_a_while() -> None:
     """A mean in which a bound has a part worth mentioning is a bound; after a while it is exact again."""
     history = History()
-    history.add(snapshot(queue()), {"q": Rate(1, 1, exact=False)})
-    history.add(later(snapshot(queue()), 2), {"q": Rate(1, 1, exact=True)})
+    history.add(snapshot(queue()), {})
+    history.add(later(snapshot(queue()), 2), {"q": Rate(1, 1, exact=False)})
+    history.add(later(snapshot(queue()), 4), {"q": Rate(1, 1, exact=True)})
     assert history.paces["q"].mark == "≥"
-    for number in range(2, 40):
+    for number in range(3, 60):
         history.add(later(snapshot(queue()), 2 * number), {"q": Rate(1, 1, exact=True)})
     assert history.paces["q"].mark == ""
 

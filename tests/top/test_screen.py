@@ -298,6 +298,7 @@ def test_the_mouse(make: MakeRedisBroker) -> None:
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
         await until(pilot, shows(app, "mail"))
+        await until(pilot, lambda: app.query_one("#table").region.y == 5)
         heading = app.query_one("#table", Canvas).render_line(0).text
         await pilot.click("#table", offset=(heading.index("DEPTH") + 1, 0))
         await until(pilot, shows(app, "DEPTH▼"))

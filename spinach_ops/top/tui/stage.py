@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from textual.app import App, ComposeResult
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
@@ -19,6 +20,7 @@ from spinach.const import VERSION
 from spinach.stats import MAX_PAGE, Wanted
 
 from ...options import UsageError
+from .. import side
 from ..boards import board_of
 from ..desk import Desk
 from ..frame import Frame, draw
@@ -33,6 +35,7 @@ from .theme import THEMES
 
 _TERMINATED: Final = 128 + signal.SIGTERM
 _TICK_SECONDS: Final = 1.0
+_PARTS: Final = ("#head", "#table", "#side", "#bar")
 _TERMINAL_CHECK_SECONDS: Final = 5.0
 
 
@@ -123,7 +126,9 @@ class Stage(App[int]):
     def compose(self) -> ComposeResult:
         """Make the parts of the screen."""
         yield Canvas(id="head")
-        yield Canvas(id="table", focusable=True)
+        with Horizontal(id="middle"):
+            yield Canvas(id="table", focusable=True)
+            yield Canvas(id="side")
         yield Input(
             id="filter", placeholder="text !text /regex/ depth>100 oldest>5m state=silent", compact=True
         )
@@ -213,16 +218,20 @@ class Stage(App[int]):
             return
         main = self.screen_stack[0]
         frame = self.frame()
-        head, table, bar = (main.query_one(name, Canvas) for name in ("#head", "#table", "#bar"))
+        head, table, beside, bar = (main.query_one(name, Canvas) for name in _PARTS)
         with self.batch_update():
             if head.styles.height is None or head.styles.height.value != len(frame.head):
                 head.styles.height = len(frame.head)
             head.show(frame.head)
             table.set_class(self._watcher.connection.failures > 0, "-stale")
             table.show(frame.table, frame.cursor)
+            beside.display = bool(frame.side)
+            beside.show(frame.side)
             bar.show([frame.bar])
             if isinstance(self.screen, Detail):
                 self.screen.draw()
+        # The row under the cursor may be another one now.
+        self._watcher.want(self._wanted())
 
     def on_resize(self) -> None:
         """Draw for the new size, and want as many rows as fit."""
@@ -231,7 +240,8 @@ class Stage(App[int]):
 
     def _wanted(self) -> tuple[Wanted, ...]:
         rows = max(20, min(MAX_PAGE, self.size.height + 10))
-        return board_of(self.desk.place).wanted(self.desk.place, rows)
+        page = board_of(self.desk.place).wanted(self.desk.place, rows)
+        return page or side.wanted(self.desk, self.size.width)
 
     def _moved(self) -> None:
         self._watcher.want(self._wanted())
