@@ -11,10 +11,10 @@ TESTS_AT_ONCE ?= 3
 PIP_OPTIONS := -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt
+.PHONY: help demo test check fmt screenshots
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## catalogue a Python installation with jobs, kill a worker half way, check the totals
 	@$(BIN)/python -m examples.catalogue.run
@@ -33,6 +33,9 @@ check: $(VENV)/.dev ## lint, format, types, import rules; no tests
 fmt: $(VENV)/.dev ## format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+screenshots: $(VENV)/.dev ## make the pictures of spinach-top in docs/ from a namespace under load, in minutes
+	$(BIN)/python scripts/screenshots.py
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV)"

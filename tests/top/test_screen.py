@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,54 +13,17 @@ from textual.pilot import Pilot
 
 from spinach import Engine, RedisBroker, Tasks
 from spinach.brokers.base import Broker
-from spinach.brokers.redis.connect import connect
 from spinach_ops.top.keys import KEYS
-from spinach_ops.top.tui.app import Look, TopApp
+from spinach_ops.top.tui.app import TopApp
 from spinach_ops.top.tui.canvas import Canvas
 from spinach_ops.top.tui.overlays import Detail, Help, Picker
 from tests.brokers.conftest import MakeRedisBroker
 from tests.brokers.helpers import claim, failed, queued, settle, task, waiting
 from tests.servers import Server
 
-PATIENCE_SECONDS = 15.0
-INTERVAL = 0.2
+from .driving import INTERVAL, drive, screen, shows, until
+
 ESCAPES = "\x1b[31m[red]evil[/red]\x07\r\n\u202e\x9b2J"
-Story = Callable[[TopApp, Pilot[int]], Awaitable[None]]
-
-
-def drive(make: MakeRedisBroker, story: Story, *, size: tuple[int, int] = (80, 24), **look: object) -> TopApp:
-    """Run the app on a server for the length of a story."""
-
-    async def run() -> TopApp:
-        app = TopApp(
-            lambda namespace: connect(make.server.url, namespace), make.default_namespace,
-            look=Look(**{"interval_seconds": INTERVAL, **look}),  # type: ignore[arg-type]
-        )  # fmt: skip
-        async with app.run_test(size=size) as pilot:
-            await story(app, pilot)
-        return app
-
-    return asyncio.run(run())
-
-
-async def until(pilot: Pilot[int], condition: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what or screen(pilot.app)
-        await pilot.pause(0.02)
-
-
-def screen(app: object) -> str:
-    """Return what stands on the screen, as text."""
-    assert isinstance(app, TopApp)
-    lines = []
-    for canvas in app.screen.query(Canvas):
-        lines += [canvas.render_line(y).text.rstrip() for y in range(canvas.size.height)]
-    return "\n".join(lines)
-
-
-def shows(app: TopApp, *parts: str) -> Callable[[], bool]:
-    return lambda: all(part in screen(app) for part in parts)
 
 
 @pytest.fixture
@@ -101,7 +64,7 @@ def test_every_board_of_a_namespace(make: MakeRedisBroker) -> None:
             await until(pilot, shows(app, *parts))
         await until(pilot, shows(app, " 1 rt "))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_from_a_queue_to_a_job(make: MakeRedisBroker) -> None:
@@ -125,7 +88,7 @@ def test_from_a_queue_to_a_job(make: MakeRedisBroker) -> None:
         await pilot.press("escape", "escape")
         assert app.is_running
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_from_a_failure_to_its_traceback(make: MakeRedisBroker) -> None:
@@ -143,7 +106,7 @@ def test_from_a_failure_to_its_traceback(make: MakeRedisBroker) -> None:
         await pilot.press("a", "G")
         await until(pilot, shows(app, "s3cret"))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_hidden_arguments_stay_hidden(make: MakeRedisBroker) -> None:
@@ -162,7 +125,7 @@ def test_hidden_arguments_stay_hidden(make: MakeRedisBroker) -> None:
         await until(pilot, shows(app, "(hidden)"))
         assert "s3cret" not in screen(app)
 
-    drive(make, story, hide_arguments=True, size=(160, 50))
+    drive(make.server.url, make.default_namespace, story, hide_arguments=True, size=(160, 50))
 
 
 def test_the_engine_at_work(valkey_server: Server) -> None:
@@ -198,7 +161,7 @@ def test_the_engine_at_work(valkey_server: Server) -> None:
 
     engine.start_workers(number=2, queue="busy", block=False)
     try:
-        drive(make, story)
+        drive(make.server.url, make.default_namespace, story)
     finally:
         engine.stop_workers()
         make.close()
@@ -222,7 +185,7 @@ def test_the_cursor_survives_looks_and_order(make: MakeRedisBroker) -> None:
         await pilot.press("S")
         await until(pilot, shows(app, "DEPTH▲", "▸ mail"))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_a_frozen_screen_stands_still(make: MakeRedisBroker) -> None:
@@ -239,7 +202,7 @@ def test_a_frozen_screen_stands_still(make: MakeRedisBroker) -> None:
         await pilot.press("space")
         await until(pilot, shows(app, "QUEUED 44"))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_the_interval_and_the_help(make: MakeRedisBroker) -> None:
@@ -257,7 +220,7 @@ def test_the_interval_and_the_help(make: MakeRedisBroker) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, Help))
 
-    drive(make, story, size=(160, 50))
+    drive(make.server.url, make.default_namespace, story, size=(160, 50))
 
 
 def test_a_filter_that_says_nothing_is_told(make: MakeRedisBroker) -> None:
@@ -272,7 +235,7 @@ def test_a_filter_that_says_nothing_is_told(make: MakeRedisBroker) -> None:
         assert app.desk.filters == {}
         await until(pilot, shows(app, "mail", " q "))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_another_namespace(make: MakeRedisBroker) -> None:
@@ -288,7 +251,7 @@ def test_another_namespace(make: MakeRedisBroker) -> None:
         await pilot.press(*other.default_namespace[-8:], "enter")
         await until(pilot, shows(app, worker.worker_id[:8], "77", other.default_namespace))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
     other.close()
 
 
@@ -310,7 +273,7 @@ def test_the_mouse(make: MakeRedisBroker) -> None:
         await pilot.click("#head", offset=(12, 4))
         await until(pilot, lambda: app.desk.place.board == "workers")
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 @pytest.mark.parametrize(("key", "code"), [("q", 0), ("ctrl+c", 130)])
@@ -320,7 +283,7 @@ def test_the_end(make: MakeRedisBroker, key: str, code: int) -> None:
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
         await pilot.press(key)
 
-    assert drive(make, story).return_code == code
+    assert drive(make.server.url, make.default_namespace, story).return_code == code
 
 
 # --- loss --------------------------------------------------------------------------------------------
@@ -346,7 +309,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
         assert app._history.paces.get("mail") is None or app._history.paces["mail"].in_per_second == 0
         assert not app.query_one("#table").has_class("-stale")
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
     make.close()
 
 
@@ -362,7 +325,7 @@ def test_a_server_that_is_not_there_at_first(make_server: Callable[..., Server])
         await pilot.press("ctrl+r")
         await until(pilot, shows(app, "● LIVE", "mail"))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
     make.close()
 
 
@@ -386,7 +349,7 @@ def test_keys_work_while_the_server_hangs(make_server: Callable[..., Server]) ->
         assert "SLOW" in screen(app)
         await until(pilot, shows(app, "● LIVE"))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
     make.close()
 
 
@@ -411,7 +374,7 @@ def test_hostile_names_are_only_text(make: MakeRedisBroker) -> None:
         await pilot.press("y", "escape", "y", "escape", "e")
         await until(pilot, shows(app, "3 findings", "[re"))
 
-    drive(make, story)
+    drive(make.server.url, make.default_namespace, story)
 
 
 def test_keys_stand_in_the_documentation() -> None:
