@@ -33,7 +33,7 @@ from spinach_ops.top.tui.app import Look, TopApp
 NAMESPACE: Final = "prod"
 SIZES: Final = ((80, 24), (160, 50))
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-WATCH_SECONDS: Final = 150.0
+WATCH_SECONDS: Final = 175.0
 # Before the end: long enough to be silent, too short to be recovered.
 KILL_SECONDS: Final = 35.0
 # Queue, places, host; the last one is killed.
@@ -123,13 +123,13 @@ def produce(url: str, stop: threading.Event) -> None:
         client.schedule_at(
             mail, now + timedelta(seconds=random.uniform(60, 7200)), f"user{number}@example.net", "reminder"
         )
-    for number in range(14):
+    for number in range(40):
         client.schedule(export, f"sales-{number}", "2026-10")
     for _ in range(1500):
         client.schedule(thumbnail, f"/srv/images/{random.randrange(10**6)}.jpg", 512)
     began = time.monotonic()
     while not stop.wait(0.25):
-        client.schedule_batch(some_jobs(1 + 0.8 * math.sin((time.monotonic() - began) / 12)))
+        client.schedule_batch(some_jobs(1 + 0.8 * math.sin((time.monotonic() - began) / 14)))
 
 
 def some_jobs(wave: float) -> Batch:

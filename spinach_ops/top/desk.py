@@ -25,15 +25,19 @@ class Viewport:
         key: Of the row under the cursor, empty for the first.
         index: Where that row was last.
         top: The first row that is seen.
+        is_chosen: Whether somebody put it there; until then it is on the first row, whichever that is.
     """
 
     key: str = ""
     index: int = 0
     top: int = 0
+    is_chosen: bool = False
 
     def follow(self, keys: Sequence[str], height: int) -> None:
         """Find the cursor's row among the rows as they are now; where it is gone, stay at its place."""
-        if self.key in keys:
+        if not self.is_chosen:
+            self.index = 0
+        elif self.key in keys:
             self.index = keys.index(self.key)
         self.index = max(0, min(self.index, len(keys) - 1))
         self.key = keys[self.index] if keys else self.key
@@ -44,6 +48,7 @@ class Viewport:
     def move(self, keys: Sequence[str], steps: int) -> None:
         """Move the cursor by rows."""
         if keys:
+            self.is_chosen = True
             self.index = max(0, min(self.index + steps, len(keys) - 1))
             self.key = keys[self.index]
 
@@ -92,8 +97,13 @@ class Desk:
 
     def enter(self, place: Place) -> None:
         """Go to a place from which one can come back."""
+        self.choose()
         if place != self.place:
             self._places = [*self._places[-_MAX_DEPTH:], place]
+
+    def choose(self) -> None:
+        """Keep the cursor on the row where it is."""
+        self.viewport.is_chosen = True
 
     def back(self) -> bool:
         """End the filter, else go back; return whether there was anything to do."""

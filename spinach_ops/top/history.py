@@ -16,8 +16,6 @@ from spinach.stats import NamespaceSnapshot
 from .derive import Rate
 
 TREND_SECONDS: Final = 600.0
-# So long is a trend while less was watched.
-_SPANS: Final = (60.0, 120.0, 300.0, TREND_SECONDS)
 _POINTS: Final = 600
 _HALF_LIFE_SECONDS: Final = 10.0
 # However close two looks are, the later one has some weight.
@@ -162,8 +160,8 @@ class History:
 
     @property
     def span_seconds(self) -> float:
-        """How much time a trend shows: what was watched, at least a minute and at most ten."""
-        return next((span for span in _SPANS if span >= self.backlog.seconds), TREND_SECONDS)
+        """How much time a trend shows: what was watched in whole minutes, at most ten."""
+        return min(TREND_SECONDS, 60.0 * max(1, math.ceil(self.backlog.seconds / 60)))
 
     def depth(self, queue: str) -> Series:
         """Return the depths of a queue."""

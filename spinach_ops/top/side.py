@@ -14,7 +14,7 @@ from .figures import age, count, graph, per_second, squeezed
 from .scene import Scene
 
 LEAST_WIDTH: Final = 140
-WIDTH: Final = 56
+WIDTH: Final = 50
 _NEXT: Final = 10
 _MIXED: Final = 100
 _TASKS: Final = 5

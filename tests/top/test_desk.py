@@ -147,6 +147,17 @@ def test_the_cursor_is_always_seen(looks: list[list[int]], height: int, steps: i
             assert viewport.top == 0 or viewport.top + height <= len(keys)
 
 
+def test_the_cursor_is_on_the_first_row_until_it_is_moved() -> None:
+    """Until somebody moves it the cursor is on the first row, whichever that is; then it stays on its row."""
+    viewport = Viewport()
+    viewport.follow(list("abc"), 3)
+    viewport.follow(list("cab"), 3)
+    assert viewport.key == "c"
+    viewport.move(list("cab"), 1)
+    viewport.follow(list("bca"), 3)
+    assert viewport.key == "a"
+
+
 # --- places ------------------------------------------------------------------------------------------
 
 

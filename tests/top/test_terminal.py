@@ -122,6 +122,16 @@ def test_a_small_terminal(make: MakeRedisBroker, open_terminal: Callable[[int, i
     terminal.wait_for("ended-with-130")
 
 
+def test_under_the_prompt(make: MakeRedisBroker, open_terminal: Callable[[int, int], Terminal]) -> None:
+    """Inline it draws under the prompt, and its last frame stays when it has ended."""
+    terminal = open_terminal(80, 24)
+    terminal.type("echo before-it")
+    terminal.run(make.server, make.default_namespace, "--inline")
+    terminal.wait_for("before-it", "● LIVE", "thumbnails")
+    terminal.tmux("send-keys", "q")
+    terminal.wait_for("before-it", "thumbnails", "ended-with-0")
+
+
 def test_a_signal_ends_it(make: MakeRedisBroker, open_terminal: Callable[[int, int], Terminal]) -> None:
     """SIGTERM ends it and leaves the terminal as it was."""
     terminal = open_terminal(80, 24)

@@ -25,7 +25,7 @@ from ..order import BadFilter, matcher
 from ..scene import Place, Scene
 from .canvas import Canvas
 from .overlays import Detail, Help, Picker
-from .stage import Look, Stage
+from .stage import Look, Stage, run
 
 _COPY_WIDTH = 100_000
 
@@ -54,6 +54,7 @@ class TopApp(Stage):
         if scene is None or not key:
             return
         board, place = self.desk.board, self.desk.place
+        self.desk.choose()
         if board.has_items:
             self._open_item(scene, key)
         elif board.in_full is not None:
@@ -289,12 +290,6 @@ class TopApp(Stage):
 
     async def _do(self, action: str) -> None:
         await self.run_action(action)
-
-
-def run(app: TopApp, *, inline: bool = False, mouse: bool = True) -> int:
-    """Run the application in this terminal; return its exit code."""
-    app.run(inline=inline, inline_no_clear=inline, mouse=mouse)
-    return app.return_code or OK
 
 
 __all__ = ["Look", "TopApp", "run"]

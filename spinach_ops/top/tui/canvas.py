@@ -85,6 +85,8 @@ class Canvas(Widget):
         if not one.tone:
             return Style.null()
         style = self.get_component_rich_style(f"canvas--{one.tone}")
+        if on_cursor and self.app.no_color:
+            return Style.null()  # the row is reversed: shades of grey would tear it to pieces
         # The cursor's row keeps its background.
         return style.without_color + Style(color=style.color) if on_cursor else style
 

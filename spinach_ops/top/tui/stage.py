@@ -19,7 +19,7 @@ from spinach.brokers.base import Broker
 from spinach.const import VERSION
 from spinach.stats import MAX_PAGE, Wanted
 
-from ...options import UsageError
+from ...options import OK, UsageError
 from .. import side
 from ..boards import board_of
 from ..desk import Desk
@@ -252,3 +252,9 @@ def _on_signals(end: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end)
+
+
+def run(app: Stage, *, inline: bool = False, mouse: bool = True) -> int:
+    """Run the application in this terminal; return its exit code."""
+    app.run(inline=inline, inline_no_clear=inline, mouse=mouse)
+    return app.return_code or OK
