@@ -104,7 +104,8 @@ def _size(text: str) -> tuple[int, int]:
 def run(given: argparse.Namespace) -> int:
     """Watch, or look as often as asked for; return the exit code."""
     options = read_common(given)
-    _log_to(given.log)
+    if given.log is not None:
+        _log_to(given.log)
     is_asked_for = given.once or given.count or given.snapshot or given.plain or options.json
     if not is_asked_for and sys.stdout.isatty() and sys.stderr.isatty():
         return _screen(given, options)
@@ -131,17 +132,14 @@ def _conditions(texts: list[str]) -> list[Condition]:
         raise UsageError(f"--fail-if: {error}") from None
 
 
-def _log_to(path: Path | None) -> None:
-    """Send the log to a file, or nowhere: on the screen it would be dirt."""
-    if path is None:
-        logging.getLogger().addHandler(logging.NullHandler())
-        return
+def _log_to(path: Path) -> None:
     try:
-        logging.basicConfig(
-            filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--log {path} cannot be written: {error}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
 
 
 def _screen(given: argparse.Namespace, options: Options) -> int:
@@ -149,6 +147,7 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
         raise UsageError("--fail-if needs --once or --count")
     if given.no_color:
         os.environ["NO_COLOR"] = "1"
+    logging.getLogger().addHandler(logging.NullHandler())  # on the screen a log would be dirt
     options.connect()  # says what is wrong with the URL while there is no screen yet
     from .tui.app import Look, TopApp  # what it needs takes a third of a second to load
     from .tui.app import run as run_app
