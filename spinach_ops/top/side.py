@@ -51,7 +51,7 @@ def _facts(scene: Scene, queue: QueueStats) -> list[Line]:
     change = pace.change if pace else None
     texts = []
     if pace and queue.depth and pace.out_per_second > 0:
-        texts.append(f"a new job waits ≈{age(queue.depth / pace.out_per_second)}")
+        texts.append(f"new jobs wait ≈{age(queue.depth / pace.out_per_second)}")
     if change:
         texts.append(f"{'grows' if change > 0 else 'shrinks'} by {per_second(abs(change))}/s")
     if queue.paused:

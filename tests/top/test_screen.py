@@ -406,6 +406,15 @@ def test_hostile_names_are_only_text(make: MakeRedisBroker) -> None:
     drive(make.server.url, make.default_namespace, story)
 
 
+@pytest.mark.parametrize("size", ["80x24", "160x50"])
+def test_pictures_fetch_nothing(size: str) -> None:
+    """The pictures in the documentation show the screen and load no font or anything else from elsewhere."""
+    text = (Path(__file__).parents[2] / f"docs/spinach-top-{size}.svg").read_text(encoding="utf-8")
+    assert "TREND" in text
+    assert "@font-face" not in text
+    assert "url(http" not in text
+
+
 def test_keys_stand_in_the_documentation() -> None:
     """Each key of the help stands in docs/top.md with what it does."""
     text = (Path(__file__).parents[2] / "docs/top.md").read_text(encoding="utf-8")
