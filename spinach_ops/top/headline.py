@@ -217,8 +217,9 @@ def tabs(scene: Scene | None, place: Place, width: int) -> Line:
             pieces += [Piece(" "), Piece(f"{pad}{text}{pad}", tone, f"go('{board.name}')")]
         if width_of(tuple(pieces)) <= width:
             break
-    if tab_of(place) == "explain":
-        pieces.append(Piece(" Explain ", "head"))
+    explain = Piece(" Explain ", "head")
+    if tab_of(place) == "explain" and width_of((*pieces, explain)) <= width:
+        pieces.append(explain)
     return cut_line(tuple(pieces), width)
 
 

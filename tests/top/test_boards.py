@@ -143,10 +143,15 @@ def test_arguments_are_hidden_when_asked() -> None:
 
 
 def test_a_page_of_another_queue_is_not_shown() -> None:
-    """Right after turning to a queue, jobs of the one before are not taken for its own."""
-    seen = scene(queue(), pages=(jobs_page(job(), of="other"),))
-    assert shown(seen, Place("jobs", "q", "head")) == []
-    assert board_of(Place("jobs", "q", "head")).empty(seen, Place("jobs", "q", "head")) == "Reading ..."
+    """Right after turning to a queue, its other end or a worker, jobs of the place before are not taken for its own."""
+    other = scene(queue(), pages=(jobs_page(job(), of="other"),))
+    head = scene(queue(), pages=(jobs_page(job()),))
+    anybody = scene(queue(), pages=(running_page(HeldJob("w2", job())),))
+    for seen, place in (
+        (other, Place("jobs", "q", "head")), (head, Place("jobs", "q", "tail")), (anybody, Place("jobs", "w1")),
+    ):  # fmt: skip
+        assert shown(seen, place) == []
+        assert board_of(place).empty(seen, place) == "Reading ..."
 
 
 def test_running_jobs() -> None:

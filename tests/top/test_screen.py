@@ -305,12 +305,33 @@ def test_a_size_of_one_line(make: MakeRedisBroker) -> None:
     drive(make.server.url, make.default_namespace, story)
 
 
-@pytest.mark.parametrize(("key", "code"), [("q", 0), ("ctrl+c", 130)])
-def test_the_end(make: MakeRedisBroker, key: str, code: int) -> None:
-    """Q ends with 0, ctrl+c with 130."""
+def test_a_number_leads_out_of_everything(make: MakeRedisBroker) -> None:
+    """From a job in full or from the help a number leads to its board; other keys do nothing to the table below."""
+    fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
-        await pilot.press(key)
+        await pilot.press("4")
+        await until(pilot, shows(app, "next 1 of 1"))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail))
+        await pilot.press("s", "v", "n", "slash")
+        assert isinstance(app.screen, Detail)
+        assert app.desk.sorts == {}
+        await pilot.press("question_mark", "2")
+        await until(pilot, shows(app, "WORKER", "STATE"))
+
+    drive(make.server.url, make.default_namespace, story)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"), [(["q"], 0), (["question_mark", "q"], 0), (["n", "ctrl+c"], 130), (["ctrl+c"], 130)]
+)
+def test_the_end(make: MakeRedisBroker, keys: list[str], code: int) -> None:
+    """The key q ends with 0, ctrl+c with 130, from wherever one is."""
+
+    async def story(app: TopApp, pilot: Pilot[int]) -> None:
+        await pilot.press(*keys)
+        await until(pilot, lambda: app.return_code is not None)
 
     assert drive(make.server.url, make.default_namespace, story).return_code == code
 

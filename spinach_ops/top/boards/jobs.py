@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from spinach.stats import HeldJob, JobInfo, Wanted
+from spinach.stats import HeldJob, JobInfo, Page, Wanted
 
 from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
 from ..figures import age, count, moment
@@ -38,14 +38,18 @@ STANDING: Final = (
 
 def running_rows(scene: Scene, place: Place) -> Sequence[Row]:
     """Return a row per job in the hands of workers, those that run longest first."""
-    del place
-    page = scene.page("running")
-    found = (
-        [_running_row(scene, key, held) for key, held in items_of(page) if isinstance(held, HeldJob)]
-        if page
-        else []
-    )
-    return sorted(found, key=lambda row: -(row.rank))
+    page = _page(scene, place)
+    things = items_of(page) if page else []
+    found = [_running_row(scene, key, held) for key, held in things if isinstance(held, HeldJob)]
+    return sorted(found, key=lambda row: -row.rank)
+
+
+def _page(scene: Scene, place: Place) -> Page | None:
+    """Return the page of this place; right after one went there, that of the place before is still around."""
+    page = scene.page("running" if place.view == "running" else "queue")
+    if page is None or page.wanted.of != place.of or page.wanted.from_tail != (place.view == "tail"):
+        return None
+    return page
 
 
 def _running_row(scene: Scene, key: str, held: HeldJob) -> Row:
@@ -71,8 +75,8 @@ def _running_row(scene: Scene, key: str, held: HeldJob) -> Row:
 
 def standing_rows(scene: Scene, place: Place) -> Sequence[Row]:
     """Return a row per job of a queue, in its order."""
-    page = scene.page("queue")
-    if page is None or page.wanted.of != place.of:
+    page = _page(scene, place)
+    if page is None:
         return []
     depth = next((queue.depth for queue in scene.snapshot.queues if queue.name == place.of), None)
     first = max(0, (depth or len(page.jobs)) - len(page.jobs)) if page.wanted.from_tail else 0
@@ -157,7 +161,7 @@ def next_view(place: Place) -> Place:
 
 
 def _running_caption(scene: Scene, place: Place) -> str:
-    page = scene.page("running")
+    page = _page(scene, place)
     shown = len(page.held) if page else 0
     whose = f"of worker {scene.host(place.of)}" if place.of else "of all workers"
     total = scene.snapshot.running
@@ -168,7 +172,7 @@ def _running_caption(scene: Scene, place: Place) -> str:
 
 
 def _standing_caption(scene: Scene, place: Place) -> str:
-    page = scene.page("queue")
+    page = _page(scene, place)
     depth = next((queue.depth for queue in scene.snapshot.queues if queue.name == place.of), None)
     which = "last" if place.view == "tail" else "first"
     shown = len(page.jobs) if page else 0
@@ -176,14 +180,16 @@ def _standing_caption(scene: Scene, place: Place) -> str:
 
 
 def _running_empty(scene: Scene, place: Place) -> str:
+    if _page(scene, place) is None:
+        return "Reading ..."
     if place.of and scene.worker(place.of) is None:
         return "This worker is gone, and nothing is left in its hands."
     return "Nothing runs at this moment."
 
 
 def _standing_empty(scene: Scene, place: Place) -> str:
-    page = scene.page("queue")
-    if page is None or page.wanted.of != place.of:
+    page = _page(scene, place)
+    if page is None:
         return "Reading ..."
     return "The queue is empty." if page.is_readable else "The queue cannot be read: e says why."
 
