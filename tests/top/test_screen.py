@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from spinach import Engine, RedisBroker, Tasks
@@ -19,6 +20,7 @@ from spinach_ops.top.tui.canvas import Canvas
 from spinach_ops.top.tui.overlays import Detail, Help, Picker
 from tests.brokers.conftest import MakeRedisBroker
 from tests.brokers.helpers import claim, failed, queued, settle, task, waiting
+from tests.brokers.test_inspect import FORBIDDEN
 from tests.servers import Server
 
 from .driving import INTERVAL, drive, screen, shows, until
@@ -221,6 +223,39 @@ def test_the_interval_and_the_help(make: MakeRedisBroker) -> None:
         await until(pilot, lambda: not isinstance(app.screen, Help))
 
     drive(make.server.url, make.default_namespace, story, size=(160, 50))
+
+
+def test_who_looks_away_costs_less(make: MakeRedisBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nobody looked at the terminal for a while the interval is five times as long; it is as before at once on return."""
+    monkeypatch.setattr("spinach_ops.top.tui.stage._AWAY_SECONDS", 0.05)
+
+    async def story(app: TopApp, pilot: Pilot[int]) -> None:
+        await until(pilot, shows(app, "● LIVE 0.2s"))
+        app.post_message(events.AppBlur())
+        await until(pilot, shows(app, "● LIVE 1s"))
+        app.post_message(events.AppFocus())
+        await until(pilot, shows(app, "● LIVE 0.2s"))
+
+    drive(make.server.url, make.default_namespace, story)
+
+
+def test_nothing_dear_is_sent(make_server: Callable[..., Server]) -> None:
+    """On all boards together the server is asked nothing that scans, blocks or changes, but for one search for queues."""
+    make = MakeRedisBroker(make_server("valkey"))
+    fill(make)
+
+    async def story(app: TopApp, pilot: Pilot[int]) -> None:
+        await until(pilot, shows(app, "mail"))
+        make.redis.config_resetstat()
+        for key in ("enter", "v", "1", "2", "3", "4", "5", "6", "7", "enter", "8", "e"):
+            await pilot.press(key)
+            await pilot.pause(INTERVAL)
+
+    drive(make.server.url, make.default_namespace, story, size=(160, 50))
+    used = {name.removeprefix("cmdstat_").partition("|")[0] for name in make.redis.info("commandstats")}
+    assert not used & (FORBIDDEN - {"lrange"})
+    assert {"lrange", "zrevrange", "hscan"} <= used
+    make.close()
 
 
 def test_a_filter_that_says_nothing_is_told(make: MakeRedisBroker) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Input
 
 from spinach.brokers.base import Broker
@@ -37,6 +38,8 @@ _TERMINATED: Final = 128 + signal.SIGTERM
 _TICK_SECONDS: Final = 1.0
 _PARTS: Final = ("#head", "#table", "#side", "#bar")
 _TERMINAL_CHECK_SECONDS: Final = 5.0
+_AWAY_SECONDS: Final = 30.0
+_AWAY_FACTOR: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Stage(App[int]):
         self._frozen: tuple[Report, float] | None = None
         self._last_key_at = float("-inf")
         self._show_arguments = not look.hide_arguments
+        self._away: Timer | None = None
+        self._usual_seconds: float | None = None
         self._watcher = Watcher(
             self._source(self._broker), self._deliver, interval_seconds=look.interval_seconds, now=now
         )
@@ -156,6 +161,23 @@ class Stage(App[int]):
             is_there = False
         if not is_there:
             self.exit(return_code=_TERMINATED)
+
+    def on_app_blur(self) -> None:
+        """Look less often when nobody has looked at the terminal for a while, where it tells."""
+        if self._away is None:
+            self._away = self.set_timer(_AWAY_SECONDS, self._slow_down)
+
+    def on_app_focus(self) -> None:
+        """Look as often as before, and at once."""
+        if self._away is not None:
+            self._away.stop()
+        if self._usual_seconds is not None:
+            self._watcher.interval_seconds = self._usual_seconds
+        self._away = self._usual_seconds = None
+
+    def _slow_down(self) -> None:
+        self._usual_seconds = self._watcher.interval_seconds
+        self._watcher.interval_seconds = self._usual_seconds * _AWAY_FACTOR
 
     def _deliver(self, report: Report) -> None:
         self.post_message(Reported(report))
