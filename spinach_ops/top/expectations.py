@@ -9,7 +9,7 @@ from typing import Final
 
 from spinach.stats import NamespaceSnapshot
 
-from .order import compare, parse_number
+from .comparing import compare, parse_number
 
 _FORM: Final = re.compile(r"\s*([a-z.]+)\s*(>=|<=|!=|>|<|=)\s*(\S+)\s*")
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from .boards.board import Board
 from .cells import Column, Row
+from .comparing import compare, parse_number
 
 _CONDITION: Final = re.compile(r"([^\s<>=!]+?)(>=|<=|!=|>|<|=)(\S+)")
-_UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "k": 1e3, "%": 0.01}
 _RERANK_SECONDS: Final = 5.0
 _HANDS_OFF_SECONDS: Final = 2.0
 _MAX_PATTERN: Final = 200
@@ -90,22 +90,6 @@ def _text_of(row: Row, index: int) -> str:
 def _number_of(row: Row, index: int) -> float | None:
     value = row.cells[index].value
     return value if isinstance(value, (int, float)) else None
-
-
-def parse_number(text: str) -> float | None:
-    """Return a number that may carry a unit (``s m h d k %``), None for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdk%]?)", text)
-    return float(match[1]) * _UNITS[match[2]] if match else None
-
-
-def compare(value: float | None, sign: str, limit: float) -> bool:
-    """Return whether a comparison holds; nothing holds for what is not known."""
-    if value is None:
-        return False
-    return {
-        ">": value > limit, "<": value < limit, ">=": value >= limit, "<=": value <= limit,
-        "=": value == limit, "!=": value != limit,
-    }[sign]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

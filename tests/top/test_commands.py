@@ -116,7 +116,7 @@ def test_textual_is_not_loaded(console: Console) -> None:
         "import sys\n"
         "from spinach_ops.top import cli\n"
         "assert cli.main(['--once', '--json']) == 0\n"
-        "heavy = {'textual', 'prometheus_client'} & set(sys.modules)\n"
+        "heavy = {'textual', 'rich', 'prometheus_client'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
     done = subprocess.run(
