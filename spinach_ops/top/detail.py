@@ -164,7 +164,8 @@ def _payload(raw: bytes, width: int, show_arguments: bool) -> list[Line]:
             continue
         # What other producers added may be as private as arguments.
         text = json.dumps(value, indent=2, ensure_ascii=False) if show_arguments else f"{HIDDEN} a shows them"
-        lines += [_title(title), *_wrapped(text, width, "" if show_arguments else "dim"), ()]
+        shown = _wrapped(text if value else "none", width - 1, "" if show_arguments else "dim")
+        lines += [_title(title), *((Piece(" "), *line) for line in shown), ()]
     return lines
 
 

@@ -129,6 +129,7 @@ class TopApp(Opener):
         box.add_class("-open")
         box.value = self.desk.filters.get(self.desk.board.name, "")
         box.focus()
+        self.draw_all()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while one types."""

@@ -228,9 +228,10 @@ class Stage(App[int]):
 
     def frame(self) -> Frame:
         """Return the screen as lines."""
+        is_filtering = self.screen_stack[0].query_one("#filter").has_class("-open")
         return draw(
             self.scene, self.desk, self.situation,
-            width=self.size.width, height=self.size.height, now=self._now(), last_key_at=self._last_key_at,
+            width=self.size.width, height=self.size.height - is_filtering, now=self._now(), last_key_at=self._last_key_at,
             ascii_only=self._look.ascii_only,
         )  # fmt: skip
 
