@@ -11,10 +11,10 @@ TESTS_AT_ONCE ?= 3
 PIP_OPTIONS := -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo observe test check fmt docs
+.PHONY: help demo observe test check fmt docs screenshots
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## catalogue a Python installation with jobs, kill a worker half way, check the totals
 	@$(BIN)/python -m examples.catalogue.run
@@ -40,6 +40,9 @@ fmt: $(VENV)/.dev ## format the code and fix what can be fixed
 docs: $(VENV)/.dev ## write the generated parts of the documentation anew
 	$(BIN)/python scripts/write_docs.py
 	$(BIN)/python -m dashboards.generate
+
+screenshots: $(VENV)/.dev ## make the pictures of spinach-top in docs/ from a namespace under load, in minutes
+	$(BIN)/python scripts/screenshots.py
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "Installing into $(VENV)"

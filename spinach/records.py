@@ -1,4 +1,4 @@
-"""What is kept of single jobs: those that stand somewhere, those that failed, and what fails alike.
+"""What is kept of single jobs: those that stand somewhere, those that failed, what fails alike; and pages of them.
 
 Part of the read model, see `stats`. Pure: no I/O, no clock.
 """
@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
+
+# Nobody reads more on a screen, and the server is not to send more.
+MAX_PAGE: Final = 200
+
+PageKind = Literal["queue", "running", "scheduled", "failed", "groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,58 @@ class JobInfo:
     def ready_since(self) -> float | None:
         """Epoch seconds from which it waits for a worker: the later of its date and its last push."""
         return self.at if self.at is None else max(self.at, self.enqueued_at or self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A page of single things that a snapshot is asked to bring along.
+
+    Attributes:
+        kind: Jobs of a ``queue``, ``running`` jobs, ``scheduled`` ones by date, ``failed`` ones with the newest first,
+            or failure ``groups``, the latest first.
+        of: The queue's name; the worker's broker id, empty for running jobs of all workers.
+        limit: At most so many, 1 to `MAX_PAGE`; of failure groups all come, they are few.
+        from_tail: Whether of a queue the last jobs are wanted, and not the first.
+    """
+
+    kind: PageKind
+    of: str = ""
+    limit: int = 100
+    from_tail: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_PAGE:
+            raise ValueError(f"a page has 1 to {MAX_PAGE} entries, not {self.limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJob:
+    """A job in the hands of a worker; `reserved` while it was fetched and not started."""
+
+    worker_id: str
+    job: JobInfo
+    reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found for `wanted`; only the field of its kind is filled.
+
+    Attributes:
+        wanted: What was asked for.
+        jobs: Of a queue, head first, or scheduled ones, the earliest first.
+        held: Running jobs.
+        failed: Dead letters.
+        groups: What fails alike.
+        is_readable: Whether it could be read at all; else the snapshot's errors say why.
+    """
+
+    wanted: Wanted
+    jobs: tuple[JobInfo, ...] = ()
+    held: tuple[HeldJob, ...] = ()
+    failed: tuple[FailedJob, ...] = ()
+    groups: tuple[FailureGroup, ...] = ()
+    is_readable: bool = True
 
 
 def _text(value: Any) -> str:

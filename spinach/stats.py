@@ -18,14 +18,14 @@ from .fleet import (
     WorkerInfo,
     WorkerStats,
 )
-from .records import FailedJob, FailureGroup, JobInfo
+from .records import MAX_PAGE, FailedJob, FailureGroup, HeldJob, JobInfo, Page, Wanted
 from .tally import HISTOGRAM_EDGES, Histogram, Tally
 
 __all__ = [
-    "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "OVERDUE_SECONDS", "STATES",
-    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "Histogram", "HistogramStats", "JobInfo",
-    "LimitStats", "NamespaceSnapshot", "OrphanStats", "PeriodicStats", "QueueStats", "ReadError", "ServerStats",
-    "Tally", "WorkerInfo", "WorkerStats",
+    "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_PAGE", "OVERDUE_SECONDS", "STATES",
+    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram", "HistogramStats",
+    "JobInfo", "LimitStats", "NamespaceSnapshot", "OrphanStats", "Page", "PeriodicStats", "QueueStats", "ReadError",
+    "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
 ]  # fmt: skip
 
 # One list for every document, label and column.
@@ -173,6 +173,7 @@ class NamespaceSnapshot:
         waits: Time in the queue, by queue.
         runs: Time in the task, by queue.
         exact: Whether counters are complete: every registered worker counts.
+        pages: The pages that were asked for, in that order.
         errors: What could not be read.
         truncated: What was too much to read: ``queues``, ``workers``, ``tasks``.
     """
@@ -199,6 +200,7 @@ class NamespaceSnapshot:
     server: ServerStats | None = None
     exact: bool = False
     costs: Costs = Costs()
+    pages: tuple[Page, ...] = ()
     errors: tuple[ReadError, ...] = ()
     truncated: tuple[str, ...] = ()
 

@@ -13,7 +13,7 @@ from typing import Any
 from ..clock import Clock, ServerClock
 from ..exc import InvalidNamespace
 from ..job import Job
-from ..stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Tally
+from ..stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Tally, Wanted
 from ..task import Task
 from ..vitals import Contact
 from .messages import (
@@ -265,6 +265,7 @@ class Broker(ABC):
         queues: Sequence[str] = (),
         totals: bool = True,
         discover: bool = False,
+        wanted: Sequence[Wanted] = (),
     ) -> NamespaceSnapshot:
         """Return what the namespace looks like now. Changes nothing and needs no more than to read.
 
@@ -275,6 +276,7 @@ class Broker(ABC):
             totals: Whether to read counters and histograms.
             discover: Whether to look for queues among all keys, in bounded steps: for a look that has no
                 successor, at a namespace whose workers keep no index.
+            wanted: Pages of single things to bring along, without a call of their own.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached, or refuses (`NotPermitted`).

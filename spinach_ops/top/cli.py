@@ -1,27 +1,32 @@
-"""The command `spinach-top`: looks at a namespace once, or again and again.
+"""The command `spinach-top`: a screen that watches a namespace, or looks at it for programs.
 
-Exit codes: 0 fine, 2 the command line is wrong, 3 the server cannot be reached, 4 not permitted, 130 interrupted.
+Exit codes: 0 fine, 1 a condition of --fail-if holds, 2 the command line is wrong, 3 the server cannot be reached,
+4 not permitted, 130 interrupted. Loads the screen's library only when there is a screen.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import math
+import os
 import sys
-import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from spinach.const import VERSION
-from spinach.exc import BrokerUnavailable
 
-from ..ending import complain, guarded
-from ..options import OK, add_common, read_common
-from ..status import is_empty, nothing_there, show
+from ..ending import guarded
+from ..options import Options, UsageError, add_common, read_common
+from . import headless
+from .expectations import Condition
 from .source import Source
 
 _NAME: Final = "spinach-top"
 _DEFAULT_INTERVAL_SECONDS: Final = 2.0
 _INTERVALS: Final = (0.2, 3600.0)
+_SIZES: Final = (20, 1000)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,19 +37,44 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_NAME, description="Queues and workers of a namespace, straight from Redis; changes nothing.",
-        epilog="Without a terminal it behaves as with --once --plain. Rates: = is exact, ≥ a lower bound.",
+        epilog="Without a terminal it behaves as with --once --plain. Rates: = is exact, ≥ a lower bound. "
+        "On the screen ? shows all keys.",
     )  # fmt: skip
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {VERSION}")
     add("-i", "--interval", metavar="SECS", type=_interval, default=_DEFAULT_INTERVAL_SECONDS,
         help="seconds between two looks (default: %(default)s)")  # fmt: skip
     add("--queue", metavar="Q", action="append", default=[], help="also look at this queue; may be repeated")
-    times = parser.add_mutually_exclusive_group()
-    times.add_argument("--once", action="store_true", help="look once")
-    times.add_argument("--count", metavar="N", type=_count, help="look N times; rates from the second on")
-    add("--plain", action="store_true", help="plain text, a block per look")
+    _add_headless(parser)
+    _add_screen(parser)
     add_common(parser)
     return parser
+
+
+def _add_headless(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("without a screen")
+    times = group.add_mutually_exclusive_group()
+    times.add_argument("--once", action="store_true", help="look once")
+    times.add_argument("--count", metavar="N", type=_count, help="look N times; rates from the second on")
+    times.add_argument(
+        "--snapshot", metavar="WxH", type=_size, help="print one frame of the screen as text: 80x24"
+    )
+    group.add_argument("--plain", action="store_true", help="plain text, a block per look")
+    group.add_argument(
+        "--fail-if", metavar="EXPR", action="append", default=[],
+        help="with --once or --count: exit with 1 when this holds, such as 'oldest>5m' or 'workers.connected<1'",
+    )  # fmt: skip
+
+
+def _add_screen(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("screen")
+    add = group.add_argument
+    add("--inline", action="store_true", help="under the prompt; the last frame stays in the scrollback")
+    add("--theme", metavar="T", default="", help="spinach, spinach-light, ansi-dark, textual-light, ...")
+    add("--ascii", action="store_true", help="only ASCII, for terminals that lack the other signs")
+    add("--hide-args", action="store_true", help="never show arguments of jobs")
+    add("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    add("--log", metavar="FILE", type=Path, help="write a log there; the screen is no place for one")
 
 
 def _interval(text: str) -> float:
@@ -64,30 +94,75 @@ def _count(text: str) -> int:
     return number
 
 
+def _size(text: str) -> tuple[int, int]:
+    numbers = [int(part) for part in text.split("x") if part.isascii() and part.isdecimal()]
+    if len(numbers) != 2 or not _SIZES[0] <= numbers[0] <= _SIZES[1] or not 1 <= numbers[1] <= _SIZES[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 80x24")
+    return numbers[0], numbers[1]
+
+
 def run(given: argparse.Namespace) -> int:
-    """Look as often as asked for; return the exit code."""
+    """Watch, or look as often as asked for; return the exit code."""
     options = read_common(given)
+    if given.log is not None:
+        _log_to(given.log)
+    is_asked_for = given.once or given.count or given.snapshot or given.plain or options.json
+    if not is_asked_for and sys.stdout.isatty() and sys.stderr.isatty():
+        return _screen(given, options)
     broker = options.connect()
-    source = Source(broker, interval_seconds=given.interval, queues=given.queue, discover=True)
+    source = Source(
+        broker,
+        interval_seconds=given.interval,
+        queues=given.queue,
+        discover=True,
+        totals=bool(given.snapshot),
+    )
+    if given.snapshot:
+        width, height = given.snapshot
+        return headless.frame(source, broker, width=width, height=height, ascii_only=given.ascii)
     looks = 1 if given.once or not (given.count or sys.stdout.isatty()) else given.count
-    number = 0
-    while looks is None or number < looks:
-        if number:
-            threading.Event().wait(given.interval)
-            if not options.json:
-                print()
-        try:
-            tick = source.look()
-        except BrokerUnavailable as error:
-            if looks is not None or not number:
-                raise
-            complain(_NAME, error, OK)  # who watches wants to see it come back
-            continue
-        show(tick, options, broker)
-        number += 1
-        if number == 1 and is_empty(tick.snapshot):
-            print(nothing_there(broker), file=sys.stderr)
-    return OK
+    conditions = _conditions(given.fail_if) if given.fail_if else ()
+    return headless.look(source, broker, options, looks=looks, conditions=conditions)
+
+
+def _conditions(texts: list[str]) -> list[Condition]:
+    try:
+        return [Condition.parse(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"--fail-if: {error}") from None
+
+
+def _log_to(path: Path) -> None:
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--log {path} cannot be written: {error}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+
+
+def _screen(given: argparse.Namespace, options: Options) -> int:
+    if given.fail_if:
+        raise UsageError("--fail-if needs --once or --count")
+    if given.no_color:
+        os.environ["NO_COLOR"] = "1"
+    logging.getLogger().addHandler(logging.NullHandler())  # on the screen a log would be dirt
+    options.connect()  # says what is wrong with the URL while there is no screen yet
+    from .tui.app import Look, TopApp  # what it needs takes a third of a second to load
+    from .tui.app import run as run_app
+
+    look = Look(
+        interval_seconds=given.interval,
+        theme=given.theme,
+        ascii_only=given.ascii,
+        hide_arguments=given.hide_args,
+        queues=tuple(given.queue),
+    )
+    app = TopApp(
+        lambda namespace: replace(options, namespace=namespace).connect(), options.namespace, look=look
+    )
+    return run_app(app, inline=given.inline, mouse=not given.no_mouse)
 
 
 if __name__ == "__main__":

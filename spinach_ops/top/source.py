@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from spinach.brokers.base import Broker
-from spinach.stats import NamespaceSnapshot
+from spinach.stats import NamespaceSnapshot, Page, Wanted
 
 from .derive import Rate, rates
+
+# A page of large jobs is made shorter: nobody waits for megabytes twice.
+_MAX_PAGE_BYTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class Tick:
 class Source:
     """Looks at a namespace again and again.
 
-    A look that fails raises and forgets the one before: the next begins anew, without rates over the gap.
+    A look that fails raises and forgets the one before: the next begins anew, without rates over the gap. Queues that
+    were found are remembered.
 
     Args:
         broker: Reads the namespace.
@@ -47,16 +52,45 @@ class Source:
         self._discover = discover
         self._totals = totals
         self._known: NamespaceSnapshot | None = None
+        self._found: tuple[str, ...] = ()
+        self._bytes_each: dict[str, float] = {}
 
-    def look(self) -> Tick:
+    @property
+    def broker(self) -> Broker:
+        """Who reads."""
+        return self._broker
+
+    def look(self, wanted: Sequence[Wanted] = ()) -> Tick:
         """Look once.
+
+        Args:
+            wanted: Pages of single things to bring along; of large ones fewer come than were wanted.
 
         Raises:
             BrokerError: the namespace cannot be read now.
         """
         before, self._known = self._known, None
         snapshot = self._broker.snapshot(
-            known=before, queues=self._queues, totals=self._totals, discover=self._discover and before is None
+            known=before,
+            # What is known is asked for anyway; after a gap it is not.
+            queues=self._queues if before is not None else [*self._queues, *self._found],
+            totals=self._totals,
+            discover=self._discover and not self._found and before is None,
+            wanted=[self._thrifty(one) for one in wanted],
         )
         self._known = snapshot
+        self._found = tuple(queue.name for queue in snapshot.queues)
+        for page in snapshot.pages:
+            self._weigh(page)
         return Tick(snapshot, rates(before, snapshot, interval_seconds=self.interval_seconds))
+
+    def _thrifty(self, wanted: Wanted) -> Wanted:
+        each = self._bytes_each.get(f"{wanted.kind} {wanted.of}", 0.0)
+        return replace(wanted, limit=max(1, int(min(wanted.limit, _MAX_PAGE_BYTES / max(1.0, each)))))
+
+    def _weigh(self, page: Page) -> None:
+        sizes = [len(job.raw) for job in (*page.jobs, *(held.job for held in page.held))]
+        if len(self._bytes_each) > 1000:
+            self._bytes_each.clear()
+        if sizes:
+            self._bytes_each[f"{page.wanted.kind} {page.wanted.of}"] = sum(sizes) / len(sizes)

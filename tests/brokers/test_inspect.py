@@ -16,11 +16,11 @@ from spinach.brokers.redis.connect import connect
 from spinach.brokers.redis.inspect.queues import MAX_QUEUES
 from spinach.brokers.redis.inspect.workers import MAX_WORKERS
 from spinach.exc import BrokerUnavailable, NotPermitted
-from spinach.stats import NamespaceSnapshot
+from spinach.stats import NamespaceSnapshot, Wanted
 from tests.servers import Server
 
 from .conftest import MakeRedisBroker
-from .helpers import claim, queued, task, waiting
+from .helpers import claim, failed, queued, settle, task, waiting
 
 FORBIDDEN = {
     "keys", "scan", "monitor", "eval", "evalsha", "fcall", "smembers", "hvals", "lrange", "sort", "memory",
@@ -114,6 +114,51 @@ def test_commands_are_bounded_and_none_is_forbidden(make_server: Callable[..., S
     make.close()
 
 
+PAGES = [Wanted("queue", "q", 50), Wanted("running"), Wanted("scheduled"), Wanted("groups"), Wanted("failed")]
+
+
+@pytest.mark.parametrize("wanted", PAGES, ids=lambda wanted: wanted.kind)
+def test_a_page_costs_no_round_trip(make_server: Callable[..., Server], wanted: Wanted) -> None:
+    """In the steady state a page comes in the one round trip of its snapshot, read in part and by cheap commands."""
+    make = MakeRedisBroker(make_server("valkey"))
+    fill(make)
+    bury(make, 3)
+    reader = make()
+    known = reader.snapshot(known=reader.snapshot(), wanted=[wanted])
+    make.redis.config_resetstat()
+    snapshot = reader.snapshot(known=known, wanted=[wanted])
+    assert snapshot.costs.round_trips == 1
+    assert snapshot.pages == known.pages
+    assert snapshot.costs.commands <= reader.snapshot(known=known).costs.commands + 2 * len(known.workers) + 1
+    used = {name.removeprefix("cmdstat_").partition("|")[0] for name in make.redis.info("commandstats")}
+    assert not used & (FORBIDDEN - {"lrange"})
+    make.close()
+
+
+def test_dead_letters_are_read_once(make: MakeRedisBroker) -> None:
+    """A page of dead letters reads the texts of those that are new, in a second round trip, and no others."""
+    bury(make, 3)
+    reader, wanted = make(), [Wanted("failed")]
+    first = reader.snapshot(wanted=wanted)
+    assert first.costs.round_trips == 2
+    bury(make, 1)
+    second = reader.snapshot(known=first, wanted=wanted)
+    assert second.costs.round_trips == 2
+    assert [letter.id for letter in second.pages[0].failed[1:]] == [
+        letter.id for letter in first.pages[0].failed
+    ]
+    assert second.pages[0].failed[1] is first.pages[0].failed[0]
+    assert list(second.pages[0].failed) == reader.failed_jobs(10)
+
+
+def bury(make: MakeRedisBroker, number: int) -> None:
+    """Let some jobs fail for good."""
+    worker = make.worker("doomed")
+    make().enqueue([queued(each, retries=0, queue="doomed") for each in range(number)])
+    settle(worker, *(failed(worker, job) for job in claim(worker, number, "doomed")))
+    worker.leave()
+
+
 def test_a_large_first_job_is_no_trouble(make: MakeRedisBroker) -> None:
     """A job of a megabyte at the head and tail of a queue is read, and kept as no marker."""
     client = make()
@@ -170,6 +215,18 @@ def test_a_foreign_key_costs_its_item(make: MakeRedisBroker, name: str, kind: st
             assert any(error.reason == "wrongtype" and key in error.what for error in snapshot.errors)
         if name == "q":
             assert next(queue for queue in snapshot.queues if queue.name == "q").depth is None
+
+
+def test_a_page_of_a_foreign_key_says_so(make: MakeRedisBroker) -> None:
+    """A page that cannot be read is marked so, says why, and costs nothing else."""
+    make().enqueue([queued(1)])
+    for name in ("odd", "_future-jobs", "_failed-jobs", "_failure-groups"):
+        make.redis.set(f"{make.default_namespace}/{name}", "not yours")
+    wanted = [Wanted("queue", "odd"), Wanted("scheduled"), Wanted("failed"), Wanted("groups")]
+    snapshot = make().snapshot(queues=["q"], wanted=wanted)
+    assert [page.is_readable for page in snapshot.pages] == [False] * 4
+    assert {"wrongtype"} == {error.reason for error in snapshot.errors}
+    assert next(queue for queue in snapshot.queues if queue.name == "q").depth == 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spinach.brokers.base import Broker, WorkerState
-from spinach.stats import NamespaceSnapshot, QueueStats, Tally
+from spinach.stats import MAX_PAGE, NamespaceSnapshot, Page, QueueStats, Tally, Wanted
 
 from .conftest import MakeBroker
 from .helpers import claim, failed, fetch, queued, settle, task, waiting
@@ -206,6 +206,81 @@ def test_jobs_of_a_worker(make_broker: MakeBroker) -> None:
     assert {job.id for job in found} == {str(job.id) for job in jobs}
     assert len(client.running_jobs(worker.worker_id, 2)) == 2
     assert client.running_jobs("nobody", 10) == []
+
+
+# --- pages -------------------------------------------------------------------------------------------
+
+
+def page_of(broker: Broker, wanted: Wanted) -> Page:
+    """Return a page, which must be the same whether or not there was a snapshot before."""
+    first = broker.snapshot(wanted=[wanted])
+    again = broker.snapshot(known=first, wanted=[wanted])
+    assert [page.wanted for page in first.pages] == [wanted]
+    assert first.pages == again.pages
+    return again.pages[0]
+
+
+def test_a_snapshot_brings_the_head_or_the_tail_of_a_queue(make_broker: MakeBroker) -> None:
+    """A page of a queue has its first jobs, or its last ones, in the queue's order."""
+    client = make_broker()
+    client.enqueue([queued(number) for number in range(5)])
+    texts = [job.raw for job in client.queued_jobs("q", 5)]
+    assert [job.raw for job in page_of(client, Wanted("queue", "q", 2)).jobs] == texts[:2]
+    assert [job.raw for job in page_of(client, Wanted("queue", "q", 2, from_tail=True)).jobs] == texts[3:]
+    assert [job.raw for job in page_of(client, Wanted("queue", "q", from_tail=True)).jobs] == texts
+    assert page_of(client, Wanted("queue", "nothing")).jobs == ()
+
+
+def test_a_snapshot_brings_running_jobs(make_broker: MakeBroker) -> None:
+    """A page of running jobs has those of one worker or of all, with the holder, and says which are only reserved."""
+    client, one, other = make_broker(), make_broker.worker(), make_broker.worker()
+    client.enqueue([queued(number) for number in range(6)])
+    fetch(one, room=1, prefetch=2)
+    (job,) = claim(other, 1)
+    held = page_of(client, Wanted("running")).held
+    assert sorted(each.worker_id for each in held) == sorted([one.worker_id] * 3 + [other.worker_id])
+    assert sum(each.reserved for each in held) == 2
+    (only,) = page_of(client, Wanted("running", other.worker_id)).held
+    assert (only.job.id, only.reserved) == (str(job.id), False)
+    assert len(page_of(client, Wanted("running", limit=2)).held) == 2
+
+
+def test_a_snapshot_brings_running_jobs_of_who_left(make_broker: MakeBroker) -> None:
+    """Jobs whose worker is registered nowhere are among the running ones."""
+    client, worker = make_broker(), make_broker.worker()
+    client.enqueue([queued(1)])
+    claim(worker)
+    worker.leave()
+    assert [each.worker_id for each in page_of(client, Wanted("running")).held] == [worker.worker_id]
+
+
+def test_a_snapshot_brings_scheduled_jobs(make_broker: MakeBroker) -> None:
+    """A page of scheduled jobs has the earliest first."""
+    client = make_broker()
+    client.enqueue([waiting(client, number, seconds=100 - number) for number in range(4)])
+    jobs = page_of(client, Wanted("scheduled", limit=3)).jobs
+    dates = [job.at or 0 for job in jobs]
+    assert len(jobs) == 3
+    assert dates == sorted(dates)
+    assert dates[0] == pytest.approx(client.clock.now() + 97, abs=5)
+
+
+def test_a_snapshot_brings_failures(make_broker: MakeBroker) -> None:
+    """Pages of dead letters and of failure groups are what the calls of their own return."""
+    client, worker = make_broker(), make_broker.worker()
+    client.enqueue([queued(number, retries=0) for number in range(3)])
+    for number, job in enumerate(claim(worker)):
+        settle(worker, failed(worker, job, at=client.clock.now() + number))
+    assert list(page_of(client, Wanted("failed", limit=2)).failed) == client.failed_jobs(2)
+    assert list(page_of(client, Wanted("groups")).groups) == client.failure_groups()
+    assert len(client.failure_groups()) == 1
+
+
+@pytest.mark.parametrize("limit", [0, -1, MAX_PAGE + 1])
+def test_a_page_is_bounded(limit: int) -> None:
+    """Nobody can ask for a page without entries or for more of them than a screen can use."""
+    with pytest.raises(ValueError, match="entries"):
+        Wanted("queue", "q", limit)
 
 
 def look_twice(broker: Broker, between: object) -> QueueStats:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
+from spinach_ops.top.tui.app import TopApp
 from tests.fleet import Fleet, wait_until
 from tests.servers import Server
 from tests.top import schema
+from tests.top.driving import drive, shows, until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -106,3 +109,22 @@ def test_a_mixed_fleet_is_marked(fleet: Fleet) -> None:
     assert shown["connected"] == 2
     (finding,) = (finding for finding in shown["findings"] if finding["code"] == "mixed_versions")
     assert "upstream" in finding["evidence"]
+
+
+def test_the_screen_on_an_old_fleet(fleet: Fleet) -> None:
+    """The screen shows an old fleet's queues, workers and jobs, and says what it cannot know of failures and tasks."""
+    fleet.old(number=2)
+    fleet.client("old", [{"task": "safe", "args": [f"running-{number}", 60]} for number in range(6)])
+    wait_until(lambda: len(fleet.starts()) == 2, "two jobs run")
+
+    async def story(app: TopApp, pilot: Pilot[int]) -> None:
+        await until(pilot, shows(app, "● LIVE", "WORKERS 1/1", "spinach"))
+        await pilot.press("2")
+        await until(pilot, shows(app, "● live", "not said"))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "running jobs of worker", "safe"))
+        for key in ("7", "8"):
+            await pilot.press(key)
+            await until(pilot, shows(app, "cannot be known"))
+
+    drive(fleet.server.url, fleet.namespace, story)

@@ -116,7 +116,7 @@ def test_textual_is_not_loaded(console: Console) -> None:
         "import sys\n"
         "from spinach_ops.top import cli\n"
         "assert cli.main(['--once', '--json']) == 0\n"
-        "heavy = {'textual', 'prometheus_client'} & set(sys.modules)\n"
+        "heavy = {'textual', 'rich', 'prometheus_client'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
     done = subprocess.run(
@@ -408,3 +408,67 @@ def test_doctor_finds_wrong_clocks(console: Console) -> None:
     raw = job.text(job.status, client.clock.now()).replace('"queue": "q"', '"queue": "clock"')
     console.make.redis.rpush(f"{console.make.default_namespace}/clock", raw)
     assert codes(console, code=1)["producer_clock"] == "warning"
+
+
+# --- frames and conditions ---------------------------------------------------------------------------
+
+
+def test_a_frame_as_text(console: Console) -> None:
+    """`--snapshot` prints the home screen once, as wide and high as asked, and loads no library for screens."""
+    console.make().enqueue([queued(number, queue="thumbnails") for number in range(7)])
+    text = console.top("--snapshot", "80x24", "-i", "0.2")
+    assert len(text.splitlines()) == 24
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(part in text for part in ("● LIVE", "QUEUED 7", "thumbnails", "0.0", "8 Tasks"))
+    assert console.top("--snapshot", "100x30", "-i", "0.2", "--ascii").isascii()
+
+
+@pytest.mark.parametrize("size", ["", "80", "80x", "x24", "80x24x3", "5x5", "80x5000", "axb", "-80x24"])
+def test_no_sizes(console: Console, size: str) -> None:
+    """What is no size of a terminal is refused with an example."""
+    console.top(f"--snapshot={size}", code=2)
+    assert "80x24" in console.err
+
+
+def test_conditions_decide_the_exit_code(console: Console) -> None:
+    """With --fail-if the exit code is 1 when one of the conditions holds, and what was seen is said on stderr."""
+    console.make().enqueue([queued(number) for number in range(3)])
+    console.top("--once", "--fail-if", "depth>100", "--fail-if", "workers.dead>0")
+    assert console.err == ""
+    text = console.top(
+        "--once", "--json", "--fail-if", "depth>100", "--fail-if", "workers.connected<1", code=1
+    )
+    schema.check(json.loads(text))
+    assert console.err == "spinach-top: workers.connected is 0, and must not be < 1\n"
+
+
+def test_a_condition_that_is_none(console: Console) -> None:
+    """A condition that is none is refused before anything is read."""
+    console.top("--once", "--fail-if", "oldest>>1", code=2)
+    assert "workers.connected" in console.err
+
+
+def test_a_log_that_cannot_be_written(console: Console, tmp_path: Path) -> None:
+    """A log that cannot be written is said."""
+    console.top("--once", "--log", str(tmp_path / "missing" / "log"), code=2)
+    assert "cannot be written" in console.err
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["--snapshot", "80x24", "-i", "0.2"]])
+def test_textual_is_loaded_for_a_screen_only(console: Console, arguments: list[str]) -> None:
+    """Version, help and a frame as text come without the library for screens."""
+    code = (
+        "import sys\n"
+        "from spinach_ops.top import cli\n"
+        "try:\n"
+        f"    cli.main({arguments!r})\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print('textual' in sys.modules, file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "False"
+    assert done.stdout

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...clock import Clock
-from ...stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot
+from ...stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Wanted
 from ..base import Broker
 from . import sight
 from .store import MemoryStore, Namespace
@@ -62,6 +62,7 @@ class ReadableBroker(Broker):
         queues: Sequence[str] = (),
         totals: bool = True,
         discover: bool = False,
+        wanted: Sequence[Wanted] = (),
     ) -> NamespaceSnapshot:
         """Return what the namespace looks like now; here everything is known and nothing costs a round trip."""
         del totals, discover
@@ -69,7 +70,7 @@ class ReadableBroker(Broker):
         with self._step() as namespace:
             return sight.snapshot(
                 self.namespace, namespace, self._store.clock.now(),
-                known=known, queues=queues, listeners=listeners,
+                known=known, queues=queues, listeners=listeners, wanted=wanted,
             )  # fmt: skip
 
     def counters(self) -> dict[tuple[str, str, str], int]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
+from heapq import nsmallest
 from itertools import islice
 
 from ...fleet import OrphanStats, WorkerInfo, WorkerStats
 from ...stats import (
     COUNTERS,
     OVERDUE_SECONDS,
+    HeldJob,
     Histogram,
     HistogramStats,
     JobInfo,
     LimitStats,
     NamespaceSnapshot,
+    Page,
     PeriodicStats,
     QueueStats,
     ServerStats,
+    Wanted,
 )
 from .store import Entry, Held, Namespace
 
@@ -29,6 +34,7 @@ def snapshot(
     known: NamespaceSnapshot | None,
     queues: Iterable[str],
     listeners: int,
+    wanted: Iterable[Wanted] = (),
 ) -> NamespaceSnapshot:
     """Return what a namespace looks like at a time (epoch seconds).
 
@@ -39,6 +45,7 @@ def snapshot(
         known: The snapshot before.
         queues: Names of queues to show even when they are empty.
         listeners: How many processes listen to its news.
+        wanted: Pages to bring along.
     """  # fmt: skip
     ledger = namespace.ledger
     workers = tuple(_worker(namespace, worker_id, now) for worker_id in namespace.workers)
@@ -69,7 +76,39 @@ def snapshot(
         runs=_histograms(ledger.runs),
         server=ServerStats(clock_skew_seconds=0.0),
         exact=True,
+        pages=tuple(_page(namespace, one, now) for one in wanted),
     )
+
+
+def _page(namespace: Namespace, wanted: Wanted, now: float) -> Page:
+    ledger, limit = namespace.ledger, wanted.limit
+    match wanted.kind:
+        case "queue":
+            entries = namespace.queues.get(wanted.of, deque())
+            start = max(0, len(entries) - limit) if wanted.from_tail else 0
+            return Page(wanted, jobs=_jobs(islice(entries, start, start + limit)))
+        case "scheduled":
+            return Page(wanted, jobs=_jobs(entry for _, _, entry in nsmallest(limit, namespace.waiting)))
+        case "running":
+            return Page(wanted, held=_held(namespace, wanted))
+        case "failed":
+            return Page(wanted, failed=tuple(ledger.dead_letters(limit, now)))
+        case _:
+            return Page(wanted, groups=tuple(ledger.failure_groups()))
+
+
+def _jobs(entries: Iterable[Entry]) -> tuple[JobInfo, ...]:
+    return tuple(JobInfo.read(entry.raw) for entry in entries)
+
+
+def _held(namespace: Namespace, wanted: Wanted) -> tuple[HeldJob, ...]:
+    holders = [wanted.of] if wanted.of else list(namespace.running)
+    found = (
+        HeldJob(holder, JobInfo.read(one.entry.raw), one.reserved)
+        for holder in holders
+        for one in namespace.running.get(holder, {}).values()
+    )
+    return tuple(islice(found, wanted.limit))
 
 
 def queued_jobs(namespace: Namespace, queue: str, limit: int) -> list[JobInfo]:

@@ -19,6 +19,7 @@ from ...stats import (
     JobInfo,
     NamespaceSnapshot,
     Tally,
+    Wanted,
 )
 from ...task import Task
 from ...vitals import Contact
@@ -268,9 +269,12 @@ class RedisBroker(Broker):
         queues: Sequence[str] = (),
         totals: bool = True,
         discover: bool = False,
+        wanted: Sequence[Wanted] = (),
     ) -> NamespaceSnapshot:
         """See `Broker.snapshot`."""
-        return inspect.snapshot(self._session, known=known, queues=queues, totals=totals, discover=discover)
+        return inspect.snapshot(
+            self._session, known=known, queues=queues, totals=totals, discover=discover, wanted=wanted
+        )
 
 
 def _default_client() -> redis.Redis:

@@ -12,7 +12,7 @@ from ..link import pairs
 from ..session import Session
 
 # Four facts a group, and a scan counts fields and values.
-_GROUP_FIELDS: Final = 5000
+GROUP_FIELDS: Final = 5000
 
 
 def failed_jobs(session: Session, limit: int) -> list[FailedJob]:
@@ -34,7 +34,12 @@ def failed_jobs(session: Session, limit: int) -> list[FailedJob]:
 def failure_groups(session: Session) -> list[FailureGroup]:
     """Return what fails and since when, the latest first."""
     key = session.keys.failure_groups
-    _, entries = session.link.call("HSCAN", key, 0, "COUNT", _GROUP_FIELDS)
+    _, entries = session.link.call("HSCAN", key, 0, "COUNT", GROUP_FIELDS)
+    return groups_of(entries)
+
+
+def groups_of(entries: Any) -> list[FailureGroup]:
+    """Return the groups in the fields of their hash, the latest first."""
     facts: dict[tuple[str, str], dict[str, bytes]] = {}
     for field, value in pairs(entries):
         named = _group_fact(field)

@@ -1,7 +1,7 @@
 """The snapshot: a whole namespace in one round trip, two when there is something new to learn.
 
-Cost: at most 20 commands, 4 per queue and a transaction around each 25 of them, 2 per worker, some samples; each
-bounded whatever the keys hold. Never Lua, KEYS, a full read of jobs, nor a scan of the key space unless asked for.
+Cost: at most 20 commands, 4 per queue and a transaction around each 25 of them, 2 per worker, some samples, and what
+`wanted.py` says of a page; each bounded whatever the keys hold. Never Lua, KEYS, a full read of jobs, nor a scan of the key space unless asked for.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Final
 from ....exc import NotPermitted
 from ....fleet import WorkerStats
 from ....records import JobInfo
-from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats
+from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats, Wanted
 from ..link import pairs
 from ..session import Session
 from . import parts
 from .queues import Queues
 from .reader import Question, Reader
 from .scanning import list_names
+from .wanted import WantedPages
 from .workers import Workers
 
 _MAX_TASKS: Final = 500
@@ -33,9 +34,10 @@ def snapshot(
     queues: Sequence[str] = (),
     totals: bool = True,
     discover: bool = False,
+    wanted: Sequence[Wanted] = (),
 ) -> NamespaceSnapshot:
     """Return what the namespace looks like now; see `Broker.snapshot`."""
-    return _Look(session, known, queues, totals, discover).take()
+    return _Look(session, known, queues, totals, discover, wanted).take()
 
 
 class _Look:
@@ -48,6 +50,7 @@ class _Look:
         queues: Sequence[str],
         totals: bool,
         discover: bool,
+        wanted: Sequence[Wanted],
     ) -> None:
         self._session = session
         self._known = known
@@ -59,6 +62,7 @@ class _Look:
         self._reader = Reader(session.link, together)
         self._queues = Queues(session.keys, self._reader, known, queues, self._guesses() if discover else ())
         self._workers = Workers(session.keys, self._reader, known, int(session.clock.now() / 2))
+        self._pages = WantedPages(session.keys, self._reader, known, wanted)
 
     def _guesses(self) -> set[str]:
         try:
@@ -78,6 +82,7 @@ class _Look:
         wall = (wall_before + self._session.clock.local.now()) / 2
         self._read_time(wall)
         self._workers.learn()
+        self._pages.learn(self._workers.names())
         self._queues.ask_about(self._names_learnt())
         if self._overdue is None:
             self._ask_overdue(self._now)
@@ -107,6 +112,7 @@ class _Look:
             self._ask_overdue(self._session.clock.now())
         self._workers.ask()
         self._queues.ask()
+        self._pages.ask()
 
     def _ask_overdue(self, now: float) -> None:
         limit = f"{now - OVERDUE_SECONDS:.6f}"
@@ -207,11 +213,12 @@ class _Look:
             "workers": self._workers.is_cut,
             "tasks": self._tasks_are_cut or any(map(parts.is_cut, pages)),
         }
-        reader = self._reader
+        reader, wanted = self._reader, self._pages.found()
         seconds = self._session.clock.elapsed() - self._began
         return replace(
             snapshot,
             truncated=tuple(name for name, is_cut in cut.items() if is_cut),
             errors=tuple(reader.errors),
+            pages=wanted,
             costs=Costs(reader.round_trips, reader.commands, seconds),
         )

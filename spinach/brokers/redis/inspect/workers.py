@@ -109,6 +109,11 @@ class Workers:
         """Whether the registry could be read at all."""
         return not isinstance(self._size.reply, Exception)
 
+    def names(self) -> list[str]:
+        """Return the ids of those that may hold jobs, the registered ones first."""
+        found = dict.fromkeys([*self._sights_read(), *self._running])
+        return [name.decode(errors="replace") for name in found]
+
     def connected(self) -> int | None:
         """Return how many processes listen to the namespace's news."""
         reply = self._reader.answer(self._connected, None)

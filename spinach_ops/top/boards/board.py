@@ -1,0 +1,61 @@
+"""What a board is: columns, rows from a scene, the page it needs, and where its rows lead. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spinach.stats import Wanted
+
+from ..cells import Column, Row, Tone
+from ..scene import Place, Scene
+
+
+def _nothing(place: Place, limit: int) -> tuple[Wanted, ...]:
+    del place, limit
+    return ()
+
+
+def _nowhere(scene: Scene, place: Place, key: str) -> Place | None:
+    del scene, place, key
+    return None
+
+
+def _no_words(scene: Scene, place: Place) -> str:
+    del scene, place
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One table of the screen.
+
+    Attributes:
+        name: By which places name it.
+        title: On its tab.
+        columns: Of its rows, the one with names first.
+        rows: Makes the rows, in the order in which they are to stand unless somebody sorts.
+        number: Key of its tab, 0 for a board that others lead to.
+        wanted: Pages it needs in the next look.
+        leads_to: The place that a row opens, None where it opens the thing itself, or nothing.
+        caption: A line over the table, empty for none.
+        empty: What to say when there is no row.
+        ranked: Whether rows are put in order of their rank, and others below by the column `by`.
+        by: That column.
+        has_items: Whether rows are single jobs, which can be opened.
+        in_full: Makes labels and texts of a row that does not fit one line; where it leads to is the next step.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Scene, Place], Sequence[Row]]
+    number: int = 0
+    wanted: Callable[[Place, int], tuple[Wanted, ...]] = _nothing
+    leads_to: Callable[[Scene, Place, str], Place | None] = _nowhere
+    caption: Callable[[Scene, Place], str] = _no_words
+    empty: Callable[[Scene, Place], str] = _no_words
+    ranked: bool = False
+    by: str = ""
+    has_items: bool = False
+    in_full: Callable[[Scene, str], Sequence[tuple[str, str, Tone]]] | None = None

@@ -1,0 +1,161 @@
+"""What fails: groups by task and type of error, and the jobs of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from spinach.stats import MAX_PAGE, FailedJob, FailureGroup, Wanted
+
+from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
+from ..figures import age, clock, count, per_second
+from ..scene import Place, Scene, items_of
+from .board import Board
+
+_RECENT_SECONDS: Final = 60.0
+
+GROUPS: Final = (
+    Column("TASK", "task that fails; enter: its jobs", 16, share=2, most=32, keep=9, align="left"),
+    Column("ERROR", "class of the error", 17, share=2, most=36, keep=9, align="left"),
+    Column("COUNT", "failures, also of jobs that are not kept any more", 7, keep=9),
+    Column("PER MIN", "between the first and the last, ≈", 7, keep=3),
+    Column("FIRST", "since it was first seen", 6, keep=4),
+    Column("LAST", "since it was last seen; ! within a minute", 6, keep=8),
+    Column("LAST MESSAGE", "of the last one", 16, share=4, keep=5, align="left"),
+)
+JOBS: Final = (
+    Column("TASK", "task of the job", 14, share=1, most=32, keep=9, align="left"),
+    Column("FAILED", "since it failed", 6, keep=9),
+    Column("AT", "when, UTC", 8, keep=2),
+    Column("TRIES", "how often it was started", 5, keep=6),
+    Column("QUEUE", "its queue", 10, share=1, most=28, keep=4, align="left"),
+    Column("WORKER", "who gave it up", 12, share=1, most=28, keep=1, align="left"),
+    Column("MESSAGE", "of the error", 20, share=5, keep=8, align="left"),
+    Column("ID", "job id", 8, keep=3, align="left"),
+)
+
+
+def group_rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per group, the latest first."""
+    del place
+    page = scene.page("groups")
+    return [_group_row(scene, group) for group in page.groups] if page else []
+
+
+def _group_row(scene: Scene, group: FailureGroup) -> Row:
+    last, first = max(0.0, scene.now - group.last_seen), max(0.0, scene.now - group.first_seen)
+    minutes = (group.last_seen - group.first_seen) / 60
+    pace = (group.count - 1) / minutes if minutes > 1 / 60 and group.count > 1 else None
+    recent = last < _RECENT_SECONDS
+    return Row(
+        _key(group.task_name, group.error_type),
+        (
+            cell(group.task_name, "strong") if group.task_name else Cell("(unknown)", "dim"),
+            cell(_class_of(group.error_type), "bad", group.error_type),
+            Cell(count(group.count), "", group.count),
+            NONE if pace is None else Cell(f"≈{per_second(pace)}", "", pace),
+            Cell(age(first), "dim", first),
+            Cell(f"!{age(last)}" if recent else age(last), "warn" if recent else "", last),
+            cell(group.sample_message, "dim"),
+        ),
+    )
+
+
+def _class_of(error_type: str) -> str:
+    """Return a class without its module, which is what one reads first."""
+    return error_type.rsplit(".", 1)[-1] if not error_type.endswith(".") else error_type
+
+
+def _key(task: str, error_type: str) -> str:
+    return f"{task}\n{error_type}"
+
+
+def job_rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per dead letter of a group, the newest first."""
+    return [_job_row(scene, key, job) for key, job in _of_group(scene, place)]
+
+
+def _of_group(scene: Scene, place: Place) -> list[tuple[str, FailedJob]]:
+    page = scene.page("failed")
+    group = (place.of, place.error_type)
+    return [
+        (key, job)
+        for key, job in (items_of(page) if page else [])
+        if isinstance(job, FailedJob) and (job.task_name, job.error_type or job.reason) == group
+    ]
+
+
+def _job_row(scene: Scene, key: str, job: FailedJob) -> Row:
+    since = max(0.0, scene.now - job.failed_at)
+    return Row(
+        key,
+        (
+            cell(job.task_name, "strong") if job.task_name else Cell("(unknown)", "dim"),
+            Cell(age(since), "", since),
+            Cell(clock(job.failed_at), "dim", job.failed_at),
+            Cell(count(job.attempts), "", job.attempts) if job.attempts else UNKNOWN,
+            cell(job.queue, "dim") if job.queue else UNKNOWN,
+            cell(scene.host(job.worker), "dim") if job.worker else NONE,
+            cell(job.message or job.reason, "bad"),
+            cell(job.id[:8], "dim", job.id),
+        ),
+    )
+
+
+def _groups_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
+    del place, limit
+    return (Wanted("groups"),)
+
+
+def _jobs_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
+    del place, limit
+    return (Wanted("failed", limit=MAX_PAGE),)
+
+
+def _leads_to(scene: Scene, place: Place, key: str) -> Place:
+    del scene, place
+    task, _, error_type = key.partition("\n")
+    return Place("failed", of=task, error_type=error_type)
+
+
+def _groups_caption(scene: Scene, place: Place) -> str:
+    del place
+    seen = scene.snapshot
+    upstream = sum(not worker.is_ours for worker in seen.workers)
+    missing = f"; {upstream} upstream workers do not tell of theirs" if upstream else ""
+    trimmed = f", {count(seen.trimmed)} dropped for newer ones" if seen.trimmed else ""
+    return f"{count(seen.failed)} failed jobs are kept{trimmed}{missing}"
+
+
+def _groups_empty(scene: Scene, place: Place) -> str:
+    del place
+    page = scene.page("groups")
+    if page is None:
+        return "Reading ..."
+    if not page.is_readable:
+        return "Failures cannot be read: e says why."
+    if scene.is_upstream:
+        return "It cannot be known: workers of the published package 0.0.25 keep no failures. See their logs."
+    return "Nothing failed for good."
+
+
+def _jobs_caption(scene: Scene, place: Place) -> str:
+    page = scene.page("failed")
+    shown, newest = len(_of_group(scene, place)), len(page.failed) if page else 0
+    among = f" among the newest {newest}" if newest >= MAX_PAGE else ""
+    return f"{place.of or '(unknown task)'} with {place.error_type}: {shown} kept{among}"
+
+
+def _jobs_empty(scene: Scene, place: Place) -> str:
+    del place
+    return "None of this group is kept any more." if scene.page("failed") else "Reading ..."
+
+
+GROUPS_BOARD: Final = Board(
+    "failures", "Failures", GROUPS, group_rows, number=7, wanted=_groups_wanted, leads_to=_leads_to,
+    caption=_groups_caption, empty=_groups_empty,
+)  # fmt: skip
+JOBS_BOARD: Final = Board(
+    "failed", "Failed jobs", JOBS, job_rows, wanted=_jobs_wanted, caption=_jobs_caption, empty=_jobs_empty,
+    has_items=True,
+)  # fmt: skip

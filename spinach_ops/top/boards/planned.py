@@ -1,0 +1,187 @@
+"""What is to happen: jobs that wait for their date, periodic tasks, and the limits under which tasks run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from spinach.stats import OVERDUE_SECONDS, JobInfo, LimitStats, PeriodicStats, Wanted
+
+from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
+from ..figures import age, count, moment
+from ..scene import Place, Scene, items_of
+from .board import Board
+from .jobs import arguments, task_cell, tries
+
+_LATE_SECONDS: Final = 60.0
+
+SCHEDULED: Final = (
+    Column("#", "place by date, 1 is next", 5, keep=6),
+    Column("TASK", "task of the job", 16, share=3, most=32, keep=9, align="left"),
+    Column("DUE IN", "until its date; ! past it by more than 2 s", 7, keep=9),
+    Column("WHY", "a date that was asked for, or a retry", 9, keep=6, align="left"),
+    Column("QUEUE", "where it will be queued", 10, share=2, most=28, keep=5, align="left"),
+    Column("TRY", "retries used and allowed", 6, keep=4),
+    Column("ARGS", "arguments, a hides them", 10, share=4, keep=2, align="left"),
+    Column("ID", "job id", 8, keep=3, align="left"),
+)
+PERIODIC: Final = (
+    Column("TASK", "periodic task", 16, share=3, most=32, keep=9, align="left"),
+    Column("QUEUE", "where its jobs are queued", 12, share=2, most=28, keep=5, align="left"),
+    Column("EVERY", "its period", 7, keep=8),
+    Column("NEXT", "until its next run", 7, keep=8),
+    Column("LATE", "how far it is past its time; ! over a minute", 7, keep=9),
+    Column("AT", "time of the next run, UTC", 23, keep=1, align="left"),
+)
+LIMITS: Final = (
+    Column("TASK", "task with a limit", 16, share=3, most=32, keep=9, align="left"),
+    Column("TAKEN/MAX", "slots counted as taken, of those there are", 10, keep=9),
+    Column("USE", "the same as a bar", 10, keep=4, align="left"),
+    Column("ACTUAL", "jobs seen to run just now, where all could be seen", 7, keep=7),
+    Column("DRIFT", "taken less actual: one that stays above zero is a slot that leaked", 6, keep=6),
+)
+
+
+def scheduled_rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per job that waits, the earliest first."""
+    del place
+    page = scene.page("scheduled")
+    jobs = items_of(page) if page else []
+    return [
+        _scheduled_row(scene, number, key, job)
+        for number, (key, job) in enumerate(jobs, 1)
+        if isinstance(job, JobInfo)
+    ]
+
+
+def _scheduled_row(scene: Scene, number: int, key: str, job: JobInfo) -> Row:
+    left = None if job.at is None else job.at - scene.now
+    late = left is not None and left < -OVERDUE_SECONDS
+    retry = (job.retries or 0) > 0
+    return Row(
+        key,
+        (
+            Cell(str(number), "dim", number),
+            task_cell(job),
+            UNKNOWN
+            if left is None
+            else Cell(f"{'!' if late else ''}{age(left)}", "warn" if late else "", left),
+            Cell("retry", "warn") if retry else Cell("date", "dim"),
+            cell(job.queue, "dim") if job.queue else UNKNOWN,
+            tries(job),
+            arguments(scene, job),
+            cell(job.id[:8], "dim", job.id),
+        ),
+    )
+
+
+def _scheduled_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
+    del place
+    return (Wanted("scheduled", limit=limit),)
+
+
+def _scheduled_caption(scene: Scene, place: Place) -> str:
+    del place
+    page, seen = scene.page("scheduled"), scene.snapshot
+    late = f", {count(seen.overdue)} late by up to {age(seen.overdue_seconds)}" if seen.overdue else ""
+    return f"next {len(page.jobs) if page else 0} of {count(seen.scheduled)} that wait for their date{late}"
+
+
+def _scheduled_empty(scene: Scene, place: Place) -> str:
+    del place
+    return "No job waits for its date." if scene.page("scheduled") else "Reading ..."
+
+
+def periodic_rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per periodic task, the next first."""
+    del place
+    return [_periodic_row(scene, task) for task in scene.snapshot.periodic or ()]
+
+
+def _periodic_row(scene: Scene, task: PeriodicStats) -> Row:
+    left = None if task.next_run is None else task.next_run - scene.now
+    late = task.late_seconds + scene.aged if task.late_seconds else 0.0
+    is_late = late > _LATE_SECONDS
+    return Row(
+        task.task_name,
+        (
+            cell(task.task_name, "strong"),
+            cell(task.queue, "dim") if task.queue else UNKNOWN,
+            UNKNOWN
+            if task.period_seconds is None
+            else Cell(age(task.period_seconds), "", task.period_seconds),
+            UNKNOWN if left is None else Cell(age(max(0.0, left)), "", left),
+            Cell(f"!{age(late)}", "warn", late)
+            if is_late
+            else Cell(age(late) if late >= 1 else "-", "dim", late),
+            NONE if task.next_run is None else Cell(moment(task.next_run), "dim", task.next_run),
+        ),
+        rank=1.0 if is_late else 0.0,
+    )
+
+
+def _periodic_empty(scene: Scene, place: Place) -> str:
+    del place
+    return (
+        "Periodic tasks cannot be read."
+        if scene.snapshot.periodic is None
+        else "No periodic task is registered."
+    )
+
+
+def limits_rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per task with a limit."""
+    del place
+    page, running = scene.page("running"), scene.snapshot.running
+    actual = None
+    # Only where nothing was cut: less than all says nothing.
+    if page is not None and running is not None and sum(not held.reserved for held in page.held) >= running:
+        actual = Counter(held.job.task_name for held in page.held if not held.reserved)
+    return [_limit_row(limit, actual) for limit in scene.snapshot.limits or ()]
+
+
+def _limit_row(limit: LimitStats, actual: Counter[str] | None) -> Row:
+    full = limit.taken >= limit.limit
+    drift = None if actual is None else limit.taken - actual[limit.task_name]
+    part = min(1.0, max(0.0, limit.taken / limit.limit)) if limit.limit > 0 else 1.0
+    bar = round(part * 10)
+    return Row(
+        limit.task_name,
+        (
+            cell(limit.task_name, "strong"),
+            Cell(f"{count(limit.taken)}/{count(limit.limit)}", "warn" if full else "", part),
+            Cell("█" * bar + "░" * (10 - bar), "warn" if full else "accent", part),
+            UNKNOWN if actual is None else Cell(str(actual[limit.task_name]), "", actual[limit.task_name]),
+            UNKNOWN
+            if drift is None
+            else Cell(f"{drift:+}" if drift else "0", "warn" if drift else "dim", drift),
+        ),
+        rank=part,
+    )
+
+
+def _limits_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
+    del place, limit
+    return (Wanted("running", limit=200),)
+
+
+def _limits_empty(scene: Scene, place: Place) -> str:
+    del place
+    return (
+        "Limits cannot be read."
+        if scene.snapshot.limits is None
+        else "No task has a limit (max_concurrency)."
+    )
+
+
+SCHEDULED_BOARD: Final = Board(
+    "scheduled", "Scheduled", SCHEDULED, scheduled_rows, number=4, wanted=_scheduled_wanted,
+    caption=_scheduled_caption, empty=_scheduled_empty, has_items=True,
+)  # fmt: skip
+PERIODIC_BOARD: Final = Board(
+    "periodic", "Periodic", PERIODIC, periodic_rows, number=5, empty=_periodic_empty, ranked=True
+)
+LIMITS_BOARD: Final = Board(
+    "limits", "Limits", LIMITS, limits_rows, number=6, wanted=_limits_wanted, empty=_limits_empty, ranked=True
+)

@@ -1,0 +1,147 @@
+"""The home board: every queue with its depth, its age, how fast it fills and empties, and when it will be empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from spinach.stats import QueueStats
+
+from ..cells import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
+from ..figures import age, count, per_second
+from ..history import Pace
+from ..scene import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS, Place, Scene
+from .board import Board
+
+# Points of the trend: the board does not know how wide its column is.
+TREND_POINTS: Final = 60
+_SOON_SECONDS: Final = 100 * 86_400
+
+COLUMNS: Final = (
+    Column("QUEUE", "name; ‖ before it: paused", 14, share=3, most=28, keep=9, align="left"),
+    Column("DEPTH", "jobs that are ready and wait for a worker", 7, keep=9),
+    Column("IN/s", "jobs pushed per second", 6, keep=4),
+    Column("OUT/s", "jobs taken by workers per second", 6, keep=4),
+    Column("Δ/s", "in less out: above zero the queue grows", 6, keep=1),
+    Column("OLDEST", "how long the first job has been ready; ! over 1 min, !! over 5 min", 7, keep=9),
+    Column("ETA", "when it is empty at this pace", 7, keep=3),
+    Column("RUN", "jobs of workers that serve only this queue", 4, keep=5),
+    Column("WORK", "live workers that serve it", 4, keep=1),
+    Column("NEXT TASK", "task of the first job", 12, share=2, most=28, keep=1, align="left"),
+    Column("TREND", "depth over the last minutes, from zero", 8, share=2, most=TREND_POINTS, keep=2),
+)
+
+
+def rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per queue."""
+    del place
+    running, serving = _workers_by_queue(scene)
+    return [_row(scene, queue, running, serving) for queue in scene.snapshot.queues]
+
+
+def _row(scene: Scene, queue: QueueStats, running: dict[str, int], serving: dict[str, int]) -> Row:
+    pace = scene.history.paces.get(queue.name)
+    oldest = _oldest(scene, queue)
+    return Row(
+        queue.name,
+        (
+            cell(
+                f"‖ {queue.name}" if queue.paused else queue.name,
+                "dim" if queue.paused else "strong",
+                queue.name,
+            ),
+            UNKNOWN
+            if queue.depth is None
+            else Cell(count(queue.depth), "" if queue.depth else "dim", queue.depth),
+            _rate(pace, pace.in_per_second if pace else 0.0),
+            _rate(pace, pace.out_per_second if pace else 0.0),
+            _change(pace),
+            oldest,
+            _eta(queue, pace),
+            _number(running.get(queue.name)),
+            _number(serving.get(queue.name)),
+            cell(queue.next_task, "") if queue.next_task else NONE,
+            _trend(scene, queue.name),
+        ),
+        rank=_RANKS.get(oldest.tone, 0.0),
+    )
+
+
+_RANKS: Final[dict[Tone, float]] = {"bad": 2.0, "warn": 1.0}
+
+
+def _oldest(scene: Scene, queue: QueueStats) -> Cell:
+    if queue.oldest_seconds is None:
+        return UNKNOWN
+    if not queue.depth:
+        return Cell("-", "dim", 0.0)
+    seconds = queue.oldest_seconds + scene.aged
+    if seconds > OLDEST_CRITICAL_SECONDS:
+        return Cell(f"!!{age(seconds)}", "bad", seconds)
+    if seconds > OLDEST_WARNING_SECONDS:
+        return Cell(f"!{age(seconds)}", "warn", seconds)
+    return Cell(age(seconds), "", seconds)
+
+
+def _rate(pace: Pace | None, number: float) -> Cell:
+    if pace is None:
+        return Cell("-", "dim")
+    return Cell(f"{pace.mark}{per_second(number)}", "" if number >= 0.05 else "dim", number)
+
+
+def _change(pace: Pace | None) -> Cell:
+    change = pace.change if pace is not None else None
+    if change is None:
+        return Cell("-", "dim")
+    if not change:
+        return Cell("0", "dim", 0.0)
+    return Cell(
+        f"{'+' if change > 0 else '-'}{per_second(abs(change))}", "warn" if change > 0 else "good", change
+    )
+
+
+def _eta(queue: QueueStats, pace: Pace | None) -> Cell:
+    change = pace.change if pace is not None else None
+    if not queue.depth or pace is None or change is None:
+        return Cell("-", "dim")
+    if change > 0:
+        return Cell("∞ grow", "warn", float("inf"))
+    if change < 0 and queue.depth / -change < _SOON_SECONDS:
+        return Cell(age(queue.depth / -change), "good", queue.depth / -change)
+    return Cell("∞ idle" if pace.out_per_second < 0.05 else "∞ even", "dim", float("inf"))
+
+
+def _number(number: int | None) -> Cell:
+    return NONE if number is None else Cell(str(number), "" if number else "dim", number)
+
+
+def _trend(scene: Scene, queue: str) -> Cell:
+    values = scene.history.depth(queue).buckets(TREND_POINTS, scene.now, scene.history.span_seconds)
+    return Cell("", "accent", bars=tuple(values))
+
+
+def _workers_by_queue(scene: Scene) -> tuple[dict[str, int], dict[str, int]]:
+    """Return jobs that run and live workers, by queue; without those of which nobody knows what they serve."""
+    running: dict[str, int] = {}
+    serving: dict[str, int] = {}
+    for worker in scene.snapshot.workers:
+        for queue in worker.queues:
+            serving[queue] = serving.get(queue, 0) + (worker.state in ("live", "silent"))
+        if len(worker.queues) == 1:
+            running[worker.queues[0]] = running.get(worker.queues[0], 0) + (worker.running or 0)
+    return running, serving
+
+
+def _leads_to(scene: Scene, place: Place, key: str) -> Place:
+    del scene, place
+    return Place("jobs", of=key, view="head")
+
+
+def _empty(scene: Scene, place: Place) -> str:
+    del place
+    return f"No queues under {scene.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
+
+
+BOARD: Final = Board(
+    "queues", "Queues", COLUMNS, rows, number=1, leads_to=_leads_to, empty=_empty, ranked=True, by="OLDEST"
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""What each task does: attempts per second and how they end, from the counters that our workers keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ..cells import NONE, Cell, Column, Row, cell
+from ..figures import count, per_second
+from ..history import TaskPace
+from ..scene import Place, Scene
+from .board import Board
+
+_MANY_FAIL: Final = 0.05
+
+COLUMNS: Final = (
+    Column("TASK", "task", 16, share=3, most=32, keep=9, align="left"),
+    Column("QUEUE", "queue of its jobs", 10, share=2, most=28, keep=6, align="left"),
+    Column("START/s", "attempts begun per second", 7, keep=8),
+    Column("END/s", "attempts ended per second", 7, keep=5),
+    Column("FAIL %", "of all attempts that ended; ! over 5 %", 7, keep=8),
+    Column("STARTED", "attempts begun, ever", 9, keep=5),
+    Column("OK", "attempts that succeeded, ever", 9, keep=4),
+    Column("RETRIED", "attempts that will be repeated, ever", 8, keep=3),
+    Column("FAILED", "attempts that were the last, ever", 7, keep=7),
+    Column("RECOV", "jobs taken from dead workers, ever", 6, keep=2),
+)
+
+
+def rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per task and queue, the busiest first."""
+    del place
+    totals: dict[tuple[str, str], dict[str, int]] = {}
+    for (queue, task, counter), number in (scene.snapshot.counters or {}).items():
+        if task:
+            totals.setdefault((queue, task), {})[counter] = number
+    return [
+        _row(queue, task, known, scene.history.task_paces.get((queue, task)))
+        for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
+    ]
+
+
+def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None) -> Row:
+    ok, retried, failed = (known.get(name, 0) for name in ("succeeded", "retried", "failed"))
+    ended = ok + retried + failed
+    part = (retried + failed) / ended if ended else None
+    many = part is not None and part > _MANY_FAIL
+    return Row(
+        f"{queue}\n{task}",
+        (
+            cell(task, "strong"),
+            cell(queue, "dim"),
+            _pace(pace.started if pace else None),
+            _pace(pace.ended if pace else None),
+            NONE
+            if part is None
+            else Cell(f"{'!' if many else ''}{part * 100:.1f}", "warn" if many else "", part),
+            _total(known.get("started", 0)),
+            _total(ok),
+            _total(retried),
+            _total(failed, "bad"),
+            _total(known.get("recovered", 0)),
+        ),
+    )
+
+
+def _pace(number: float | None) -> Cell:
+    return NONE if number is None else Cell(per_second(number), "" if number >= 0.05 else "dim", number)
+
+
+def _total(number: int, tone: str = "") -> Cell:
+    return Cell(count(number), ("bad" if tone else "") if number else "dim", number)
+
+
+def _caption(scene: Scene, place: Place) -> str:
+    del place
+    return "" if scene.snapshot.exact else "≥ lower bounds: not every worker counts"
+
+
+def _empty(scene: Scene, place: Place) -> str:
+    del place
+    if scene.snapshot.counters is None:
+        return "The counters are not read, or cannot be."
+    if scene.is_upstream:
+        return "It cannot be known: workers of the published package 0.0.25 do not count."
+    return "No task has run yet."
+
+
+BOARD: Final = Board("tasks", "Tasks", COLUMNS, rows, number=8, caption=_caption, empty=_empty)

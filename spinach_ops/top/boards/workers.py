@@ -1,0 +1,125 @@
+"""Workers as they registered, what their heartbeats say, what they hold; and who is gone with jobs in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from spinach.stats import OrphanStats, WorkerStats
+
+from ..cells import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
+from ..figures import age
+from ..scene import Place, Scene
+from .board import Board
+
+COLUMNS: Final = (
+    Column("WORKER", "host and beginning of its id; enter: what it runs", 18, share=3, most=28, keep=9, align="left"),
+    Column("STATE", "live, silent (beats late), dead, quiet, stopping, orphan (gone, holds jobs)", 8, keep=9, align="left"),
+    Column("SEEN", "since its last heartbeat; up to 1 min is normal for 0.0.25", 6, keep=8),
+    Column("RUN", "jobs it runs", 4, keep=8),
+    Column("SLOTS", "jobs it can run at once", 5, keep=6),
+    Column("RSVD", "jobs it fetched and did not start", 4, keep=3),
+    Column("LOAD", "running jobs against slots", 8, keep=4, align="left"),
+    Column("DIES IN", "when it counts as dead, while it is silent", 7, keep=4),
+    Column("UP", "since it started", 6, keep=3),
+    Column("PID", "process on its host", 7, keep=1),
+    Column("VERSION", "release, upstream for the published package", 9, keep=2, align="left"),
+    Column("QUEUES", "what it serves, as it says", 10, share=2, keep=6, align="left"),
+)  # fmt: skip
+
+_MARKS: Final[dict[str, tuple[str, Tone, float]]] = {
+    "live": ("● live", "good", 0.0),
+    "quiet": ("◐ quiet", "accent", 1.0),
+    "stopping": ("◐ stops", "accent", 1.0),
+    "silent": ("! silent", "warn", 3.0),
+    "dead": ("!! dead", "bad", 4.0),
+    "orphan": ("!! orph.", "bad", 5.0),
+}
+
+
+def rows(scene: Scene, place: Place) -> Sequence[Row]:
+    """Return a row per worker, then one per orphan."""
+    del place
+    return [
+        *(_row(scene, worker) for worker in scene.snapshot.workers),
+        *(_orphan(orphan) for orphan in scene.snapshot.orphans),
+    ]
+
+
+def _row(scene: Scene, worker: WorkerStats) -> Row:
+    info, seen = worker.info, worker.seen_seconds + scene.aged
+    pid = info.details.get("pid")
+    text, tone, rank = _MARKS[worker.state]
+    return Row(
+        info.id,
+        (
+            cell(f"{info.name or '?'}/{info.id[:8]}", "strong"),
+            Cell(text, tone, worker.state),
+            Cell(age(seen), tone if rank > 2 else "", seen),
+            _count(worker.running),
+            _count(worker.slots),
+            _count(worker.reserved if worker.is_ours else None),
+            _load(worker),
+            _dies_in(worker, seen),
+            Cell(age(scene.now - info.started_at), "", scene.now - info.started_at)
+            if info.started_at
+            else NONE,
+            Cell(str(pid), "dim", pid) if type(pid) is int and 0 < pid < 2**31 else NONE,
+            cell(info.version or "upstream", "dim"),
+            cell(", ".join(worker.queues)) if worker.queues else Cell("not said", "dim"),
+        ),
+        rank=rank,
+    )
+
+
+def _orphan(orphan: OrphanStats) -> Row:
+    text, tone, rank = _MARKS["orphan"]
+    cells = [NONE] * len(COLUMNS)
+    cells[:2] = cell(f"?/{orphan.id[:8]}", "strong"), Cell(text, tone, "orphan")
+    cells[3] = _count(orphan.running)
+    return Row(orphan.id, tuple(cells), rank)
+
+
+def _count(number: int | None) -> Cell:
+    return NONE if number is None else Cell(str(number), "" if number else "dim", number)
+
+
+def _load(worker: WorkerStats) -> Cell:
+    if worker.running is None or not worker.slots:
+        return UNKNOWN if worker.running is None else NONE
+    part = min(1.0, worker.running / worker.slots)
+    bar = round(part * 8) or (1 if worker.running else 0)
+    return Cell("█" * bar + "░" * (8 - bar), "warn" if part == 1.0 else "accent", part)
+
+
+def _dies_in(worker: WorkerStats, seen: float) -> Cell:
+    if worker.state != "silent":
+        return NONE
+    left = max(0.0, worker.info.dead_after_seconds - seen)
+    return Cell(age(left), "warn", left)
+
+
+def _leads_to(scene: Scene, place: Place, key: str) -> Place:
+    del scene, place
+    return Place("jobs", of=key, view="running")
+
+
+def _caption(scene: Scene, place: Place) -> str:
+    del place
+    seen = scene.snapshot
+    slots = sum(worker.slots or 0 for worker in seen.workers if worker.state != "dead")
+    busy = f", {seen.running} of {slots} slots busy" if slots and seen.running is not None else ""
+    return (
+        f"connected {'?' if seen.connected is None else seen.connected}, registered {len(seen.workers)}{busy}"
+    )
+
+
+def _empty(scene: Scene, place: Place) -> str:
+    del scene, place
+    return "No worker is registered. Start one: spinach worker package.module:engine"
+
+
+BOARD: Final = Board(
+    "workers", "Workers", COLUMNS, rows, number=2, leads_to=_leads_to, caption=_caption, empty=_empty,
+    ranked=True, by="SEEN",
+)  # fmt: skip

@@ -1,0 +1,93 @@
+"""`spinach-top` without a terminal: looks and prints, one block or one JSON object a look, or one frame as text."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from spinach.brokers.base import Broker
+from spinach.const import VERSION
+from spinach.exc import BrokerUnavailable
+from spinach.stats import NamespaceSnapshot
+
+from ..ending import complain
+from ..options import FINDINGS, OK, Options
+from ..status import is_empty, nothing_there, show
+from .expectations import Condition
+from .source import Source
+
+_NAME: Final = "spinach-top"
+# Rates need two looks; who wants one frame does not want to wait for long.
+_FRAME_SECONDS: Final = 1.0
+
+
+def look(
+    source: Source, broker: Broker, options: Options, *, looks: int | None, conditions: Sequence[Condition]
+) -> int:
+    """Look and print; return the exit code.
+
+    Args:
+        source: Where to look.
+        broker: Its broker.
+        options: The form of the output.
+        looks: How often, None for as long as nobody interrupts.
+        conditions: What must not be at the last look.
+    """
+    number = 0
+    snapshot: NamespaceSnapshot | None = None
+    while looks is None or number < looks:
+        if number:
+            threading.Event().wait(source.interval_seconds)
+            if not options.json:
+                print()
+        try:
+            tick = source.look()
+        except BrokerUnavailable as error:
+            if looks is not None or not number:
+                raise
+            complain(_NAME, error, OK)  # who watches wants to see it come back
+            continue
+        show(tick, options, broker)
+        number, snapshot = number + 1, tick.snapshot
+        if number == 1 and is_empty(tick.snapshot):
+            print(nothing_there(broker), file=sys.stderr)
+    return judge(snapshot, conditions)
+
+
+def judge(snapshot: NamespaceSnapshot | None, conditions: Sequence[Condition]) -> int:
+    """Say which conditions hold; return the exit code."""
+    if snapshot is None:
+        return OK
+    held = [condition for condition in conditions if condition.holds(snapshot)]
+    for condition in held:
+        print(f"{_NAME}: {condition.evidence(snapshot)}", file=sys.stderr)
+    return FINDINGS if held else OK
+
+
+def frame(source: Source, broker: Broker, *, width: int, height: int, ascii_only: bool = False) -> int:
+    """Print the home screen once, as text; return the exit code."""
+    # What it is drawn with takes longer to load than a plain look.
+    from .connection import Connection
+    from .desk import Desk
+    from .frame import draw
+    from .headline import Situation
+    from .history import History
+    from .scene import Scene
+
+    history = History()
+    first = source.look()
+    history.add(first.snapshot, first.rates)
+    threading.Event().wait(min(_FRAME_SECONDS, source.interval_seconds))
+    tick = source.look()
+    history.add(tick.snapshot, tick.rates)
+    now = time.monotonic()
+    situation = Situation(
+        broker.namespace, broker.address, VERSION, Connection().succeeded(), now, source.interval_seconds
+    )
+    scene = Scene(tick.snapshot, history)
+    drawn = draw(scene, Desk(), situation, width=width, height=height, now=now, ascii_only=ascii_only)
+    print(drawn.text(width, height))
+    return OK

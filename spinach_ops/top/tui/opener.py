@@ -1,0 +1,119 @@
+"""What opens over the table: a job or a finding in full, the help, the choice of a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Thread
+
+from spinach.brokers.base import Broker
+from spinach.exc import BrokerError
+
+from ...options import UsageError
+from ...text import printable
+from ..cells import Line, Tone, plain
+from ..detail import Followed, labelled
+from ..history import History
+from ..scene import Place, Scene
+from .overlays import Detail, Help, Picker
+from .stage import Stage
+
+_COPY_WIDTH = 100_000
+
+Describe = Callable[[int, bool], Sequence[Line]]
+InFull = Callable[[Scene, str], Sequence[tuple[str, str, Tone]]]
+
+
+class Opener(Stage):
+    """The stage, and what can be laid over it."""
+
+    def action_open(self) -> None:
+        """Open the row under the cursor."""
+        scene, key = self.scene, self.desk.viewport.key
+        if scene is None or not key:
+            return
+        board, place = self.desk.board, self.desk.place
+        self.desk.choose()
+        if board.has_items:
+            self._open_item(scene, key)
+        elif board.in_full is not None:
+            self._open_text(board.in_full, board.leads_to(scene, place, key), scene, key)
+        else:
+            self._go_to(board.leads_to(scene, place, key))
+
+    def _go_to(self, place: Place | None) -> None:
+        if place is not None:
+            self.desk.enter(place)
+            self._moved()
+
+    def _open_text(self, in_full: InFull, place: Place | None, scene: Scene, key: str) -> None:
+        def lines(width: int, show_arguments: bool) -> list[Line]:
+            del show_arguments
+            return labelled(in_full(self.scene or scene, key), width)
+
+        self._show_detail("Finding", lines, lambda goes_on: self._go_to(place) if goes_on else None)
+
+    def _open_item(self, scene: Scene, key: str) -> None:
+        followed = Followed.of(scene, key)
+        if followed is None:
+            return
+
+        def lines(width: int, show_arguments: bool) -> list[Line]:
+            return followed.lines(self.scene or scene, width=width, show_arguments=show_arguments)
+
+        # What failed is looked at for its traceback, and shown to others.
+        self._show_detail(followed.title, lines, show=self._show_arguments and not followed.is_failure)
+
+    def _show_detail(
+        self,
+        title: str,
+        lines: Describe,
+        then: Callable[[bool | None], None] | None = None,
+        *,
+        show: bool = True,
+    ) -> None:
+        may_show = not self._look.hide_arguments
+
+        def copy() -> None:
+            self.copy_to_clipboard("\n".join(map(plain, lines(_COPY_WIDTH, may_show))))
+            self.notify("Copied.", markup=False, timeout=2)
+
+        detail = Detail(
+            title, lines, show_arguments=show and may_show, may_show=may_show, copy=copy,
+            ascii_only=self._look.ascii_only,
+        )  # fmt: skip
+        self.push_screen(detail, then)
+
+    def action_help(self) -> None:
+        """Show the help."""
+        self.push_screen(Help(self.desk.board, ascii_only=self._look.ascii_only))
+
+    def action_namespace(self) -> None:
+        """Choose another namespace."""
+        picker = Picker(self._namespace)
+        self.push_screen(picker, self._turn_to)
+        Thread(
+            target=self._find_namespaces, args=(picker, self._connect(self._namespace)), daemon=True
+        ).start()
+
+    def _find_namespaces(self, picker: Picker, broker: Broker) -> None:
+        problem, names = "", []
+        try:
+            names = sorted(getattr(broker, "namespaces", set)())
+        except BrokerError as error:
+            problem = str(error)
+        if self.is_running and picker.is_attached:
+            self.call_later(lambda: picker.offer(names, problem or ("" if names else "no workers anywhere")))
+
+    def _turn_to(self, namespace: str | None) -> None:
+        if not namespace or namespace == self._namespace:
+            return
+        try:
+            broker = self._connect(namespace)
+        except (UsageError, ValueError) as error:
+            self.notify(printable(str(error), 200), severity="error", markup=False)
+            return
+        self._namespace, self._broker, self._history = namespace, broker, History()
+        self._report = self._seen = self._frozen = None
+        self.desk.home()
+        self._watcher.turn_to(self._source(broker))
+        self._moved()

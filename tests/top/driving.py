@@ -1,0 +1,54 @@
+"""Runs the screen without a terminal, for the length of a story that presses keys and looks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from textual.pilot import Pilot
+
+from spinach.brokers.redis.connect import connect
+from spinach_ops.top.tui.app import Look, TopApp
+from spinach_ops.top.tui.canvas import Canvas
+
+PATIENCE_SECONDS = 15.0
+INTERVAL = 0.2
+Story = Callable[[TopApp, Pilot[int]], Awaitable[None]]
+
+
+def drive(
+    url: str, namespace: str, story: Story, *, size: tuple[int, int] = (80, 24), **look: object
+) -> TopApp:
+    """Run the app on a server for the length of a story."""
+
+    async def run() -> TopApp:
+        app = TopApp(
+            lambda name: connect(url, name), namespace,
+            look=Look(**{"interval_seconds": INTERVAL, **look}),  # type: ignore[arg-type]
+        )  # fmt: skip
+        async with app.run_test(size=size) as pilot:
+            await story(app, pilot)
+        return app
+
+    return asyncio.run(run())
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], object], what: str = "") -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what or screen(pilot.app)
+        await pilot.pause(0.02)
+
+
+def screen(app: object) -> str:
+    """Return what stands on the screen, as text."""
+    assert isinstance(app, TopApp)
+    lines = []
+    for canvas in app.screen.query(Canvas):
+        lines += [canvas.render_line(y).text.rstrip() for y in range(canvas.size.height)]
+    return "\n".join(lines)
+
+
+def shows(app: TopApp, *parts: str) -> Callable[[], bool]:
+    return lambda: all(part in screen(app) for part in parts)
