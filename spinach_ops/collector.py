@@ -15,10 +15,13 @@ from typing import Final
 
 from prometheus_client.core import Metric as Exposed
 
+from spinach.stats import NamespaceSnapshot
+
 from . import catalog
 from .bounds import Bounds, Caps, clean
 from .exposition import Families, add_snapshot
 from .feed import Reading, SnapshotFeed
+from .ratchet import Ratchet
 
 # A scraper waits ten seconds by default; a worker's own numbers must not be lost with those of a server that hangs.
 DEADLINE_SECONDS: Final = 5.0
@@ -40,6 +43,7 @@ class NamespaceCollector:
     ) -> None:
         self._feeds = feeds
         self._bounds = Bounds(caps)
+        self._ratchet = Ratchet()
         self._per_worker = per_worker
         self._lock = threading.Lock()
         self._errors: dict[str, Counter[str]] = {}
@@ -60,7 +64,7 @@ class NamespaceCollector:
             if reading.snapshot is None:
                 families.add(catalog.REDIS_UP, [((label,), 0.0)])
             else:
-                add_snapshot(families, reading.snapshot, self._bounds, per_worker=self._per_worker)
+                self._add(families, reading.snapshot)
             errors = self._errors[name]
             families.add(
                 catalog.SNAPSHOT_ERRORS,
@@ -89,6 +93,10 @@ class NamespaceCollector:
         for feed in feeds.values():
             feed.begin()
         return feeds
+
+    def _add(self, families: Families, snapshot: NamespaceSnapshot) -> None:
+        with self._lock:  # two scrapes at once must not show one counter at two places
+            add_snapshot(families, snapshot, self._bounds, self._ratchet, per_worker=self._per_worker)
 
     def _count_errors(self, name: str, reading: Reading) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ from spinach.stats import COUNTERS, HISTOGRAM_EDGES, STATES, HistogramStats, Nam
 from . import catalog
 from .bounds import Bounds, clean
 from .catalog import Metric
+from .ratchet import Ratchet
 
 UPSTREAM: Final = "upstream"
 _MAX_VERSIONS: Final = 20
@@ -75,7 +76,12 @@ class Families:
 
 
 def add_snapshot(
-    families: Families, snapshot: NamespaceSnapshot, bounds: Bounds, *, per_worker: bool = False
+    families: Families,
+    snapshot: NamespaceSnapshot,
+    bounds: Bounds,
+    ratchet: Ratchet,
+    *,
+    per_worker: bool = False,
 ) -> None:
     """Add all that a snapshot says.
 
@@ -83,10 +89,11 @@ def add_snapshot(
         families: Where to.
         snapshot: What was read.
         bounds: Which names counters and histograms keep; the same at each scrape, so that none of them goes back.
+        ratchet: What was shown before; likewise.
         per_worker: Whether to add a series per worker.
     """
     name = clean(snapshot.namespace)
-    _add_counts(families, name, snapshot, bounds)
+    _add_counts(families, name, snapshot, bounds, ratchet)
     _add_totals(families, name, snapshot, are_folded=bool(bounds.overflows))
     _add_queues(families, name, snapshot)
     _add_workers(families, name, snapshot)
@@ -182,9 +189,11 @@ def _add_each_worker(families: Families, name: str, workers: Iterable[WorkerStat
     )
 
 
-def _add_counts(families: Families, name: str, snapshot: NamespaceSnapshot, bounds: Bounds) -> None:
+def _add_counts(
+    families: Families, name: str, snapshot: NamespaceSnapshot, bounds: Bounds, ratchet: Ratchet
+) -> None:
     if snapshot.counters is not None:
-        families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters, bounds))
+        families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters, bounds, ratchet))
     if snapshot.workers_lost is not None:
         lost = dict.fromkeys(catalog.LOST_REASONS, 0) | dict(snapshot.workers_lost)
         families.add(catalog.WORKERS_LOST, (((name, clean(reason)), count) for reason, count in lost.items()))
@@ -193,15 +202,18 @@ def _add_counts(families: Families, name: str, snapshot: NamespaceSnapshot, boun
             families.add_histogram(metric, (name, queue), stats)
 
 
-def _fleet_jobs(name: str, counters: Mapping[tuple[str, str, str], int], bounds: Bounds) -> Iterator[Sample]:
-    totals: Counter[tuple[str, str, str]] = Counter()
+def _fleet_jobs(
+    name: str, counters: Mapping[tuple[str, str, str], int], bounds: Bounds, ratchet: Ratchet
+) -> Iterator[Sample]:
+    totals: dict[tuple[str, str], Counter[str]] = {}
     for (queue, task, counter), count in sorted(counters.items()):
         if queue or task:
-            totals[*bounds.pair(name, queue, task), counter] += count
-    for queue, task in sorted({(queue, task) for queue, task, _ in totals}):
+            totals.setdefault(bounds.pair(name, queue, task), Counter())[counter] += count
+    for (queue, task), found in sorted(totals.items()):
+        shown = ratchet.hold((name, queue, task), found)
         for counter in COUNTERS:
-            if counter in _ALWAYS or (queue, task, counter) in totals:
-                yield (name, queue, task, counter), totals[queue, task, counter]
+            if counter in _ALWAYS or counter in shown:
+                yield (name, queue, task, counter), shown.get(counter, 0)
 
 
 def _by_queue(histograms: Mapping[str, HistogramStats], bounds: Bounds) -> dict[str, HistogramStats]:

@@ -195,6 +195,23 @@ def test_counters_of_any_number_of_tasks_are_bounded() -> None:
     assert value(many, "spinach_fleet_queue_wait_seconds_count", queue="other") == 50 * 10
 
 
+def test_starts_that_were_taken_back_are_no_reset() -> None:
+    """A job that was claimed and handed back unstarted does not make the counter of starts go back; a flush does."""
+    counters = [
+        {"enqueued": 9, "started": 7, "succeeded": 5},
+        {"enqueued": 9, "started": 5, "succeeded": 5},  # two were handed back
+        {"enqueued": 9, "started": 9, "succeeded": 9},
+        {"enqueued": 1, "started": 1, "succeeded": 0},  # the namespace was flushed
+    ]
+    snapshots = iter(
+        replace(BASE, counters={("q", "t", name): count for name, count in each.items()}) for each in counters
+    )
+    registry = CollectorRegistry()
+    registry.register(NamespaceCollector({"ns": SnapshotFeed(lambda _: next(snapshots), cache_seconds=0)}))
+    labels = {"spinach_namespace": "ns", "queue": "q", "task": "t", "outcome": "started"}
+    assert [registry.get_sample_value("spinach_fleet_jobs_total", labels) for _ in counters] == [7, 7, 9, 1]
+
+
 def test_records_that_could_not_be_read_are_of_no_version() -> None:
     """A worker whose record is unreadable may be of any version: nothing is said of versions and counters."""
     unread = WorkerStats.of(WorkerInfo("x", "", 0.0, NOW - 1, 1800.0), NOW, running=0, reserved=0)

@@ -99,7 +99,7 @@ def limits(reader: Reader, limited: Any, taken: Any) -> tuple[LimitStats, ...]:
     found = []
     for field, text in sorted(hash_of(limited).items()):
         name = field.decode(errors="replace")
-        limit, slots = _integer(text), _integer(counted.get(field, b"0"))
+        limit, slots = _count(text), _count(counted.get(field, b"0"))
         if limit is None or slots is None:
             reader.note("malformed", f"concurrency limit of {name}", f"{text!r}, {counted.get(field)!r}")
         else:
@@ -164,7 +164,7 @@ def histograms(page: Any) -> tuple[Histograms, Histograms]:
 
 def _named(fields: Mapping[bytes, bytes]) -> Iterable[tuple[str, str, str, int]]:
     for field, text in fields.items():
-        number = _integer(text)
+        number = _count(text)
         try:
             names = json.loads(field)
         except (ValueError, RecursionError):
@@ -192,6 +192,12 @@ def server(texts: Iterable[Any], skew: float) -> ServerStats:
 def is_malformed(info: WorkerInfo, entry: bytes) -> bool:
     """Whether a registry entry could not be read and counts by its sight alone."""
     return bool(entry) and not info.details
+
+
+def _count(text: bytes) -> int | None:
+    # Nothing that is counted is less than none: such a number is no count of ours.
+    number = _integer(text)
+    return number if number is not None and number >= 0 else None
 
 
 def _integer(text: bytes) -> int | None:
