@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from spinach.stats import NamespaceSnapshot, WorkerInfo
 
-from .addresses import is_loopback
-from .bounds import clean
+from .metrics.bounds import clean
 from .server import METRICS_URL
+from .web.addresses import is_loopback
 
 
 def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spinach.stopping import StopRequest, stop_on_signal
 
-from .addresses import CannotListen, ports
 from .ending import complain
 from .options import (
     NAMESPACE_VARIABLE,
@@ -31,12 +30,13 @@ from .options import (
     read_url,
 )
 from .text import duration, printable
+from .web.addresses import CannotListen, ports
 
 if TYPE_CHECKING:
-    from .collector import NamespaceCollector
-    from .feed import Reading, SnapshotFeed
-    from .http import HttpServer, Request, Response, Route
+    from .metrics.collector import NamespaceCollector
+    from .metrics.feed import Reading, SnapshotFeed
     from .targets import Target
+    from .web.http import HttpServer, Request, Response, Route
 
 HELP = "serve the metrics of namespaces to Prometheus, read straight from Redis"
 DEFAULT_LISTEN: Final = "127.0.0.1:9849"
@@ -111,8 +111,8 @@ def _targets(given: argparse.Namespace) -> list[Target]:
 def _feeds(targets: Sequence[Target], cache_seconds: float) -> dict[str, SnapshotFeed]:
     from spinach.brokers.redis.connect import connect
 
-    from .feed import SnapshotFeed
-    from .registries import take_snapshot
+    from .metrics.feed import SnapshotFeed
+    from .metrics.registries import take_snapshot
 
     feeds = {}
     for target in targets:
@@ -137,9 +137,9 @@ def start(
     """
     from prometheus_client import CollectorRegistry
 
-    from .collector import NamespaceCollector
-    from .http import HttpServer
-    from .scrape import scrape_route
+    from .metrics.collector import NamespaceCollector
+    from .web.http import HttpServer
+    from .web.scrape import scrape_route
 
     registry = CollectorRegistry()
     collector = NamespaceCollector(feeds, per_worker=per_worker)
@@ -186,7 +186,7 @@ def _check(reading: Reading | None) -> dict[str, str]:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    from .http import JSON, Response
+    from .web.http import JSON, Response
 
     return Response((json.dumps(value) + "\n").encode(), status, JSON)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from spinach import Engine
 
-    from .bounds import Caps
+    from .metrics.bounds import Caps
     from .tracing.attributes import JobAttributes
     from .tracing.settings import Decide, Propagate, SpanName
 
@@ -141,8 +141,8 @@ def _count(
     created: bool,
     exemplars: bool,
 ) -> Callable[[], None]:
-    from .exemplars import current_exemplar
-    from .registries import telemetry_of
+    from .metrics.exemplars import current_exemplar
+    from .metrics.registries import telemetry_of
 
     telemetry = telemetry_of(registry, buckets=buckets, caps=caps, created=created)
     telemetry.process.watch(engine, exemplar=current_exemplar if exemplars else None)
@@ -150,6 +150,6 @@ def _count(
 
 
 def _read(engine: Engine, registry: CollectorRegistry) -> Callable[[], None]:
-    from .registries import telemetry_of
+    from .metrics.registries import telemetry_of
 
     return telemetry_of(registry).read_namespace(engine)

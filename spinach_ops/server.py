@@ -11,15 +11,15 @@ from contextlib import ExitStack
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
-from .addresses import ports
 from .instrument import instrument
+from .web.addresses import ports
 
 if TYPE_CHECKING:
     from spinach import Engine
     from spinach.vitals import Vitals
 
-    from .health import Health
-    from .http import HttpServer, Response, Route
+    from .web.health import Health
+    from .web.http import HttpServer, Response, Route
 
 logger = getLogger(__name__)
 
@@ -53,8 +53,8 @@ def serve(
         ValueError: `port` is none.
         CannotListen: the port is taken, or the address is not this machine's.
     """
-    from .http import HttpServer
-    from .scrape import scrape_route
+    from .web.http import HttpServer
+    from .web.scrape import scrape_route
 
     ports(port)
     registry = instrument(engine, namespace_metrics=namespace_metrics).registry
@@ -68,7 +68,7 @@ def serve(
 
 def health_routes(vitals: Callable[[], Vitals | None]) -> dict[str, Route]:
     """Return the routes of health checks; 200 when all is well, else 503."""
-    from .health import liveness, readiness
+    from .web.health import liveness, readiness
 
     return {
         "/healthz": lambda _: _answer(liveness(vitals())),
@@ -77,7 +77,7 @@ def health_routes(vitals: Callable[[], Vitals | None]) -> dict[str, Route]:
 
 
 def _answer(health: Health) -> Response:
-    from .http import JSON, Response
+    from .web.http import JSON, Response
 
     body = json.dumps(health.document()) + "\n"
     return Response(body.encode(), 200 if health.ok else 503, JSON)

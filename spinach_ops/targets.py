@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .bounds import clean
+from .metrics.bounds import clean
 from .options import UsageError, masked
 
 _FIELDS: Final = {"name", "url", "url_file", "namespaces", "queues"}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .addresses import CannotListen, ports
+from .web.addresses import CannotListen, ports
 
 if TYPE_CHECKING:
     from spinach import Engine

@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from .catalog import OTHER
+from ..catalog import OTHER
 
 MAX_VALUE_CHARACTERS: Final = 128
 _UNPRINTABLE: Final = "\ufffd"

@@ -17,7 +17,7 @@ from prometheus_client.core import Metric as Exposed
 
 from spinach.stats import NamespaceSnapshot
 
-from . import catalog
+from .. import catalog
 from .bounds import Bounds, Caps, clean
 from .exposition import Families, add_snapshot
 from .feed import Reading, SnapshotFeed

@@ -16,9 +16,9 @@ from prometheus_client.utils import floatToGoString
 
 from spinach.stats import COUNTERS, HISTOGRAM_EDGES, STATES, HistogramStats, NamespaceSnapshot, WorkerStats
 
-from . import catalog
+from .. import catalog
+from ..catalog import Metric
 from .bounds import Bounds, clean
-from .catalog import Metric
 from .ratchet import Ratchet
 
 UPSTREAM: Final = "upstream"

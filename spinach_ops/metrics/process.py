@@ -20,9 +20,9 @@ from spinach import Engine
 from spinach.const import VERSION
 from spinach.vitals import ServiceVitals, Vitals
 
-from . import catalog
+from .. import catalog
+from ..catalog import Metric
 from .bounds import Bounds, Caps
-from .catalog import Metric
 from .watch import Instruments, Watch
 
 STATES: Final = ("starting", "running", "quiet", "stopping")

@@ -17,7 +17,7 @@ from spinach.stats import NamespaceSnapshot
 from .bounds import Caps
 from .collector import NamespaceCollector
 from .feed import SnapshotFeed
-from .metrics import ProcessMetrics
+from .process import ProcessMetrics
 
 
 @dataclass(frozen=True, slots=True)

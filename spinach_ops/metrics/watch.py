@@ -14,7 +14,7 @@ from spinach.job import Job, JobStatus
 from spinach.notifier import qualified_name
 from spinach.vitals import Vitals
 
-from . import catalog
+from .. import catalog
 from .bounds import Bounds, clean
 
 # One per series and second tells as much as a thousand.

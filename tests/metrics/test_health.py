@@ -12,7 +12,7 @@ import pytest
 from spinach import Engine
 from spinach.vitals import ServiceVitals, Vitals
 from spinach_ops import serve
-from spinach_ops.health import liveness, readiness
+from spinach_ops.web.health import liveness, readiness
 from tests.engine.conftest import until
 from tests.prometheus import fetch
 

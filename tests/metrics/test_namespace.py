@@ -24,11 +24,11 @@ from spinach.stats import (
     ReadError,
     ServerStats,
 )
-from spinach_ops.bounds import clean
-from spinach_ops.collector import NamespaceCollector, deadline
 from spinach_ops.exporter import Discovery
-from spinach_ops.feed import SnapshotFeed
-from spinach_ops.http import Request
+from spinach_ops.metrics.bounds import clean
+from spinach_ops.metrics.collector import NamespaceCollector, deadline
+from spinach_ops.metrics.feed import SnapshotFeed
+from spinach_ops.web.http import Request
 from tests.fleet import wait_until
 from tests.servers import Server
 

@@ -14,7 +14,7 @@ from spinach.brokers.memory import MemoryStore
 from spinach.fleet import WorkerInfo
 from spinach.job import Job
 from spinach_ops import catalog, instrument
-from spinach_ops.bounds import Caps
+from spinach_ops.metrics.bounds import Caps
 from tests.engine.conftest import until
 from tests.metrics.conftest import MakeEngine, Samples
 

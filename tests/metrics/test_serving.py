@@ -19,8 +19,8 @@ import pytest
 
 from spinach import Engine
 from spinach_ops import instrument, serve
-from spinach_ops.addresses import CannotListen, ports
-from spinach_ops.http import HttpServer, Request, Response, gzip_accepted
+from spinach_ops.web.addresses import CannotListen, ports
+from spinach_ops.web.http import HttpServer, Request, Response, gzip_accepted
 from tests.engine.conftest import until
 from tests.metrics.conftest import MakeEngine
 from tests.prometheus import check_page, fetch
@@ -151,7 +151,7 @@ def test_no_more_than_two_pages_are_rendered_at_once() -> None:
     """A third scrape that comes meanwhile is told to come again."""
     from prometheus_client import CollectorRegistry
 
-    from spinach_ops.scrape import scrape_route
+    from spinach_ops.web.scrape import scrape_route
 
     release, begun = threading.Event(), threading.Semaphore(0)
 

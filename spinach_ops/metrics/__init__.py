@@ -1,0 +1,1 @@
+"""Prometheus metrics: what a process counts from its signals, and what a namespace looks like at each scrape."""

@@ -1,0 +1,1 @@
+"""Serving over HTTP, read only: a bounded server, the page of metrics, health."""
