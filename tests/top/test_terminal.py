@@ -53,12 +53,13 @@ class Terminal:
         self.tmux("send-keys", "-l", text)
         self.tmux("send-keys", "Enter")
 
-    def text(self) -> str:
-        return self.tmux("capture-pane", "-p")
+    def text(self, scrolled: int = 0) -> str:
+        """Return what stands on the screen, and so many lines that were scrolled off it."""
+        return self.tmux("capture-pane", "-p", "-S", f"-{scrolled}")
 
-    def wait_for(self, *parts: str) -> str:
+    def wait_for(self, *parts: str, scrolled: int = 0) -> str:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not all(part in (text := self.text()) for part in parts):
+        while not all(part in (text := self.text(scrolled)) for part in parts):
             assert time.monotonic() < deadline, text
             threading.Event().wait(0.05)
         return text
@@ -127,9 +128,10 @@ def test_under_the_prompt(make: MakeRedisBroker, open_terminal: Callable[[int, i
     terminal = open_terminal(80, 24)
     terminal.type("echo before-it")
     terminal.run(make.server, make.default_namespace, "--inline")
-    terminal.wait_for("before-it", "● LIVE", "thumbnails")
+    # The command line may be so long that it scrolls what stood before it off the screen.
+    terminal.wait_for("before-it", "● LIVE", "thumbnails", scrolled=20)
     terminal.tmux("send-keys", "q")
-    terminal.wait_for("before-it", "thumbnails", "ended-with-0")
+    terminal.wait_for("before-it", "thumbnails", "ended-with-0", scrolled=20)
 
 
 def test_a_signal_ends_it(make: MakeRedisBroker, open_terminal: Callable[[int, int], Terminal]) -> None:
