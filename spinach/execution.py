@@ -131,7 +131,7 @@ class Attempt:
 
     def _enter_wrappers(self, wrappers: Sequence[AttemptWrapper]) -> None:
         self._entered = []
-        for wrapper in wrappers:
+        for wrapper in tuple(wrappers):  # one may take itself away meanwhile
             try:
                 context = wrapper(self)
                 if context is None:

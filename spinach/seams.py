@@ -6,6 +6,7 @@ caller's result and the caller's exception stay what they are.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from logging import getLogger
@@ -57,7 +58,14 @@ class Seams:
             return _NOTHING_AROUND
         submission = Submission(jobs)
         submission.is_batch = is_batch
-        entered = [context for wrapper in self.enqueues[:] if (context := _enter(wrapper, submission))]
+        entered: list[AbstractContextManager[Any]] = []
+        try:
+            for wrapper in tuple(self.enqueues):
+                if (context := _enter(wrapper, submission)) is not None:
+                    entered.append(context)
+        except BaseException:  # an interrupt: what was entered must not stay in the caller's thread
+            _Entered(entered).__exit__(*sys.exc_info())
+            raise
         return _Entered(entered) if entered else _NOTHING_AROUND
 
     def announce(self, name: str, value: str) -> Callable[[], None]:

@@ -106,20 +106,31 @@ def instrument(
         registry = registry if registry is not None else CollectorRegistry()
         with ExitStack() as undo:  # should an option be wrong, nothing is left behind
             if tracing:
-                from .tracing import instrument_tracing
-
-                undo.callback(instrument_tracing(engine, **tracing_options))
+                undo.callback(_trace(engine, tracing_options))
             if meter_provider is not None:
                 from .otel_metrics import instrument_otel_metrics
 
                 undo.callback(instrument_otel_metrics(engine, meter_provider=meter_provider))
-            undo.callback(
-                _count(engine, registry, buckets=buckets, caps=caps, created=created, exemplars=tracing)
-            )
+            undo.callback(_count(engine, registry, buckets=buckets, caps=caps, created=created))
             if namespace_metrics:
                 undo.callback(_read(engine, registry))
             made = _instrumented[engine] = Instrumentation(engine, registry, undo.pop_all())
         return made
+
+
+def _trace(engine: Engine, options: TracingOptions) -> Callable[[], None]:
+    try:
+        from .tracing import instrument_tracing
+    except Exception as error:
+        # OpenTelemetry reads its environment when it is imported: a variable for others must not keep jobs from running.
+        if options:
+            raise
+        logger.warning(
+            "Jobs are not traced: OpenTelemetry cannot be loaded (%s: %s)", type(error).__name__, error,
+            extra={"action": "tracing_unavailable"},
+        )  # fmt: skip
+        return lambda: None
+    return instrument_tracing(engine, **options)
 
 
 def _known(engine: Engine, registry: CollectorRegistry | None) -> Instrumentation:
@@ -139,13 +150,12 @@ def _count(
     buckets: Mapping[str, Sequence[float]] | None,
     caps: Caps | None,
     created: bool,
-    exemplars: bool,
 ) -> Callable[[], None]:
     from .metrics.exemplars import current_exemplar
     from .metrics.registries import telemetry_of
 
     telemetry = telemetry_of(registry, buckets=buckets, caps=caps, created=created)
-    telemetry.process.watch(engine, exemplar=current_exemplar if exemplars else None)
+    telemetry.process.watch(engine, exemplar=current_exemplar)
     return lambda: telemetry.process.forget(engine)
 
 

@@ -38,7 +38,7 @@ def serve(
 ) -> HttpServer:
     """Serve metrics and health of this process over HTTP until the returned server is closed.
 
-    Instruments the engine, unless that was done. The address goes to the log and into the worker's record.
+    Counts what the engine does, unless it is instrumented already. The address goes to the log and into the worker's record.
 
     Args:
         engine: Whose metrics.
@@ -57,7 +57,7 @@ def serve(
     from .web.scrape import scrape_route
 
     ports(port)
-    registry = instrument(engine, namespace_metrics=namespace_metrics).registry
+    registry = instrument(engine, namespace_metrics=namespace_metrics, tracing=False).registry
     routes: dict[str, Route] = {"/metrics": scrape_route(registry), **health_routes(lambda: engine.vitals)}
     endings = ExitStack()
     server = HttpServer(routes, host=host, port=port, name=f"{engine.namespace}-http", on_close=endings.close)

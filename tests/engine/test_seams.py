@@ -105,3 +105,56 @@ def test_a_broker_tells_its_endpoint(engines: Engines) -> None:
     """Host and port of the server; nothing for memory, which has none."""
     endpoint = engines().broker.endpoint
     assert endpoint == (None if engines.server is None else ("127.0.0.1", engines.server.port))
+
+
+def test_an_interrupt_while_wrappers_are_entered_leaves_nothing_behind(engines: Engines) -> None:
+    """What was entered is left again, and the interrupt goes on to the caller."""
+    engine = engines()
+    engine.task(lambda: None, name="task")
+    log: list[str] = []
+
+    @contextlib.contextmanager
+    def first(_jobs: Any) -> Iterator[None]:
+        log.append("entered")
+        try:
+            yield
+        finally:
+            log.append("left")
+
+    def interrupted(_jobs: Any) -> None:
+        raise KeyboardInterrupt
+
+    engine.wrap_enqueues(first)
+    engine.wrap_enqueues(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.schedule("task")
+    assert log == ["entered", "left"]
+
+
+def test_a_wrapper_that_takes_itself_away_costs_no_other_one(engines: Engines) -> None:
+    """The next wrapper is entered all the same."""
+    engine = engines()
+    engine.task(lambda: None, name="task")
+    entered: list[str] = []
+    removals: list[Any] = []
+
+    def once(_attempt: Any) -> None:
+        entered.append("once")
+        removals.pop()()
+
+    def always(_attempt: Any) -> None:
+        entered.append("always")
+
+    removals.append(engine.wrap_attempts(once))
+    engine.wrap_attempts(always)
+    engine.start_workers(1, block=False)
+    engine.schedule("task")
+    until(lambda: entered == ["once", "always"])
+
+
+def test_errors_of_the_broker_can_be_printed() -> None:
+    """Whatever the client library's own errors do: logs, debuggers and gatherings print errors with `repr`."""
+    from spinach.brokers.redis import link
+
+    for kind in (link.RedisUnavailable, link.RedisUncertain, link.RedisNotPermitted, link.ConnectionLost):
+        assert repr(kind("gone")) == f"{kind.__name__}('gone')"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,6 +21,7 @@ from spinach_ops import instrument
 from tests.engine.conftest import until
 
 Spans = InMemorySpanExporter
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -99,3 +104,26 @@ def test_a_wrong_option_leaves_nothing_behind(
     run_one(engine)
     assert spans.get_finished_spans() == ()
     assert engine._seams.enqueues == []
+
+
+def test_a_variable_that_opentelemetry_refuses_stops_nobody() -> None:
+    """Where its packages cannot even be loaded, jobs are counted and not traced, and the log says why; asked for, it is an error."""
+    code = (
+        "import logging; logging.basicConfig()\n"
+        "from spinach import Engine, MemoryBroker\n"
+        "from spinach_ops import instrument, serve\n"
+        "engine = Engine(MemoryBroker(), namespace='x')\n"
+        "serve(engine, port=0).close()\n"
+        "other = Engine(MemoryBroker(), namespace='y')\n"
+        "instrument(other)\n"
+        "third = Engine(MemoryBroker(), namespace='z')\n"
+        "try: instrument(third, propagation='link')\n"
+        "except ValueError as error: print('refused', error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OTEL_PROPAGATORS": "nonsense"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Jobs are not traced") == 1
+    assert "refused Propagator nonsense not found" in done.stdout

@@ -37,9 +37,13 @@ T = TypeVar("T")
 class RedisUnavailable(BrokerUnavailable, redis.ConnectionError):
     """`BrokerUnavailable`, for applications that catch redis-py's errors."""
 
+    __repr__ = Exception.__repr__  # redis-py's reads what only its own constructor sets
+
 
 class RedisUncertain(EnqueueUncertain, redis.ConnectionError):
     """`EnqueueUncertain`, for applications that catch redis-py's errors."""
+
+    __repr__ = Exception.__repr__
 
 
 class RedisNotPermitted(RedisUnavailable, NotPermitted):
