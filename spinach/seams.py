@@ -62,7 +62,7 @@ class Seams:
         try:
             for wrapper in tuple(self.enqueues):
                 if (context := _enter(wrapper, submission)) is not None:
-                    entered.append(context)
+                    entered.append(context)  # noqa: PERF401 - what was entered so far must be known
         except BaseException:  # an interrupt: what was entered must not stay in the caller's thread
             _Entered(entered).__exit__(*sys.exc_info())
             raise
