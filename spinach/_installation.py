@@ -26,7 +26,8 @@ def refuse_mixture(paths: list[str] | None = None) -> None:
         if found:
             raise ImportError(
                 f"two distributions own the package 'spinach': {found} in {folder} was installed beside "
-                "spinach-ops. Run: pip uninstall -y spinach && pip install --force-reinstall --no-deps spinach-ops"
+                "spinach-ops, and one of them has overwritten the other. Run: pip uninstall -y spinach spinach-ops, "
+                "then install spinach-ops again from the checkout or wheel it came from"
             )
 
 

@@ -12,9 +12,11 @@ from spinach.brokers.base import Broker
 from spinach.stats import NamespaceSnapshot
 
 from . import render
-from .findings import Finding, by_severity, findings
+from .finding import Finding, by_severity
+from .findings import findings, recent_failures
 from .options import FINDINGS, OK, add_common, read_common
 from .text import duration, printable
+from .whereabouts import is_empty, nothing_there
 
 HELP = "look for what is wrong: evidence and remedy each"
 # Slots move between two reads; what stays wrong over so many looks is a leak.
@@ -32,7 +34,14 @@ def run(given: argparse.Namespace) -> int:
     options = read_common(given)
     broker = options.connect()
     snapshot = broker.snapshot(discover=True)
-    found = by_severity([*findings(snapshot), *limit_drift(broker, snapshot)])
+    found = by_severity(
+        [
+            *nothing_found(broker, snapshot),
+            *findings(snapshot),
+            *limit_drift(broker, snapshot),
+            *recent_failures(broker.failure_groups(), snapshot.at),
+        ]
+    )
     facts = checked(snapshot, options.server)
     if options.json:
         print(render.to_json(_document(snapshot, facts, found)))
@@ -42,6 +51,21 @@ def run(given: argparse.Namespace) -> int:
             "\n" + (render.finding_lines(found, color=options.color) if found else "nothing wrong was found")
         )
     return FINDINGS if any(finding.severity == "error" for finding in found) else OK
+
+
+def nothing_found(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
+    """Return what there is to say when there is nothing: most likely the namespace is called otherwise."""
+    if not is_empty(snapshot):
+        return []
+    return [
+        Finding(
+            "empty_namespace",
+            "error",
+            snapshot.namespace,
+            nothing_there(broker),
+            "check --namespace and --redis",
+        )
+    ]
 
 
 def _document(snapshot: NamespaceSnapshot, facts: dict[str, str], found: Iterable[Finding]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -13,8 +14,9 @@ from spinach.stats import FailedJob, FailureGroup
 from . import render
 from .options import OK, add_common, read_common
 from .text import printable
+from .whereabouts import is_empty, nothing_there
 
-HELP = "what fails and since when, and the newest failed jobs"
+HELP = "what failed for good and since when, and the newest of these jobs"
 _DEFAULT_LIMIT: Final = 20
 _MAX_LIMIT: Final = 1000
 _MAX_ARGUMENTS: Final = 2000
@@ -53,6 +55,8 @@ def run(given: argparse.Namespace) -> int:
         print(render.to_json({**found, "failed": jobs}))
     else:
         print(_plain(groups, letters, given))
+    if not groups and not letters and is_empty(broker.snapshot(totals=False)):
+        print(nothing_there(broker), file=sys.stderr)
     return OK
 
 

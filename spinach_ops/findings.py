@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from spinach.stats import NamespaceSnapshot, WorkerStats
+from spinach.stats import FailureGroup, NamespaceSnapshot, QueueStats, WorkerStats
 
+from .finding import Finding, Rule, Severity, by_severity, jobs
+from .server_findings import SERVER_RULES
 from .text import duration
 
-Severity = Literal["error", "warning", "info"]
+# How long the first job of a queue may be ready before somebody should look, and before it is bad.
+OLDEST_WARNING_SECONDS: Final = 60.0
+OLDEST_CRITICAL_SECONDS: Final = 300.0
 
 # The promoter looks once a second; so much later nobody looks.
 _OVERDUE_SECONDS: Final = 10.0
-_SKEW_SECONDS: Final = 2.0
-_FULL: Final = 0.9
-# What our scripts need of the server.
-_OLDEST_SERVER: Final = (6, 2)
 _UPSTREAM: Final = "upstream"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something a person should know.
-
-    Attributes:
-        code: Stable name of the rule.
-        severity: ``error`` when jobs do not run or may be lost.
-        subject: What it is about: a queue, a worker, a key.
-        evidence: What was seen, with numbers.
-        remedy: What to do.
-    """
-
-    code: str
-    severity: Severity
-    subject: str
-    evidence: str
-    remedy: str
-
-
-Rule = Callable[[NamespaceSnapshot], Iterator[Finding]]
+_LATELY_SECONDS: Final = 900.0
+# A task of which more attempts than these ended, and more than half of them in an error, is broken.
+_ENOUGH_ATTEMPTS: Final = 10
+_MANY_FAIL: Final = 0.5
 
 
 def findings(snapshot: NamespaceSnapshot) -> list[Finding]:
@@ -49,19 +31,101 @@ def findings(snapshot: NamespaceSnapshot) -> list[Finding]:
     return by_severity(found)
 
 
-def by_severity(found: Sequence[Finding]) -> list[Finding]:
-    """Return findings with the errors first."""
-    return sorted(found, key=lambda finding: ("error", "warning", "info").index(finding.severity))
-
-
 def _nobody_works(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     late = snapshot.overdue or 0
-    if snapshot.connected == 0 and (snapshot.queued or late):
-        yield Finding(
-            "no_workers", "error", snapshot.namespace,
-            f"no worker listens, {snapshot.queued} jobs are queued and {late} are past their date",
-            "start workers: spinach worker package.module:engine",
-        )  # fmt: skip
+    # Who listens may be on its way out, or suspended: only a live worker takes a job.
+    takes = any(worker.state == "live" for worker in snapshot.workers)
+    knows = snapshot.running is not None and "workers" not in snapshot.truncated
+    if not (snapshot.queued or late) or not (snapshot.connected == 0 or (knows and not takes)):
+        return
+    states = Counter(worker.state for worker in snapshot.workers)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none registered"
+    yield Finding(
+        "no_workers", "error", snapshot.namespace,
+        f"no live worker listens ({told}): {jobs(snapshot.queued)} queued, {late} past their date",
+        "start workers: spinach worker package.module:engine",
+    )  # fmt: skip
+
+
+def _old_queues(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
+    for queue in snapshot.queues:
+        finding = old_queue(snapshot, queue)
+        if finding is not None:
+            yield finding
+
+
+def old_queue(
+    snapshot: NamespaceSnapshot, queue: QueueStats, *, aged: float = 0.0, growing: str = ""
+) -> Finding | None:
+    """Return what there is to say of a queue whose first job has been ready for long, None when it has not.
+
+    Args:
+        snapshot: Where the queue is.
+        queue: The queue.
+        aged: Seconds since the snapshot, when there was none after it.
+        growing: What is known of its growth, for a person.
+    """
+    oldest = (queue.oldest_seconds or 0.0) + (aged if queue.depth else 0.0)
+    if oldest <= OLDEST_WARNING_SECONDS:
+        return None
+    full = next(
+        (
+            limit
+            for limit in snapshot.limits or ()
+            if limit.task_name == queue.next_task and limit.taken >= limit.limit
+        ),
+        None,
+    )
+    severity: Severity = "error" if oldest > OLDEST_CRITICAL_SECONDS else "warning"
+    evidence = f"its first job is ready for {duration(oldest)}{growing}"
+    if full is None:
+        return Finding(
+            "queue_old",
+            severity,
+            f"queue {queue.name}",
+            evidence,
+            "more workers or slots for it, or find what is slow",
+        )
+    return Finding(
+        "queue_held_back", severity, f"queue {queue.name}",
+        f"{evidence}: the limit of its task {full.task_name} is full ({full.taken} of {full.limit} run)",
+        "raise max_concurrency, make the task quicker, or give it a queue of its own: other jobs wait behind it",
+    )  # fmt: skip
+
+
+def _failing_tasks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
+    attempts: Counter[tuple[str, str]] = Counter()
+    for (_, task, counter), count in (snapshot.counters or {}).items():
+        attempts[task, counter] += count
+    for task in sorted({task for task, _ in attempts if task}):
+        raised = attempts[task, "retried"] + attempts[task, "failed"]
+        ended = raised + attempts[task, "succeeded"]
+        if ended >= _ENOUGH_ATTEMPTS and raised > _MANY_FAIL * ended:
+            yield Finding(
+                "task_fails", "warning", f"task {task}",
+                f"{raised} of {ended} attempts ended in an error since counting began, "
+                f"{attempts[task, 'retried']} of them to be retried",
+                "see spinach-ops failed, or the log of a worker for those that are still retried",
+            )  # fmt: skip
+
+
+def recent_failures(groups: Iterable[FailureGroup], now: float) -> list[Finding]:
+    """Return what failed for good lately.
+
+    Args:
+        groups: What fails.
+        now: Epoch seconds by the broker's clock.
+    """
+    return [
+        Finding(
+            "failed_lately", "warning", f"task {group.task_name or '(none)'}",
+            f"{jobs(group.count)} failed for good with {group.error_type}, first {duration(now - group.first_seen)} ago, "
+            f"last {duration(max(0.0, now - group.last_seen))} ago",
+            "see spinach-ops failed --traceback",
+        )
+        for group in groups
+        if now - group.last_seen < _LATELY_SECONDS
+    ]  # fmt: skip
 
 
 def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
@@ -71,7 +135,7 @@ def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         held = (worker.running or 0) + (worker.reserved or 0)
         yield Finding(
             f"worker_{worker.state}", "error" if worker.state == "dead" else "warning", _name(worker),
-            f"not seen for {duration(worker.seen_seconds)}, holds {held} jobs",
+            f"not seen for {duration(worker.seen_seconds)}, holds {jobs(held)}",
             "its jobs are recovered by any live worker; see whether the host or the process is gone"
             if worker.state == "dead"
             else f"it counts as dead after {duration(worker.info.dead_after_seconds)}; "
@@ -88,16 +152,23 @@ def _not_connected(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     ):
         yield Finding(
             "workers_not_connected", "warning", snapshot.namespace,
-            f"{here} workers are registered, {snapshot.connected} are connected",
+            f"{here} registered, {snapshot.connected} connected; longest silent: {_longest_silent(snapshot)}",
             "one that crashed a moment ago, or cannot reach the server, is still registered; see its host",
         )  # fmt: skip
+
+
+def _longest_silent(snapshot: NamespaceSnapshot) -> str:
+    alive = [worker for worker in snapshot.workers if worker.state != "dead"]
+    worker = max(alive, key=lambda one: one.seen_seconds)
+    pid = worker.info.details.get("pid")
+    return f"{_name(worker)}{f', pid {pid}' if type(pid) is int else ''}, {duration(worker.seen_seconds)}"
 
 
 def _orphans(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for orphan in snapshot.orphans:
         yield Finding(
             "orphaned_jobs", "error", f"worker {orphan.id}",
-            f"is registered nowhere and holds {orphan.running} jobs",
+            f"is registered nowhere and holds {jobs(orphan.running)}",
             "workers of this package take them over within minutes; start one if only old ones run",
         )  # fmt: skip
 
@@ -122,7 +193,7 @@ def _no_consumer(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         if queue.depth and queue.name not in served:
             yield Finding(
                 "queue_without_consumer", "error", f"queue {queue.name}",
-                f"{queue.depth} jobs, and none of {len(live)} live workers serves it",
+                f"{jobs(queue.depth)}, and none of {len(live)} live workers serves it",
                 "start a worker with --queue for it",
             )  # fmt: skip
 
@@ -138,73 +209,9 @@ def _overdue(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _server(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
-    server = snapshot.server
-    if server is None:
-        return
-    if server.evicting:
-        yield Finding(
-            "eviction", "error" if server.memory_max_bytes else "warning", "server",
-            f"maxmemory-policy is {server.eviction_policy}: when memory is full, jobs may be deleted",
-            "set maxmemory-policy noeviction",
-        )  # fmt: skip
-    if server.memory_max_bytes and (server.memory_used_bytes or 0) > _FULL * server.memory_max_bytes:
-        yield Finding(
-            "memory", "warning", "server",
-            f"{server.memory_used_bytes} of {server.memory_max_bytes} bytes are used",
-            "give it more memory, or find what grows",
-        )  # fmt: skip
-    if _is_too_old(server.version):
-        yield Finding(
-            "server_version",
-            "error",
-            "server",
-            f"version {server.version}",
-            "use Redis 6.2 or newer, or Valkey",
-        )
-
-
-def _is_too_old(version: str | None) -> bool:
-    parts = (version or "").split(".")[:2]
-    if len(parts) < 2 or not all(part.isdecimal() for part in parts):
-        return False
-    return (int(parts[0]), int(parts[1])) < _OLDEST_SERVER
-
-
-def _clocks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
-    skew = snapshot.server.clock_skew_seconds if snapshot.server else None
-    if skew is not None and abs(skew) > _SKEW_SECONDS:
-        yield Finding(
-            "clock_skew", "warning", "this machine",
-            f"its clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the server's",
-            "run NTP on both",
-        )  # fmt: skip
-    for queue in snapshot.queues:
-        ahead = (queue.head_at or 0.0) - snapshot.at
-        if ahead > _SKEW_SECONDS:
-            yield Finding(
-                "producer_clock", "warning", f"queue {queue.name}",
-                f"the date of its first job is {duration(ahead)} in the future",
-                "the clock of a producer, or of an old worker, is wrong: run NTP there",
-            )  # fmt: skip
-
-
-def _unread(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
-    for error in snapshot.errors:
-        yield Finding(
-            f"unread_{error.reason}", "warning", error.what, error.message,
-            "grant what is missing" if error.reason == "permission"
-            else "something else writes to this key, or an application wrote something odd",
-        )  # fmt: skip
-    for what in snapshot.truncated:
-        yield Finding(
-            "truncated", "info", what, f"there are more {what} than are shown", "use several namespaces"
-        )
-
-
 _RULES: Final[tuple[Rule, ...]] = (
-    _nobody_works, _dead_workers, _not_connected, _orphans, _no_consumer, _overdue, _server, _clocks, _versions,
-    _unread,
+    _nobody_works, _old_queues, _failing_tasks, _dead_workers, _not_connected, _orphans, _no_consumer, _overdue, _versions,
+    *SERVER_RULES,
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spinach.stats import NamespaceSnapshot, QueueStats, ServerStats, WorkerStats
 
-from .findings import Finding
+from .finding import Finding
 from .text import duration, printable
 from .top.derive import Rate
 

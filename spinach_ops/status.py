@@ -6,13 +6,12 @@ import argparse
 import sys
 
 from spinach.brokers.base import Broker
-from spinach.stats import NamespaceSnapshot
 
 from . import render
 from .findings import findings
 from .options import OK, Options, add_common, read_common
-from .text import printable
 from .top.source import Source, Tick
+from .whereabouts import is_empty, nothing_there
 
 HELP = "queues, workers and what is wrong, once"
 
@@ -44,26 +43,3 @@ def show(tick: Tick, options: Options, broker: Broker) -> None:
     else:
         text = render.plain(tick.snapshot, tick.rates, found, address=broker.address, color=options.color)
     print(text, flush=True)
-
-
-def is_empty(snapshot: NamespaceSnapshot) -> bool:
-    """Whether nothing at all was found."""
-    return not (
-        snapshot.queues or snapshot.workers or snapshot.orphans or snapshot.connected or snapshot.scheduled
-        or snapshot.periodic or snapshot.failed or snapshot.errors
-    )  # fmt: skip
-
-
-def nothing_there(broker: Broker) -> str:
-    """Return what to say of an empty namespace: which others there are."""
-    from spinach.exc import BrokerError
-
-    others: list[str] = []
-    lookup = getattr(broker, "namespaces", None)
-    if lookup is not None:
-        try:
-            others = sorted(lookup())[:10]
-        except BrokerError:  # SCAN is not permitted: then nobody can tell
-            others = []
-    hint = f"; workers are registered in: {', '.join(others)}" if others else ""
-    return printable(f"nothing under {broker.namespace!r} at {broker.address}{hint}")

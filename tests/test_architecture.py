@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 
 import spinach
 from spinach import _installation
+from tests.old_package import old_python
+
+__all__ = ["old_python"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_LINES = 300
@@ -162,7 +166,24 @@ def test_second_distribution_is_refused(tmp_path: Path) -> None:
     done = fresh("import spinach", expect=1, path=str(tmp_path))
     assert "ImportError" in done.stderr
     assert "spinach-0.0.25" in done.stderr
-    assert "pip uninstall -y spinach" in done.stderr
+    assert "pip uninstall -y spinach spinach-ops" in done.stderr
+
+
+def test_a_package_installed_over_ours_is_refused(tmp_path: Path, old_python: Path) -> None:
+    """Where the published package came second and its files replaced ours, the import says what to uninstall, too."""
+    shutil.copytree(REPOSITORY / "spinach", tmp_path / "spinach")
+    code = "import spinach, pathlib; print(pathlib.Path(spinach.__file__).parent)"
+    found = subprocess.run(
+        [str(old_python), "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    shutil.copytree(found.stdout.strip(), tmp_path / "spinach", dirs_exist_ok=True)
+    (tmp_path / "spinach-0.0.25.dist-info").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "import spinach"], env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "pip uninstall -y spinach spinach-ops" in done.stderr
 
 
 def test_own_distribution_is_accepted(tmp_path: Path) -> None:

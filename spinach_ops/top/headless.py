@@ -15,7 +15,8 @@ from spinach.stats import NamespaceSnapshot
 
 from ..ending import complain
 from ..options import FINDINGS, OK, Options
-from ..status import is_empty, nothing_there, show
+from ..status import show
+from ..whereabouts import is_empty, nothing_there
 from .expectations import Condition
 from .source import Source
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..findings import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
 from .boards import TABS, tab_of
 from .boards.explain import everything
 from .cells import Line, Piece, Tone, cut_line, piece, spread, width_of
@@ -13,7 +14,7 @@ from .connection import Connection, State
 from .figures import age, clock, count, milliseconds, per_second, short, size, spark
 from .history import Mark, Pace
 from .keys import bar
-from .scene import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS, Place, Scene
+from .scene import Place, Scene
 
 _NAME: Final = "spinach-top"
 _MARKS: Final[dict[State, tuple[str, Tone]]] = {

@@ -9,9 +9,6 @@ from spinach.stats import FailedJob, HeldJob, JobInfo, NamespaceSnapshot, Page, 
 
 from .history import History
 
-OLDEST_WARNING_SECONDS: Final = 60.0
-OLDEST_CRITICAL_SECONDS: Final = 300.0
-
 JobsView = Literal["running", "head", "tail"]
 JOBS_VIEWS: Final[tuple[JobsView, ...]] = ("running", "head", "tail")
 

@@ -225,8 +225,8 @@ def test_an_old_queue_is_explained() -> None:
     """What only somebody who watches can tell stands with the findings of the other tools, errors first."""
     seen = scene(queue(oldest=400), workers=(worker(seen=20, heartbeat=5),), connected=1)
     found = everything(seen)
-    assert [finding.code for finding in found] == ["queue_old", "worker_silent"]
-    (first, _) = board_of(Place("explain")).rows(seen, Place("explain"))
+    assert [finding.code for finding in found] == ["no_workers", "queue_old", "worker_silent"]
+    (_, first, _) = board_of(Place("explain")).rows(seen, Place("explain"))
     assert board_of(Place("explain")).leads_to(seen, Place("explain"), first.key) == Place(
         "jobs", "q", "head"
     )

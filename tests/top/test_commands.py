@@ -226,9 +226,10 @@ def test_no_right_is_exit_code_4(console: Console, make_server: Callable[..., Se
     for url in (server.url, f"redis://:wrong-secret@{base}"):
         console.top("--once", "--redis", url, code=4)
         assert "-secret" not in console.err
-    console.ops("doctor", "--redis", f"redis://:right-secret@{base}")
+    console.ops("status", "--redis", f"redis://:right-secret@{base}")
     assert "on the command line" in console.err
-    assert "-secret" not in console.ops("doctor", "--redis", f"redis://:right-secret@{base}") + console.err
+    text = console.ops("doctor", "--redis", f"redis://:right-secret@{base}", code=1)  # there is nothing in it
+    assert "-secret" not in text + console.err
 
 
 def test_url_comes_from_file_and_environment(
@@ -340,6 +341,27 @@ def test_doctor_finds_jobs_without_workers(console: Console) -> None:
     assert "[no_workers]" in console.ops("doctor", code=1)
 
 
+def test_a_namespace_that_is_not_there_is_no_healthy_one(console: Console) -> None:
+    """Doctor calls an empty namespace an error and names the one that was meant; so does `failed`, in words."""
+    console.make.worker()
+    meant = console.make.default_namespace
+    text = console.ops("doctor", "-n", f"{meant}x", code=1)
+    assert f"did you mean '{meant}'?" in text
+    assert console.ops("failed", "-n", f"{meant}x") == "no failed jobs\n"
+    assert f"did you mean '{meant}'?" in console.err
+
+
+def test_doctor_says_what_failed_lately(console: Console) -> None:
+    """Jobs that failed for good in the last quarter of an hour are a warning, with task, error and since when."""
+    worker = console.make.worker()
+    console.make().enqueue([queued(1)])
+    settle(worker, failed(worker, claim(worker)[0]))
+    document = json.loads(console.ops("doctor", "--json"))
+    (finding,) = (one for one in document["findings"] if one["code"] == "failed_lately")
+    assert (finding["severity"], finding["subject"]) == ("warning", "task task")
+    assert "1 job failed for good with" in finding["evidence"]
+
+
 def test_doctor_finds_dead_workers_and_queues_without_consumer(console: Console) -> None:
     """A worker past its limit, jobs of one that is gone, and a queue nobody serves are errors."""
     client, dead, gone = console.make(), console.make.worker(), console.make.worker()
@@ -383,7 +405,7 @@ def test_doctor_finds_a_server_that_evicts(console: Console, make_server: Callab
     """A server that deletes keys when memory is full is an error once it has a limit."""
     server = make_server("valkey", "--maxmemory", "200mb", "--maxmemory-policy", "allkeys-lru")
     document = json.loads(console.ops("doctor", "--json", "--redis", server.url, code=1))
-    assert [finding["code"] for finding in document["findings"]] == ["eviction"]
+    assert [finding["code"] for finding in document["findings"]] == ["empty_namespace", "eviction"]
 
 
 def test_doctor_finds_mixed_versions_and_silence(console: Console) -> None:

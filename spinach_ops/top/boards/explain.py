@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ...findings import Finding, by_severity, findings
+from ...finding import Finding, by_severity
+from ...findings import findings, old_queue
 from ..cells import Cell, Column, Row, Tone, cell
-from ..figures import age, per_second
-from ..scene import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS, Place, Scene
+from ..figures import per_second
+from ..scene import Place, Scene
 from .board import Board
 
 COLUMNS: Final = (
@@ -23,28 +24,25 @@ _MARKS: Final[dict[str, tuple[str, Tone]]] = {
     "info": ("· info", "dim"),
 }
 
+# Said anew here: with the age that goes on while no look comes, and with what is known of growth.
+_AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
+
 
 def everything(scene: Scene) -> list[Finding]:
     """Return what is wrong, errors first: the rules of all tools, and what only somebody who watches can see."""
-    return by_severity([*findings(scene.snapshot), *_old_queues(scene)])
+    known = [finding for finding in findings(scene.snapshot) if finding.code not in _AS_IT_GOES_ON]
+    return by_severity([*known, *_old_queues(scene)])
 
 
 def _old_queues(scene: Scene) -> Sequence[Finding]:
     found = []
     for queue in scene.snapshot.queues:
-        oldest = (queue.oldest_seconds or 0.0) + (scene.aged if queue.depth else 0.0)
-        if oldest <= OLDEST_WARNING_SECONDS:
-            continue
         pace = scene.history.paces.get(queue.name)
         change = (pace.change if pace else None) or 0.0
-        grows = f", growing by {per_second(change)}/s" if change > 0 else ""
-        found.append(
-            Finding(
-                "queue_old", "error" if oldest > OLDEST_CRITICAL_SECONDS else "warning", f"queue {queue.name}",
-                f"its first job is ready for {age(oldest)}{grows}",
-                "more workers or slots for it, or see whether a limit holds its tasks back (6)",
-            )
-        )  # fmt: skip
+        growing = f", growing by {per_second(change)}/s" if change > 0 else ""
+        finding = old_queue(scene.snapshot, queue, aged=scene.aged, growing=growing)
+        if finding is not None:
+            found.append(finding)
     return found
 
 

@@ -7,10 +7,11 @@ from typing import Final
 
 from spinach.stats import QueueStats
 
+from ...findings import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
 from ..cells import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
 from ..figures import age, count, per_second
 from ..history import Pace
-from ..scene import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS, Place, Scene
+from ..scene import Place, Scene
 from .board import Board
 
 # Points of the trend: the board does not know how wide its column is.
