@@ -59,7 +59,7 @@ def add_telemetry(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--trace", action="store_true",
-        help="export a trace of every job as the OTEL_* variables say (needs spinach-ops[otel])",
+        help="export a trace of every job as the OTEL_* variables say (needs the extra otel)",
     )  # fmt: skip
 
 

@@ -174,7 +174,12 @@ def test_a_package_installed_over_ours_is_refused(tmp_path: Path, old_python: Pa
     shutil.copytree(REPOSITORY / "spinach", tmp_path / "spinach")
     code = "import spinach, pathlib; print(pathlib.Path(spinach.__file__).parent)"
     found = subprocess.run(
-        [str(old_python), "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [str(old_python), "-c", code],
+        cwd=old_python.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     shutil.copytree(found.stdout.strip(), tmp_path / "spinach", dirs_exist_ok=True)
     (tmp_path / "spinach-0.0.25.dist-info").mkdir()
