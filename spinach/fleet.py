@@ -5,6 +5,7 @@ Part of the read model, see `stats`. Pure: no I/O, no clock.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -17,6 +18,11 @@ _UPSTREAM_SILENT_AFTER_SECONDS: Final = 75.0
 _BEATS_UNTIL_SILENT: Final = 3
 # Stamps are whole seconds.
 _STAMP_SECONDS: Final = 1.0
+
+# What helps to find out what became of a worker.
+_REMEMBERED: Final = ("pid", "version", "queues", "slots", "started_at")
+_MAX_OBITUARY: Final = 4096
+_MAX_ID: Final = 100
 
 State = Literal["live", "silent", "dead", "quiet", "stopping"]
 STATES: Final[tuple[State, ...]] = ("live", "silent", "dead", "quiet", "stopping")
@@ -68,6 +74,15 @@ class WorkerInfo:
             return "silent"
         announced = self.details.get("state")
         return announced if announced in ("quiet", "stopping") else "live"
+
+    def obituary(self, now: float) -> str:
+        """Return what is kept of it when it is declared dead at a time (epoch seconds), as JSON."""
+        kept = {name: self.details[name] for name in _REMEMBERED if name in self.details}
+        facts = {
+            "id": self.id[:_MAX_ID], "name": self.name[:_MAX_ID], "last_seen_at": self.last_seen_at, "lost_at": now,
+        }  # fmt: skip
+        text = json.dumps({**kept, **facts})
+        return text if len(text) <= _MAX_OBITUARY else json.dumps(facts)  # a registry entry may hold anything
 
     @property
     def _silent_after_seconds(self) -> float:
@@ -123,6 +138,20 @@ class WorkerStats:
         """Queues it serves, none when it did not say."""
         queues = self.info.details.get("queues")
         return tuple(name for name in queues if type(name) is str) if type(queues) is list else ()
+
+
+@dataclass(frozen=True, slots=True)
+class LostWorker:
+    """A worker that was declared dead; `lost_at` in epoch seconds by the broker's clock."""
+
+    info: WorkerInfo
+    lost_at: float
+
+    @classmethod
+    def from_obituary(cls, fields: Mapping[str, Any]) -> LostWorker:
+        """Return the worker that a record describes; fields of a wrong type count as absent."""
+        info = WorkerInfo.from_registry(str(fields.get("id", ""))[:_MAX_ID], fields)
+        return cls(info, _number(fields.get("lost_at"), 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from .fleet import (
     DEFAULT_DEAD_AFTER_SECONDS,
     STATES,
     UPSTREAM_DEAD_AFTER_SECONDS,
+    LostWorker,
     OrphanStats,
     WorkerInfo,
     WorkerStats,
@@ -24,7 +25,7 @@ from .tally import HISTOGRAM_EDGES, Histogram, Tally
 __all__ = [
     "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_PAGE", "OVERDUE_SECONDS", "STATES",
     "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram", "HistogramStats",
-    "JobInfo", "LimitStats", "NamespaceSnapshot", "OrphanStats", "Page", "PeriodicStats", "QueueStats", "ReadError",
+    "JobInfo", "LimitStats", "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page", "PeriodicStats", "QueueStats", "ReadError",
     "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
 ]  # fmt: skip
 
@@ -169,6 +170,7 @@ class NamespaceSnapshot:
         failed: Dead letters that are kept.
         trimmed: Dead letters that were dropped for newer ones.
         workers_lost: Workers that were declared dead, by reason.
+        lost: The latest of them, newest first.
         counters: Totals by queue, task and one of `COUNTERS`.
         waits: Time in the queue, by queue.
         runs: Time in the task, by queue.
@@ -194,6 +196,7 @@ class NamespaceSnapshot:
     failed: int | None = None
     trimmed: int | None = None
     workers_lost: Mapping[str, int] | None = None
+    lost: tuple[LostWorker, ...] = ()
     counters: Mapping[tuple[str, str, str], int] | None = None
     waits: Mapping[str, HistogramStats] | None = None
     runs: Mapping[str, HistogramStats] | None = None

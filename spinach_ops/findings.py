@@ -164,6 +164,19 @@ def _longest_silent(snapshot: NamespaceSnapshot) -> str:
     return f"{_name(worker)}{f', pid {pid}' if type(pid) is int else ''}, {duration(worker.seen_seconds)}"
 
 
+def _lost_lately(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
+    for lost in snapshot.lost:
+        ago = snapshot.at - lost.lost_at
+        if ago < _LATELY_SECONDS:
+            pid = lost.info.details.get("pid")
+            yield Finding(
+                "worker_lost", "warning", f"worker {lost.info.name or '(no host)'}/{lost.info.id[:8]}",
+                f"was declared dead {duration(max(0.0, ago))} ago{f', pid {pid}' if type(pid) is int else ''}, "
+                f"after {duration(max(0.0, lost.lost_at - lost.info.last_seen_at))} without a heartbeat",
+                "its jobs were recovered; see on its host whether it was killed (out of memory?), hung, or cut off",
+            )  # fmt: skip
+
+
 def _orphans(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for orphan in snapshot.orphans:
         yield Finding(
@@ -210,7 +223,7 @@ def _overdue(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _nobody_works, _old_queues, _failing_tasks, _dead_workers, _not_connected, _orphans, _no_consumer, _overdue, _versions,
+    _nobody_works, _old_queues, _failing_tasks, _dead_workers, _lost_lately, _not_connected, _orphans, _no_consumer, _overdue, _versions,
     *SERVER_RULES,
 )  # fmt: skip
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 
 from spinach.brokers.base import Broker, WorkerState
@@ -176,12 +179,18 @@ def test_failures(make_broker: MakeBroker) -> None:
     assert group.first_seen <= group.last_seen
 
 
-def test_lost_workers_are_counted(make_broker: MakeBroker) -> None:
-    """A worker that was declared dead is counted, with the reason."""
+def test_lost_workers_are_counted_and_named(make_broker: MakeBroker) -> None:
+    """A worker that was declared dead is counted with the reason, and remembered with host and process."""
     worker, other = make_broker.worker(), make_broker.worker()
+    dead = worker.worker_id
     make_broker.expire(worker)
     other.recover()
-    assert make_broker().snapshot().workers_lost == {"silent": 1}
+    snapshot = make_broker().snapshot()
+    assert snapshot.workers_lost == {"silent": 1}
+    (lost,) = snapshot.lost
+    assert (lost.info.id, lost.info.details["pid"]) == (dead, os.getpid())
+    assert lost.info.name == socket.gethostname()
+    assert 0 <= snapshot.at - lost.lost_at < 30
 
 
 def test_first_jobs_of_a_queue(make_broker: MakeBroker) -> None:

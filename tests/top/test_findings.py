@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from spinach.fleet import WorkerInfo, WorkerStats
-from spinach.stats import FailureGroup, LimitStats, NamespaceSnapshot, QueueStats
+from spinach.stats import FailureGroup, LimitStats, LostWorker, NamespaceSnapshot, QueueStats
 from spinach_ops.findings import findings, recent_failures
 
 NOW = 1_000_000.0
@@ -50,6 +50,15 @@ def test_nobody_who_listens_is_an_error_at_once() -> None:
         "longest silent: worker host/01234567, pid 4711"
         in told(replace(CALM, connected=0))["workers_not_connected"]
     )
+
+
+def test_a_worker_that_was_lost_is_named_for_a_while() -> None:
+    """Host, id and process of a worker that was declared dead in the last quarter of an hour."""
+    lost = LostWorker(worker(seen=70.0).info, NOW - 5)
+    found = told(replace(CALM, lost=(lost, LostWorker(lost.info, NOW - 901))))
+    assert found == {
+        "worker_lost": "was declared dead 5.0 s ago, pid 4711, after 1 min 5 s without a heartbeat"
+    }
 
 
 def test_an_old_queue_is_told_with_its_cause() -> None:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Final
 
-from ...stats import FailedJob, FailureGroup, Histogram, Tally
+from ...stats import FailedJob, FailureGroup, Histogram, LostWorker, Tally
 
 # The newest are kept: what is older is noise to whoever reads them.
 MAX_DEAD_LETTERS: Final = 10_000
 MAX_DEAD_LETTER_AGE_SECONDS: Final = 30 * 86_400
 # Names of errors come from tasks; nobody reads more groups than this.
 MAX_FAILURE_GROUPS: Final = 1_000
+MAX_LOST_WORKERS: Final = 20
 
 
 class Ledger:
     """The bookkeeping of one namespace. Not thread-safe: the store's lock guards it."""
 
-    __slots__ = ("_groups", "_letters", "counts", "runs", "trimmed", "waits", "workers_lost")
+    __slots__ = ("_groups", "_letters", "counts", "lost", "runs", "trimmed", "waits", "workers_lost")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.waits: dict[str, Histogram] = {}
         self.runs: dict[str, Histogram] = {}
         self.workers_lost = 0
+        self.lost: deque[LostWorker] = deque(maxlen=MAX_LOST_WORKERS)
         self.trimmed = 0
         self._letters: deque[FailedJob] = deque(maxlen=MAX_DEAD_LETTERS)
         self._groups: dict[tuple[str, str], FailureGroup] = {}

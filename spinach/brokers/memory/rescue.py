@@ -7,7 +7,7 @@ from typing import Any
 
 from ...job import Job, JobStatus
 from ...origin import mark_recovered
-from ...stats import FailedJob, WorkerInfo
+from ...stats import FailedJob, LostWorker, WorkerInfo
 from ..messages import Recovery
 from .store import Entry, Held, Namespace
 
@@ -35,7 +35,9 @@ def recover_worker(namespace: Namespace, worker_id: str, now: float) -> Recovery
         failed=[],
         declared=registered is not None,
     )
-    namespace.ledger.workers_lost += recovery.declared
+    if recovery.declared:
+        namespace.ledger.workers_lost += 1
+        namespace.ledger.lost.appendleft(LostWorker(recovery.worker, now))
     for held in namespace.running.pop(worker_id, {}).values():
         _recover_job(namespace, held, recovery, now)
     return recovery

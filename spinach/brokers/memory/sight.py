@@ -71,6 +71,7 @@ def snapshot(
         failed=ledger.count_letters(now),
         trimmed=ledger.trimmed,
         workers_lost={"silent": ledger.workers_lost},
+        lost=tuple(ledger.lost),
         counters={names: count for names, count in ledger.counts.items() if names[2] in COUNTERS},
         waits=_histograms(ledger.waits),
         runs=_histograms(ledger.runs),

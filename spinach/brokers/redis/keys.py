@@ -21,6 +21,9 @@ MAX_FAILED_JOBS: Final = 10_000
 MAX_FAILED_AGE_SECONDS: Final = 30 * 86_400
 MAX_FAILURE_GROUPS: Final = 500
 MAX_BROKERS_SEEN: Final = 10_000
+# Enough for a bad night; who was lost before says nothing of now.
+MAX_LOST_WORKERS: Final = 20
+LOST_WORKERS_TTL_SECONDS: Final = 7 * 86_400
 
 
 class Keys:
@@ -158,6 +161,14 @@ class Keys:
         At most `MAX_FAILURE_GROUPS` groups.
         """
         return self("_failure-groups")
+
+    @property
+    def lost_workers(self) -> str:
+        """Zset of JSON by time: id, host, process ... of a worker that was declared dead.
+
+        At most `MAX_LOST_WORKERS`; lives `LOST_WORKERS_TTL_SECONDS` after the last one.
+        """
+        return self("_lost-workers")
 
     @property
     def limits_checked(self) -> str:

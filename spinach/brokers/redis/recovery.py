@@ -12,6 +12,7 @@ from ...job import Job, JobStatus
 from ...origin import mark_recovered
 from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, FailedJob, Tally, WorkerInfo
 from ..base import Recovery
+from . import keys as layout
 from . import letters, scripts
 from .counting import group_field
 from .link import pairs, value
@@ -148,11 +149,15 @@ class Recoverer:
 
     def _bury(self, worker: Registered) -> Recovery | None:
         """Declare a worker dead and take over; None when another did or it moved."""
-        keys = self._session.keys
+        keys, now = self._session.keys, self._session.clock.now()
         declared = self._session.run(
             scripts.REVOKE,
-            [keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.counters, self._session.minute_key],
+            [
+                keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.counters, self._session.minute_key,
+                keys.lost_workers,
+            ],
             worker.info.id, worker.entry, "" if worker.sight is None else repr(worker.sight),
+            worker.info.obituary(now), now, layout.MAX_LOST_WORKERS, layout.LOST_WORKERS_TTL_SECONDS,
         )  # fmt: skip
         return self._take_over(worker.info, declared=True) if declared else None
 

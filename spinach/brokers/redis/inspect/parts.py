@@ -13,6 +13,7 @@ from ....stats import (
     HISTOGRAM_EDGES,
     HistogramStats,
     LimitStats,
+    LostWorker,
     PeriodicStats,
     QueueStats,
     ServerStats,
@@ -171,6 +172,12 @@ def _named(fields: Mapping[bytes, bytes]) -> Iterable[tuple[str, str, str, int]]
             continue
         if number is not None and type(names) is list and len(names) == 3:
             yield str(names[0]), str(names[1]), str(names[2]), number
+
+
+def lost(reader: Reader, texts: Iterable[bytes]) -> tuple[LostWorker, ...]:
+    """Return the workers that were lost, as their records say."""
+    found = (object_of(reader, text, "record of a lost worker") for text in texts)
+    return tuple(LostWorker.from_obituary(fields) for fields in found if fields is not None)
 
 
 def server(texts: Iterable[Any], skew: float) -> ServerStats:

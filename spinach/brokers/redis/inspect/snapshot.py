@@ -14,6 +14,7 @@ from ....exc import NotPermitted
 from ....fleet import WorkerStats
 from ....records import JobInfo
 from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats, Wanted
+from ..keys import MAX_LOST_WORKERS
 from ..link import pairs
 from ..session import Session
 from . import parts
@@ -102,6 +103,7 @@ class _Look:
         self._limits = ask("HSCAN", keys.limits, 0, "COUNT", 2 * _MAX_TASKS)
         self._slots = ask("HSCAN", keys.slots_taken, 0, "COUNT", 2 * _MAX_TASKS)
         self._failed = ask("ZCARD", keys.failed)
+        self._lost = ask("ZREVRANGE", keys.lost_workers, 0, MAX_LOST_WORKERS - 1)
         self._facts = [ask("INFO", "server"), ask("INFO", "memory")]
         self._counters = ask("HSCAN", keys.counters, 0, "COUNT", 2 * _MAX_FIELDS) if self._totals else None
         self._histograms = (
@@ -164,6 +166,7 @@ class _Look:
             limits=self._limits_read(),
             periodic=None if answer(self._periodic, None) is None else self._periodic_tasks(),
             failed=answer(self._failed, None),
+            lost=parts.lost(self._reader, answer(self._lost, ())),
             server=parts.server((answer(fact, None) for fact in self._facts), self._skew),
         )
         if self._workers.is_readable:
