@@ -31,7 +31,7 @@ METRICS_URL: Final = "metrics_url"
 
 def serve(
     engine: Engine,
-    host: str = "127.0.0.1",
+    host: str | int = "127.0.0.1",
     port: int | str = DEFAULT_PORTS,
     *,
     namespace_metrics: bool = True,
@@ -43,6 +43,7 @@ def serve(
     Args:
         engine: Whose metrics.
         host: Address to listen on. Whatever is not loopback is open to all who reach it: there is no authentication.
+            A number here is the port, so that ``serve(engine, 9850)`` means what it seems to.
         port: A number, a range such as ``"9850-9869"`` of which the first free one is taken, or 0 for any.
         namespace_metrics: As in `instrument`.
 
@@ -56,6 +57,8 @@ def serve(
     from .web.http import HttpServer
     from .web.scrape import scrape_route
 
+    if isinstance(host, int):
+        host, port = "127.0.0.1", host
     ports(port)
     registry = instrument(engine, namespace_metrics=namespace_metrics, tracing=False).registry
     routes: dict[str, Route] = {"/metrics": scrape_route(registry), **health_routes(lambda: engine.vitals)}

@@ -96,6 +96,15 @@ def test_a_port_that_is_taken_is_said_and_a_range_takes_the_next(make_engine: Ma
     second.close()
 
 
+def test_a_number_alone_is_the_port(engine: Engine) -> None:
+    """`serve(engine, 9850)` means what it seems to."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = serve(engine, port)
+    assert (server.host, server.port) == ("127.0.0.1", port)
+    server.close()
+
+
 @pytest.mark.parametrize("text", ["", "x", "-1", "99999", "5-", "9-5", "1-2-3", "²"])
 def test_what_is_no_port_is_an_error(text: str) -> None:
     """The message says what was given and what is expected."""
