@@ -20,6 +20,7 @@ from .attributes import (
     Attributes,
 )
 from .complaints import Complaints
+from .exportable import encodable
 
 MAX_MESSAGE_CHARACTERS: Final = 1024
 MAX_STACKTRACE_CHARACTERS: Final = 16_384
@@ -44,17 +45,17 @@ class ErrorRecorder:
 
     def record(self, span: trace.Span, error: BaseException) -> None:
         """Note on a recording span that `error` ended what it stands for."""
-        kind = qualified_name(type(error))
+        kind = encodable(qualified_name(type(error)))
         span.set_attribute(ERROR_TYPE, kind)
         if not self._with_exceptions:
             span.set_status(Status(StatusCode.ERROR, kind))
             return
-        message = shorten(describe(error), MAX_MESSAGE_CHARACTERS)
+        message = encodable(shorten(describe(error), MAX_MESSAGE_CHARACTERS))
         span.set_status(Status(StatusCode.ERROR, f"{kind}: {message}"))
         facts: Attributes = {
             EXCEPTION_TYPE: kind,
             EXCEPTION_MESSAGE: message,
-            EXCEPTION_STACKTRACE: shorten(traceback_of(error), MAX_STACKTRACE_CHARACTERS),
+            EXCEPTION_STACKTRACE: encodable(shorten(traceback_of(error), MAX_STACKTRACE_CHARACTERS)),
         }
         logged = self._as_log and self._log(span, facts)
         if self._as_event or not logged:

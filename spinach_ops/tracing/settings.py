@@ -10,6 +10,7 @@ from spinach.job import Job
 
 from .attributes import Describer
 from .complaints import Complaints
+from .exportable import name
 
 Propagate = Literal["auto", "child", "link", "none"]
 SpanName = Literal["task", "destination"]
@@ -57,5 +58,5 @@ class Settings:
     def name_of(self, operation: str, job: Job, describer: Describer) -> str:
         """Return the name of a span about one job."""
         if self.span_name == "task":
-            return f"{operation} {job.task_name}"
+            return f"{operation} {name(job.task_name)}"
         return f"{operation} {describer.destination(job.queue)}"

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers, signals
+from spinach.execution import Attempt, Environment
 from spinach_ops.tracing import instrument_tracing, tracers
 from tests.tracing.conftest import Engines, Traces, attributes, until
 
@@ -334,3 +336,47 @@ def test_the_application_may_leave_a_mess(engines: Engines, traces: Traces) -> N
     assert {span.parent.span_id if span.parent else None for span in spans} == {
         span.context.span_id if span.context else None for span in traces.named("send task")
     }
+
+
+def test_no_value_spoils_the_batch(engines: Engines, traces: Traces) -> None:
+    """Texts that are no UTF-8, and numbers beyond 64 bits, in errors or attributes: every span can still be encoded."""
+    engine = engines()
+    spoilt = type("Spoilt", (Exception,), {"__module__": "app\ud800"})
+    values = {"app.\ud800": "\ud800", "app.many": ["\udfff", 2**70], "app.size": 2**70, "app.on": True}
+    traces.watch(engine, job_attributes=lambda _job: values)
+
+    @engine.task(name="task")
+    def task() -> None:
+        raise spoilt("a\ud800b")
+
+    engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
+    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._seams.attempts)
+    with Attempt(engine.schedule("task"), environment):
+        task()
+    span = traces.one("process task")
+    encode_spans(traces.exporter.get_finished_spans()).SerializeToString()
+    assert span.status.description == "app\\ud800.Spoilt: a\\ud800b"
+    facts = dict(span.events[0].attributes or {})
+    assert facts["exception.message"] == "a\\ud800b"
+    assert (attributes(span)["app.\\ud800"], attributes(span)["app.many"]) == (
+        "\\ud800",
+        ("\\udfff", str(2**70)),
+    )
+    assert (attributes(span)["app.size"], attributes(span)["app.on"]) == (str(2**70), True)
+
+
+def test_names_are_cut_to_size(engines: Engines, traces: Traces) -> None:
+    """A queue's name of a megabyte takes 1 KB of a span."""
+    engine = engines()
+    traces.watch(engine, span_name="destination")
+    engine.task(lambda: None, name="task")
+
+    def rename(jobs: Any) -> None:
+        jobs[0].queue = "q" * 1_000_000
+
+    engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
+    engine._seams.enqueues.insert(0, rename)
+    engine.schedule("task")
+    (span,) = traces.exporter.get_finished_spans()
+    assert len(span.name) <= len("send ") + 1024
+    assert len(attributes(span)["messaging.destination.name"]) == 1024
