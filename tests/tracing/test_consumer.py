@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, StaticSampler
 from opentelemetry.trace import SpanKind, StatusCode
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers
@@ -499,10 +499,25 @@ def test_an_unsampled_trace_is_passed_on(engine: Engine) -> None:
     traces.close()
 
 
+class KeepsAll(ParentBased):
+    """Describes itself as what it is not: a sampler that follows the parent."""
+
+    def should_sample(self, *args: Any, **options: Any) -> Any:
+        return ALWAYS_ON.should_sample(*args, **options)
+
+
+class Off(StaticSampler):
+    """Likewise: one that drops everything."""
+
+    def should_sample(self, *args: Any, **options: Any) -> Any:
+        return ALWAYS_ON.should_sample(*args, **options)
+
+
 def test_a_sampler_that_decides_for_itself_is_asked(engine: Engine) -> None:
-    """One that keeps children of unsampled parents, anywhere, keeps them."""
+    """One that keeps children of unsampled parents, anywhere, keeps them, whatever it calls itself."""
+    off = Off(Decision.DROP)
     for number, sampler in enumerate(
-        (ALWAYS_ON, ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON), remote_parent_not_sampled=ALWAYS_ON))
+        (KeepsAll(ALWAYS_OFF), LinkedSampler(KeepsAll(ALWAYS_OFF)), ParentBased(ALWAYS_OFF, remote_parent_not_sampled=off), ALWAYS_ON, ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON), remote_parent_not_sampled=ALWAYS_ON))
     ):  # fmt: skip
         client, worker = Traces(sampler=ALWAYS_OFF), Traces(sampler=sampler)
         engine.task(lambda: None, name=f"task-{number}")

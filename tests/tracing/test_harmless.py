@@ -21,7 +21,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers, signals
 from spinach.execution import Attempt, Environment
+from spinach_ops import otlp
 from spinach_ops.tracing import instrument_tracing, tracers
+from spinach_ops.tracing.flushing import flushing_of
 from tests.tracing.conftest import Engines, Traces, attributes, until
 
 
@@ -190,6 +192,49 @@ def test_an_exporter_that_hangs_delays_neither_jobs_nor_the_stop(
     provider.shutdown()
 
 
+def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many engines stop, a provider that hangs is waited for once, and is asked by one thread at a time."""
+    monkeypatch.setattr(tracers, "FLUSH_SECONDS", 1.0)
+    asked, released = [], threading.Event()
+
+    class Provider(TracerProvider):
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            asked.append(timeout_millis)
+            return released.wait(60)
+
+    provider = Provider(shutdown_on_exit=False)
+    made = [engines() for _ in range(4)]
+    removers = [instrument_tracing(engine, tracer_provider=provider) for engine in made]
+    for engine in made:
+        engine.task(lambda: None, name="task")
+        engine.schedule("task")
+    began = time.monotonic()
+    for engine in made:
+        engine._seams.tell_stopped()
+    assert 1.0 <= time.monotonic() - began < 2.0
+    assert asked == [1000]
+    assert flushing_of(provider).left_of(5.0) <= 4.0
+    released.set()
+    until(lambda: flushing_of(provider).run(lambda: asked.append(0), 5.0))
+    assert asked == [1000, 0]
+    for remove in removers:
+        remove()
+
+
+def test_a_worker_ends_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a flush has used up, the shutdown of a provider made by `--trace` does not take again."""
+    monkeypatch.setattr(otlp, "SHUTDOWN_SECONDS", 1.0)
+    exporter = Hangs()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+    provider.get_tracer("application").start_span("span").end()
+    began = time.monotonic()
+    assert not flushing_of(provider).run(provider.force_flush, 1.0)
+    otlp.shut_down(provider)
+    assert time.monotonic() - began < 1.8
+    exporter.released.set()
+
+
 def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> None:
     """What a worker polls in the background is no trace of anybody's; jobs are instrumented as ever."""
     engine = engines()
@@ -263,6 +308,30 @@ def test_the_global_provider_may_come_later(engines: Engines, monkeypatch: pytes
     assert "traceparent" in (engine.schedule("task").headers or {})
     remove()
     traces.close()
+
+
+def test_a_provider_that_cannot_be_had_is_told_once(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A global provider that cannot be loaded is asked for once, not with every job, and jobs are not traced."""
+    asked: list[int] = []
+
+    def fails() -> Any:
+        asked.append(1)
+        raise StopIteration
+
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "bogus")
+    monkeypatch.setattr(trace, "get_tracer_provider", fails)
+    engine = engines()
+    engine.task(lambda: None, name="task")
+    remove = instrument_tracing(engine)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(3):
+            assert engine.schedule("task").headers is None
+    assert len(asked) == 1
+    told = [record for record in caplog.records if record.exc_info]
+    assert [(record.name, record.levelname) for record in told] == [("spinach_ops.tracing", "WARNING")]
+    remove()
 
 
 @pytest.mark.slow
