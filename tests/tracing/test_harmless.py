@@ -8,13 +8,14 @@ import gc
 import logging
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
@@ -24,7 +25,7 @@ from spinach.execution import Attempt, Environment
 from spinach_ops import otlp
 from spinach_ops.tracing import instrument_tracing, tracers
 from spinach_ops.tracing.flushing import flushing_of
-from tests.tracing.conftest import Engines, Traces, attributes, until
+from tests.tracing.conftest import Engines, Traces, attributes, identity, parent, until
 
 
 class Finished:
@@ -258,6 +259,36 @@ def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> 
     assert suppressed.pop("job") is False
     assert set(suppressed.values()) == {True}
     assert len(suppressed) == 5
+
+
+def test_what_a_receiver_schedules_in_a_duty_is_traced(engines: Engines, traces: Traces) -> None:
+    """A receiver of a signal that a background duty sends does not poll: its jobs have spans, unless it wants none."""
+    engine = engines()
+    traces.watch(engine)
+
+    def follow_up(_ns: Any, job: Any) -> None:
+        engine.schedule("seen")
+        with suppress_instrumentation():
+            engine.schedule("unseen")
+
+    @engine.task(name="task", max_retries=1)
+    def task() -> None:
+        if not traces.named("send seen"):
+            raise RetryException("again", at=datetime.now(timezone.utc) + timedelta(seconds=2))
+
+    for name in ("seen", "unseen"):
+        engine.task(lambda: None, name=name)
+    signals.job_waiting.connect(follow_up, sender=engine.namespace)
+    try:
+        engine.start_workers(1, block=False)
+        engine.schedule("task")
+        assert parent(traces.one("send seen")) is None
+        assert parent(traces.one("process seen")) == identity(traces.one("send seen"))
+        traces.some("process unseen", 1)
+    finally:
+        signals.job_waiting.disconnect(follow_up)
+        engine.stop_workers()
+    assert traces.named("send unseen") == []
 
 
 def test_a_stop_flushes_and_never_shuts_down(engines: Engines) -> None:
