@@ -25,6 +25,8 @@ from .exportable import encodable
 MAX_MESSAGE_CHARACTERS: Final = 1024
 MAX_STACKTRACE_CHARACTERS: Final = 16_384
 _EVENT: Final = "exception"
+# The API's loggers while no provider is configured: they drop what they get.
+_SILENT: Final = ("NoOpLogger", "ProxyLogger")
 _OPT_IN: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
 
@@ -67,8 +69,11 @@ class ErrorRecorder:
             # Still experimental, and asked for by few: a release that moves it costs them an event instead.
             from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 
+            log = get_logger("spinach", schema_url=SCHEMA_URL)
+            if type(log).__name__ in _SILENT:
+                return False
             now = time.time_ns()
-            get_logger("spinach", schema_url=SCHEMA_URL).emit(
+            log.emit(
                 LogRecord(
                     timestamp=now,
                     observed_timestamp=now,

@@ -289,6 +289,28 @@ def test_messages_of_errors_can_be_left_out(engine: Engine, traces: Traces) -> N
     assert attributes(span)["error.type"] == "ValueError"
 
 
+def test_an_exception_is_an_event_while_nobody_takes_logs(
+    engine: Engine, traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for as log records without a logger provider, or with one that drops them, exceptions stay events."""
+    from opentelemetry import _logs
+
+    monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs")
+    traces.watch(engine)
+
+    @engine.task(name="task")
+    def task() -> None:
+        raise ValueError("on purpose")
+
+    run(engine)
+    engine.schedule("task")
+    traces.one("process task")
+    monkeypatch.setattr(_logs, "get_logger", lambda name, **_options: _logs.NoOpLogger(name))
+    engine.schedule("task")
+    for span in traces.some("process task", 2):
+        assert [event.name for event in span.events] == ["exception"]
+
+
 @pytest.mark.parametrize(("opted", "events"), [("logs", 0), ("logs/dup", 1)])
 def test_exceptions_can_be_log_records(
     engine: Engine, traces: Traces, monkeypatch: pytest.MonkeyPatch, opted: str, events: int
@@ -349,8 +371,9 @@ def test_a_periodic_run_is_a_root(engine: Engine, traces: Traces) -> None:
     ],
 )
 def test_headers_that_say_nothing_give_a_root(engines: Engines, traces: Traces, headers: Any) -> None:
-    """Missing, malformed or foreign headers: a root without links, and no error."""
+    """Missing, malformed or foreign headers: a root without links, and no error, whatever span is current there."""
     client, worker = engines(), engines()
+    worker.wrap_attempts(lambda _attempt: traces.tracer.start_as_current_span("ambient"))
     traces.watch(worker, baggage=("tenant",))
 
     def spoil(jobs: Any) -> None:
