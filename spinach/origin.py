@@ -61,7 +61,8 @@ def origin_of(job: Job, attempt: int) -> Origin | None:
 
 
 def recovered_from(job: Job, attempt: int) -> str | None:
-    """Return the id of the dead worker that this attempt was taken from, None when it was taken from none."""
+    """Return the id of the dead worker that this attempt was taken from, None when it was taken from none that can be told."""
     if origin_of(job, attempt) is not Origin.RECOVERY or job.headers is None:
         return None
-    return job.headers.get(RECOVERED_FROM_HEADER)
+    worker_id = job.headers.get(RECOVERED_FROM_HEADER, "")[:_MAX_ID_CHARACTERS]
+    return worker_id if worker_id and worker_id.isascii() else None

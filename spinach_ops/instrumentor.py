@@ -15,6 +15,8 @@ from spinach import Engine
 
 from .otel_metrics import instrument_otel_metrics
 from .tracing import instrument_tracing
+from .tracing.complaints import Complaints
+from .tracing.settings import Settings
 
 
 class SpinachInstrumentor(BaseInstrumentor):
@@ -36,16 +38,30 @@ class SpinachInstrumentor(BaseInstrumentor):
 
         Args:
             **options: Those of `instrument_tracing`, and `meter_provider`; others, meant for other instrumentors, are left alone.
+
+        Raises:
+            ValueError: an option has no such value.
         """
         chosen = {name: options[name] for name in _OPTIONS & options.keys()}
+        complaints = Complaints()
+        Settings(complaints=complaints, **{name: chosen[name] for name in _CHECKED & chosen.keys()})
+        steps: dict[str, Callable[[Engine], Callable[[], None]]] = {
+            "trace an engine": functools.partial(instrument_tracing, **chosen),
+            "measure an engine": functools.partial(
+                instrument_otel_metrics, meter_provider=options.get("meter_provider")
+            ),
+        }
         original: Any = Engine.__init__
         undo: list[Callable[[], None]] = [lambda: setattr(Engine, "__init__", original)]
 
         @functools.wraps(original)
         def make(engine: Engine, *args: Any, **kwargs: Any) -> None:
             original(engine, *args, **kwargs)
-            undo.append(instrument_tracing(engine, **chosen))
-            undo.append(instrument_otel_metrics(engine, meter_provider=options.get("meter_provider")))
+            for name, put_on in steps.items():
+                try:
+                    undo.append(put_on(engine))
+                except BaseException as error:  # the application gets its engine, whatever a provider does
+                    complaints.report(name, error)
 
         setattr(Engine, "__init__", make)  # noqa: B010 - to a type checker a method is no variable
         self._undo = undo
@@ -57,6 +73,7 @@ class SpinachInstrumentor(BaseInstrumentor):
             step()
 
 
+_CHECKED = {"propagation", "create_spans", "span_name", "record_exceptions", "baggage"}
 _OPTIONS = {
     "tracer_provider", "propagation", "create_spans", "span_name", "record_exceptions", "baggage", "job_attributes",
 }  # fmt: skip

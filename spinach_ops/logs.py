@@ -12,17 +12,18 @@ from contextvars import ContextVar, Token
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Final
-from weakref import WeakSet
 
 from opentelemetry.trace import get_current_span
 
 from spinach import Engine
 from spinach.execution import Attempt
 
+from .installed import Installed
+
 #: What `JobContextFilter` adds. Empty (0 for the attempt) where a record belongs to no job or no trace.
 FIELDS: Final = ("job_id", "task", "queue", "spinach_namespace", "attempt", "trace_id", "span_id")
 _current: Final[ContextVar[tuple[str, Attempt] | None]] = ContextVar("spinach_attempt", default=None)
-_tracked: Final[WeakSet[Engine]] = WeakSet()
+_tracked: Final = Installed()
 # What every record has: all else was put there by whoever logged.
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", *FIELDS}
 
@@ -33,17 +34,10 @@ def track_jobs(engine: Engine) -> Callable[[], None]:
     Returns:
         A function that ends it.
     """
-    if engine in _tracked:
-        return lambda: None
-    _tracked.add(engine)
     namespace = engine.namespace
-    remove = engine.wrap_attempts(lambda attempt: _Tracked(namespace, attempt))
-
-    def end() -> None:
-        _tracked.discard(engine)
-        remove()
-
-    return end
+    return _tracked.put_on(
+        engine, lambda: [engine.wrap_attempts(lambda attempt: _Tracked(namespace, attempt))]
+    )
 
 
 class _Tracked:
@@ -95,17 +89,18 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         line |= {name: value for name in FIELDS if (value := getattr(record, name, None))}
-        for name, value in record.__dict__.items():
-            if name not in _STANDARD:
-                line.setdefault(name, value)
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = self.formatException(record.exc_info)
+        elif record.exc_text:  # of a record that came from another process
+            line["exception"] = record.exc_text
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        extras = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        line |= {f"extra_{name}" if name in line else name: value for name, value in extras.items()}
         try:
-            return json.dumps(line, default=_shown, skipkeys=True)
-        except (ValueError, RecursionError):  # something in it contains itself
-            return json.dumps(
-                {name: value if type(value) is str else _shown(value) for name, value in line.items()}
-            )
+            return _dump(line)
+        except (ValueError, RecursionError):  # something in it is no JSON, or contains itself
+            return _dump({name: value if _can_dump(value) else _shown(value) for name, value in line.items()})
 
 
 def _facts() -> dict[str, Any]:
@@ -123,6 +118,18 @@ def _facts() -> dict[str, Any]:
     if span.is_valid:
         facts["trace_id"], facts["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
     return facts
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, default=_shown, skipkeys=True, allow_nan=False)
+
+
+def _can_dump(value: object) -> bool:
+    try:
+        _dump(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _shown(value: object) -> str:

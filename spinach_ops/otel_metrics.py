@@ -1,6 +1,6 @@
 """The messaging metrics of OpenTelemetry, for those who collect them beside, or instead of, those of Prometheus.
 
-Fed by the engine's seams. Series are bounded: by the tasks and queues of the application, and by a cap on error types.
+Fed by the engine's seams. Series are bounded: tasks, queues and error types beyond their caps are counted as one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
-from weakref import WeakSet
 
 from opentelemetry import metrics
 
@@ -19,6 +18,9 @@ from spinach.execution import Attempt
 from spinach.notifier import qualified_name
 from spinach.seams import Submission
 
+from .catalog import OTHER
+from .installed import Installed, Remover
+from .metrics.bounds import Bounds, Caps
 from .tracing.attributes import ERROR_TYPE, PROCESS, SCHEMA_URL, SEND, Attributes, Describer
 from .tracing.complaints import Complaints
 
@@ -28,48 +30,43 @@ CONSUMED_MESSAGES: Final = "messaging.client.consumed.messages"
 PROCESS_DURATION: Final = "messaging.process.duration"
 # Those of the conventions, in seconds.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-MAX_ERROR_TYPES: Final = 50
-_OTHER_ERROR: Final = "_OTHER"
+_OTHER_ERROR: Final = "_OTHER"  # as the conventions have it
 
-_instrumented: Final[WeakSet[Engine]] = WeakSet()
+_measured: Final = Installed()
 
 
 def instrument_otel_metrics(
-    engine: Engine, *, meter_provider: metrics.MeterProvider | None = None
+    engine: Engine, *, meter_provider: metrics.MeterProvider | None = None, caps: Caps | None = None
 ) -> Callable[[], None]:
     """Record the metrics of an engine's jobs. An engine that is measured already stays as it is.
 
     Args:
         engine: The engine.
         meter_provider: Where to record, by default the global one.
+        caps: How many queues, tasks and error types are told apart: the others are counted as *other*.
 
     Returns:
         A function that ends it.
     """
-    if engine in _instrumented:
-        return lambda: None
-    _instrumented.add(engine)
-    recorder = _Recorder(engine, meter_provider or metrics.get_meter_provider())
-    hooks = (
-        engine.wrap_enqueues(lambda jobs: _Sending(recorder, jobs)),
-        engine.wrap_attempts(lambda attempt: _Processing(recorder, attempt)),
-    )
 
-    def end() -> None:
-        _instrumented.discard(engine)
-        for remove in hooks:
-            remove()
+    def install() -> list[Remover]:
+        recorder = _Recorder(engine, meter_provider or metrics.get_meter_provider(), Bounds(caps))
+        return [
+            engine.wrap_enqueues(lambda jobs: _Sending(recorder, jobs)),
+            engine.wrap_attempts(lambda attempt: _Processing(recorder, attempt)),
+        ]
 
-    return end
+    return _measured.put_on(engine, install)
 
 
 class _Recorder:
     """The instruments, and what is recorded with each value."""
 
-    def __init__(self, engine: Engine, provider: metrics.MeterProvider) -> None:
+    def __init__(self, engine: Engine, provider: metrics.MeterProvider, bounds: Bounds) -> None:
         self._complaints = Complaints()
         self._describer = Describer(engine.broker, None, self._complaints)
-        self._error_types: set[str] = set()
+        self._namespace = engine.namespace
+        self._bounds = bounds
         meter = provider.get_meter("spinach", const.VERSION, schema_url=SCHEMA_URL)
         self._operations = _histogram(meter, OPERATION_DURATION, "Duration of calls that schedule jobs.")
         self._processing = _histogram(meter, PROCESS_DURATION, "Duration of attempts at jobs.")
@@ -79,11 +76,13 @@ class _Recorder:
     def sent(self, jobs: Submission, seconds: float, error: BaseException | None) -> None:
         """Record a call that schedules."""
         try:
-            counts = Counter((job.task_name, job.queue) for job in jobs)
-            tasks, queues = ({pair[position] for pair in counts} for position in (0, 1))
-            task, queue = (names.pop() if len(names) == 1 else None for names in (tasks, queues))
+            counts: Counter[tuple[str, str]] = Counter()
+            for (place, name), count in Counter((job.queue, job.task_name) for job in jobs).items():
+                counts[self._bounds.pair(self._namespace, place, name)] += count
+            queues, tasks = ({pair[position] for pair in counts} for position in (0, 1))
+            queue, task = (names.pop() if len(names) == 1 else None for names in (queues, tasks))
             self._operations.record(seconds, self._attributes(SEND, task, queue, error))
-            for (name, place), count in counts.items():
+            for (place, name), count in counts.items():
                 self._sent.add(count, self._attributes(SEND, name, place, error))
         except Exception as failure:
             self._complaints.report("record metrics of scheduling", failure)
@@ -92,7 +91,8 @@ class _Recorder:
         """Record an attempt that ended."""
         try:
             job, error = attempt.job, attempt.outcome.error if attempt.outcome else None
-            attributes = self._attributes(PROCESS, job.task_name, job.queue, error)
+            queue, task = self._bounds.pair(self._namespace, job.queue, job.task_name)
+            attributes = self._attributes(PROCESS, task, queue, error)
             self._processing.record(attempt.duration, attributes)
             self._consumed.add(1, attributes)
         except Exception as failure:
@@ -104,10 +104,8 @@ class _Recorder:
         attributes = self._describer.shared(operation, task, queue)
         if error is None:
             return attributes
-        kind = qualified_name(type(error))
-        if len(self._error_types) < MAX_ERROR_TYPES:
-            self._error_types.add(kind)
-        return {**attributes, ERROR_TYPE: kind if kind in self._error_types else _OTHER_ERROR}
+        kind = self._bounds.error_type(qualified_name(type(error)))
+        return {**attributes, ERROR_TYPE: _OTHER_ERROR if kind == OTHER else kind}
 
 
 def _histogram(meter: metrics.Meter, name: str, description: str) -> metrics.Histogram:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import entry_points
 from typing import Final
 
 from opentelemetry import trace
+from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,7 +22,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from spinach import Engine
 
 from .tracing import instrument_tracing
+from .tracing.flushing import flushing_of
 
+# With the flush before it: whoever stops a worker waits no longer for spans.
 SHUTDOWN_SECONDS: Final = 5.0
 _EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -43,7 +48,10 @@ def trace_worker(engine: Engine) -> Callable[[], None]:
         TracingUnavailable: the exporter is not installed, or a variable has a value that cannot be used.
     """
     made = None
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    _check_provider(os.environ)
+    with _refusals_told():
+        present = trace.get_tracer_provider()
+    if isinstance(present, trace.ProxyTracerProvider):
         made = make_provider(engine.namespace)
         # The spans that the tasks themselves make go the same way.
         trace.set_tracer_provider(made)
@@ -55,6 +63,18 @@ def trace_worker(engine: Engine) -> Callable[[], None]:
             shut_down(made)
 
     return end
+
+
+def _check_provider(environment: Mapping[str, str]) -> None:
+    """Look for the provider that the environment names, if any: the API would log a traceback where there is none."""
+    wanted = environment.get(OTEL_PYTHON_TRACER_PROVIDER)
+    if wanted is None or getattr(trace, "_TRACER_PROVIDER", None) is not None:
+        return
+    known = sorted({entry.name for entry in entry_points(group="opentelemetry_tracer_provider")})
+    if wanted not in known:
+        raise TracingUnavailable(
+            f"{OTEL_PYTHON_TRACER_PROVIDER} is {wanted!r}; installed are {', '.join(known)}. Unset it, to have one made"
+        )
 
 
 def make_provider(service: str, environment: Mapping[str, str] = os.environ) -> TracerProvider:
@@ -71,18 +91,30 @@ def make_provider(service: str, environment: Mapping[str, str] = os.environ) -> 
     named = environment.get(OTEL_SERVICE_NAME) or "service.name=" in environment.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     )
-    resource = Resource.create(None if named else {SERVICE_NAME: service})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if exporter is not None:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+    with _refusals_told():
+        resource = Resource.create(None if named else {SERVICE_NAME: service})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        if exporter is not None:
+            provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turn whatever the SDK raises about its variables into `TracingUnavailable`."""
+    try:
+        yield
+    except Exception as error:
+        raise TracingUnavailable(
+            f"an OTEL_* variable cannot be used: {type(error).__name__}: {error}".rstrip(": ")
+        ) from None
+
+
 def shut_down(provider: TracerProvider) -> None:
-    """Export what is left and end, in at most `SHUTDOWN_SECONDS`, whether or not anybody answers."""
+    """Export what is left and end, whether or not anybody answers: with the flush before it in at most `SHUTDOWN_SECONDS`."""
     thread = threading.Thread(target=provider.shutdown, name="spinach-trace-shutdown", daemon=True)
     thread.start()
-    thread.join(SHUTDOWN_SECONDS)
+    thread.join(flushing_of(provider).left_of(SHUTDOWN_SECONDS))
 
 
 def _exporter(environment: Mapping[str, str]) -> SpanExporter | None:

@@ -86,9 +86,15 @@ def start_telemetry(engine: Engine, options: argparse.Namespace) -> WorkerTeleme
 
 
 def _trace(engine: Engine, telemetry: WorkerTelemetry) -> None:
-    from .otlp import TracingUnavailable, trace_worker  # takes longer to load than all else
     from .target import TargetError
 
+    try:
+        from .otlp import TracingUnavailable, trace_worker  # takes longer to load than all else
+    except Exception as error:  # the SDK reads some of its variables, and refuses them, as it is imported
+        told = (
+            f"OpenTelemetry cannot be loaded, mostly for an OTEL_* variable: {type(error).__name__}: {error}"
+        )
+        raise TargetError(f"--trace: {told}") from None
     try:
         end = trace_worker(engine)
     except TracingUnavailable as error:

@@ -6,15 +6,14 @@ forgotten. Never shuts down a provider: it belongs to who made it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final
-from weakref import WeakSet
 
 from opentelemetry.trace import TracerProvider
 
 from spinach import Engine
 
+from ..installed import Installed, Remover
 from .attributes import Describer, JobAttributes
 from .complaints import Complaints
 from .consumer import AttemptTracer
@@ -22,12 +21,12 @@ from .errors import ErrorRecorder
 from .producer import SubmissionTracer
 from .propagation import Propagation
 from .settings import Decide, Propagate, Settings, SpanName
+from .shared import Shared
 from .tracers import Tracers, suppressed
 
 __all__ = ["instrument_tracing"]
 
-_instrumented: Final[WeakSet[Engine]] = WeakSet()
-_lock: Final = threading.Lock()
+_traced: Final = Installed()
 
 
 def instrument_tracing(
@@ -66,34 +65,22 @@ def instrument_tracing(
         >>> remove = instrument_tracing(engine, baggage=("tenant",))
     """
     complaints = Complaints()
-    settings = Settings(propagation, create_spans, span_name, record_exceptions, complaints)
-    if isinstance(baggage, str):
-        raise ValueError(f"baggage is {baggage!r}, expected names such as ({baggage!r},)")
-    with _lock:
-        if engine in _instrumented:
-            return _nothing
-        _instrumented.add(engine)
-    tracers = Tracers(tracer_provider, complaints)
-    describer = Describer(engine.broker, job_attributes, complaints)
-    carried = Propagation(baggage, complaints)
-    errors = ErrorRecorder(record_exceptions, complaints)
-    hooks = [
-        engine.wrap_enqueues(
-            SubmissionTracer(tracers, describer, carried, settings, errors, complaints, engine.broker.clock)
-        ),
-        engine.wrap_attempts(AttemptTracer(tracers, describer, carried, settings, errors, complaints)),
-        engine.wrap_services(suppressed),
-        engine.when_stopped(tracers.flush),
-    ]
+    settings = Settings(complaints, propagation, create_spans, span_name, record_exceptions, baggage)
 
-    def remove() -> None:
-        with _lock:
-            _instrumented.discard(engine)
-        while hooks:
-            hooks.pop()()
+    def install() -> list[Remover]:
+        shared = Shared(
+            tracers=Tracers(tracer_provider, complaints),
+            describer=Describer(engine.broker, job_attributes, complaints),
+            propagation=Propagation(baggage, complaints),
+            settings=settings,
+            errors=ErrorRecorder(record_exceptions, complaints),
+            complaints=complaints,
+        )
+        return [
+            engine.wrap_enqueues(SubmissionTracer(shared, engine.broker.clock)),
+            engine.wrap_attempts(AttemptTracer(shared)),
+            engine.wrap_services(suppressed),
+            engine.when_stopped(shared.tracers.flush),
+        ]
 
-    return remove
-
-
-def _nothing() -> None:
-    """Take nothing away."""
+    return _traced.put_on(engine, install)

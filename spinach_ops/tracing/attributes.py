@@ -15,6 +15,7 @@ from spinach.brokers.base import Broker
 from spinach.job import Job
 from spinach.origin import Origin, recovered_from
 
+from . import exportable
 from .complaints import Complaints
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -76,7 +77,7 @@ class Describer:
 
     def destination(self, queue: str) -> str:
         """Return the name of a queue that is unique in its Redis."""
-        return f"{self._broker.namespace}/{queue}"
+        return exportable.name(f"{self._broker.namespace}/{queue}")
 
     def submitted(self, operation: str, job: Job, origin: Origin) -> Attributes:
         """Return the attributes of a job that is being scheduled."""
@@ -116,7 +117,7 @@ class Describer:
     def _with_further(self, attributes: Attributes, job: Job) -> Attributes:
         if self._further is not None:
             try:
-                attributes.update(self._further(job))
+                attributes.update(exportable.attributes(self._further(job)))
             except BaseException as error:
                 self._complaints.report("call job_attributes", error)
         return attributes
@@ -135,12 +136,12 @@ class Describer:
             MESSAGING_SYSTEM: SYSTEM,
             OPERATION_NAME: operation,
             OPERATION_TYPE: operation,
-            NAMESPACE: self._broker.namespace,
+            NAMESPACE: exportable.name(self._broker.namespace),
         }
         if queue is not None:
             attributes[DESTINATION_NAME] = self.destination(queue)
         if task is not None:
-            attributes[TASK_NAME] = task
+            attributes[TASK_NAME] = exportable.name(task)
         if endpoint := self._broker.endpoint:
             address, port = endpoint
             attributes[SERVER_ADDRESS] = address

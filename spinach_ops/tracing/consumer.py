@@ -19,18 +19,16 @@ from spinach.retry import Verdict
 from spinach.task import RetryException
 
 from . import w3c
-from .attributes import JOB_OUTCOME, LINK, LINK_CREATION, LINK_PREVIOUS, PROCESS, Describer
-from .complaints import Complaints
-from .errors import ErrorRecorder
+from .attributes import JOB_OUTCOME, LINK, LINK_CREATION, LINK_PREVIOUS, PROCESS
 from .propagation import (
     LINK_HEADER,
     PREVIOUS_HEADER,
-    Propagation,
     add_headers,
     previous_of,
 )
-from .settings import Propagate, Settings
-from .tracers import Tracers, is_suppressed
+from .settings import Propagate
+from .shared import Shared
+from .tracers import is_suppressed
 
 _CREATION: Final = {LINK: LINK_CREATION}
 _PREVIOUS: Final = {LINK: LINK_PREVIOUS}
@@ -40,16 +38,11 @@ _PREVIOUS: Final = {LINK: LINK_PREVIOUS}
 class AttemptTracer:
     """Wraps attempts; see `Engine.wrap_attempts`."""
 
-    tracers: Tracers
-    describer: Describer
-    propagation: Propagation
-    settings: Settings
-    errors: ErrorRecorder
-    complaints: Complaints
+    shared: Shared
 
     def __call__(self, attempt: Attempt) -> _Processing | None:
         """Return the span to be of an attempt, None where nobody looks."""
-        tracer = self.tracers.current()
+        tracer = self.shared.tracers.current()
         if tracer is None or is_suppressed(context_api.get_current()):
             return None
         return _Processing(self, tracer, attempt)
@@ -59,13 +52,13 @@ class AttemptTracer:
         job, number = attempt.job, attempt.number
         origin = origin_of(job, number)
         context, links = self._lineage(job, number, origin)
-        if self.tracers.drops_child_of(trace.get_current_span(context).get_span_context()):
+        if self.shared.tracers.drops_child_of(trace.get_current_span(context).get_span_context()):
             return INVALID_SPAN, context
         span = tracer.start_span(
-            self.settings.name_of(PROCESS, job, self.describer),
+            self.shared.settings.name_of(PROCESS, job, self.shared.describer),
             context=context,
             kind=SpanKind.CONSUMER,
-            attributes=self.describer.attempted(job, number, attempt.queue_wait, origin),
+            attributes=self.shared.describer.attempted(job, number, attempt.queue_wait, origin),
             links=links,
         )
         return span, trace.set_span_in_context(span, context)
@@ -86,20 +79,21 @@ class AttemptTracer:
             # A retry that the task asked for is no error of anybody's.
             asked_for = outcome.verdict is Verdict.RETRIED and isinstance(error, RetryException)
             if error is not None and not asked_for:
-                self.errors.record(span, error)
+                self.shared.errors.record(span, error)
 
     def _leave_word(self, span: trace.Span, job: Job) -> None:
-        if self.settings.mode_of(job) != "none":
+        if self.shared.settings.mode_of(job) != "none":
             context = span.get_span_context()
             # What an earlier attempt left must not pass for this one's.
             mark(job, Origin.RETRY, {PREVIOUS_HEADER: w3c.spelled(context) if context.is_valid else ""})
 
     def _lineage(self, job: Job, number: int, origin: Origin | None) -> tuple[Context, list[Link]]:
         """Return the context of the span's parent, or of none, and the links."""
-        headers, mode, context = job.headers, self.settings.mode_of(job), context_api.get_current()
+        headers, mode = job.headers, self.shared.settings.mode_of(job)
+        context = _rootless(context_api.get_current())  # whatever is current here did not schedule the job
         if not headers or mode == "none":
-            return _rootless(context), []
-        context = self.propagation.read(headers, context)
+            return context, []
+        context = self.shared.propagation.read(headers, context)
         creation = trace.get_current_span(context).get_span_context()
         links = [Link(creation, _CREATION)] if creation.is_valid else []
         if origin is Origin.RETRY and (previous := previous_of(headers)):
@@ -113,6 +107,8 @@ def _is_child(headers: dict[str, str], mode: Propagate, number: int) -> bool:
 
 def _rootless(context: Context) -> Context:
     """Return a context in which a new trace begins; what else it carries stays."""
+    if trace.get_current_span(context) is INVALID_SPAN:
+        return context
     return trace.set_span_in_context(INVALID_SPAN, context)
 
 
@@ -133,7 +129,7 @@ class _Processing:
             self._span, context = self._owner.open(self._tracer, self._attempt)
             self._token = context_api.attach(context)
         except BaseException as error:
-            self._owner.complaints.report("open a span around an attempt", error)
+            self._owner.shared.complaints.report("open a span around an attempt", error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -149,4 +145,4 @@ class _Processing:
             finally:
                 span.end()
         except BaseException as failure:
-            self._owner.complaints.report("close a span around an attempt", failure)
+            self._owner.shared.complaints.report("close a span around an attempt", failure)

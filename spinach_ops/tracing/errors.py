@@ -20,10 +20,13 @@ from .attributes import (
     Attributes,
 )
 from .complaints import Complaints
+from .exportable import encodable
 
 MAX_MESSAGE_CHARACTERS: Final = 1024
 MAX_STACKTRACE_CHARACTERS: Final = 16_384
 _EVENT: Final = "exception"
+# The API's loggers while no provider is configured: they drop what they get.
+_SILENT: Final = ("NoOpLogger", "ProxyLogger")
 _OPT_IN: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
 
@@ -44,17 +47,17 @@ class ErrorRecorder:
 
     def record(self, span: trace.Span, error: BaseException) -> None:
         """Note on a recording span that `error` ended what it stands for."""
-        kind = qualified_name(type(error))
+        kind = encodable(qualified_name(type(error)))
         span.set_attribute(ERROR_TYPE, kind)
         if not self._with_exceptions:
             span.set_status(Status(StatusCode.ERROR, kind))
             return
-        message = shorten(describe(error), MAX_MESSAGE_CHARACTERS)
+        message = encodable(shorten(describe(error), MAX_MESSAGE_CHARACTERS))
         span.set_status(Status(StatusCode.ERROR, f"{kind}: {message}"))
         facts: Attributes = {
             EXCEPTION_TYPE: kind,
             EXCEPTION_MESSAGE: message,
-            EXCEPTION_STACKTRACE: shorten(traceback_of(error), MAX_STACKTRACE_CHARACTERS),
+            EXCEPTION_STACKTRACE: encodable(shorten(traceback_of(error), MAX_STACKTRACE_CHARACTERS)),
         }
         logged = self._as_log and self._log(span, facts)
         if self._as_event or not logged:
@@ -66,8 +69,11 @@ class ErrorRecorder:
             # Still experimental, and asked for by few: a release that moves it costs them an event instead.
             from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 
+            log = get_logger("spinach", schema_url=SCHEMA_URL)
+            if type(log).__name__ in _SILENT:
+                return False
             now = time.time_ns()
-            get_logger("spinach", schema_url=SCHEMA_URL).emit(
+            log.emit(
                 LogRecord(
                     timestamp=now,
                     observed_timestamp=now,

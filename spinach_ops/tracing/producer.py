@@ -18,12 +18,10 @@ from spinach.job import Job, JobStatus
 from spinach.origin import Origin, mark
 from spinach.seams import Submission
 
-from .attributes import CREATE, LINK, LINK_CREATION, SEND, Describer
-from .complaints import Complaints
-from .errors import ErrorRecorder
-from .propagation import LINK_HEADER, Propagation, add_headers
-from .settings import Settings
-from .tracers import Tracers, is_suppressed
+from .attributes import CREATE, LINK, LINK_CREATION, SEND
+from .propagation import LINK_HEADER, add_headers
+from .shared import Shared
+from .tracers import is_suppressed, of_caller
 
 # A span may have so many links by default; a larger batch could not name its jobs.
 MAX_CREATE_SPANS: Final = 128
@@ -37,37 +35,32 @@ _CREATION: Final = {LINK: LINK_CREATION}
 class SubmissionTracer:
     """Wraps the calls that enqueue jobs; see `Engine.wrap_enqueues`."""
 
-    tracers: Tracers
-    describer: Describer
-    propagation: Propagation
-    settings: Settings
-    errors: ErrorRecorder
-    complaints: Complaints
+    shared: Shared
     clock: ServerClock
 
     def __call__(self, jobs: Submission) -> _Sending | None:
         """Return the span to be of a call, None where nobody looks."""
-        tracer = self.tracers.current()
+        tracer = self.shared.tracers.current()
         if tracer is None:
             return None
-        context = context_api.get_current()
+        context = of_caller(context_api.get_current())
         return None if is_suppressed(context) else _Sending(self, tracer, jobs, context)
 
     def open(self, tracer: trace.Tracer, jobs: Submission, current: Context) -> tuple[trace.Span, Context]:
         """Start the span of a call, and give the jobs their headers; return it, and the context it is current in."""
-        if self.tracers.drops_child_of(trace.get_current_span(current).get_span_context()):
+        if self.shared.tracers.drops_child_of(trace.get_current_span(current).get_span_context()):
             self._pass_on(jobs, current)
             return INVALID_SPAN, current
         if jobs.is_batch:
             return self._open_for_batch(tracer, jobs, current)
         job = jobs[0]
         span, context = self._start_for_one(SEND, tracer, job, Origin.CLIENT, current)
-        self._give_headers(job, self.propagation.headers(context), Origin.CLIENT, 1)
+        self._give_headers(job, self.shared.propagation.headers(context), Origin.CLIENT, 1)
         return span, context
 
     def _pass_on(self, jobs: Submission, current: Context) -> None:
         """Give jobs the context of a trace that is not sampled, so that their attempts are not either."""
-        headers = self.propagation.headers(current)
+        headers = self.shared.propagation.headers(current)
         for job in jobs:
             self._give_headers(job, headers, Origin.BATCH if jobs.is_batch else Origin.CLIENT, len(jobs))
 
@@ -75,20 +68,20 @@ class SubmissionTracer:
         self, tracer: trace.Tracer, jobs: Sequence[Job], current: Context
     ) -> tuple[trace.Span, Context]:
         count = len(jobs)
-        with_creations = self.settings.create_spans and count <= MAX_CREATE_SPANS
+        with_creations = self.shared.settings.create_spans and count <= MAX_CREATE_SPANS
         links = [self._create(tracer, job, count, current) for job in jobs] if with_creations else ()
         queues = {job.queue for job in jobs}
         queue = queues.pop() if len(queues) == 1 else None
         span = tracer.start_span(
-            f"{SEND} {self.describer.destination(queue or '')}".rstrip("/"),
+            f"{SEND} {self.shared.describer.destination(queue or '')}".rstrip("/"),
             context=current,
             kind=SpanKind.CLIENT if with_creations else SpanKind.PRODUCER,
-            attributes=self.describer.submitted_together(queue, count),
+            attributes=self.shared.describer.submitted_together(queue, count),
             links=links,
         )
         context = trace.set_span_in_context(span, current)
         if not with_creations:
-            headers = self.propagation.headers(context)
+            headers = self.shared.propagation.headers(context)
             for job in jobs:
                 self._give_headers(job, headers, Origin.BATCH, count)
         return span, context
@@ -97,7 +90,7 @@ class SubmissionTracer:
         """Make the span of one job among many, and return a link to it."""
         span, context = self._start_for_one(CREATE, tracer, job, Origin.BATCH, current)
         try:
-            self._give_headers(job, self.propagation.headers(context), Origin.BATCH, count)
+            self._give_headers(job, self.shared.propagation.headers(context), Origin.BATCH, count)
         finally:
             span.end()
         return Link(span.get_span_context(), _CREATION)
@@ -106,15 +99,15 @@ class SubmissionTracer:
         self, operation: str, tracer: trace.Tracer, job: Job, origin: Origin, current: Context
     ) -> tuple[trace.Span, Context]:
         span = tracer.start_span(
-            self.settings.name_of(operation, job, self.describer),
+            self.shared.settings.name_of(operation, job, self.shared.describer),
             context=current,
             kind=SpanKind.PRODUCER,
-            attributes=self.describer.submitted(operation, job, origin),
+            attributes=self.shared.describer.submitted(operation, job, origin),
         )
         return span, trace.set_span_in_context(span, current)
 
     def _give_headers(self, job: Job, headers: dict[str, str], origin: Origin, together: int) -> None:
-        mode = self.settings.mode_of(job)
+        mode = self.shared.settings.mode_of(job)
         if mode == "none" or not headers:
             return
         mark(job, origin, headers)
@@ -148,7 +141,7 @@ class _Sending:
             self._span, context = self._owner.open(self._tracer, self._jobs, self._current)
             self._token = context_api.attach(context)
         except BaseException as error:
-            self._owner.complaints.report("open a span around scheduling", error)
+            self._owner.shared.complaints.report("open a span around scheduling", error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -161,8 +154,8 @@ class _Sending:
         try:
             try:
                 if error is not None and span.is_recording():
-                    self._owner.errors.record(span, error)
+                    self._owner.shared.errors.record(span, error)
             finally:
                 span.end()
         except BaseException as failure:
-            self._owner.complaints.report("close a span around scheduling", failure)
+            self._owner.shared.complaints.report("close a span around scheduling", failure)

@@ -52,7 +52,7 @@ class Propagation:
         except BaseException as error:
             self._complaints.report("write a context into headers", error)
             return {}
-        return _fitting(carrier)
+        return self._fitting(carrier)
 
     def read(self, headers: Mapping[str, str], context: Context) -> Context:
         """Return a context with what the headers carry; malformed ones carry nothing."""
@@ -94,6 +94,16 @@ class Propagation:
             context = baggage.set_baggage(name, items[name], context)
         return context
 
+    def _fitting(self, carrier: Mapping[str, str]) -> dict[str, str]:
+        """Return what may stand in headers: plain texts, and less and less where all is too much."""
+        texts = {name: text for name, text in carrier.items() if _is_plain(name) and _is_plain(text)}
+        contexts = set(self._fields) - {w3c.BAGGAGE}
+        for names in (texts.keys(), texts.keys() - {w3c.BAGGAGE}, contexts, contexts - {w3c.TRACESTATE}):
+            kept = {name: text for name, text in texts.items() if name in names}
+            if sum(len(name) + len(text) for name, text in kept.items()) <= MAX_BYTES:
+                return kept
+        return {}
+
 
 def add_headers(job: Job, headers: Mapping[str, str]) -> None:
     """Give a job headers beside those it has."""
@@ -104,14 +114,6 @@ def previous_of(headers: Mapping[str, str]) -> trace.SpanContext | None:
     """Return the context of the attempt before, None where there is none that can be read."""
     text = headers.get(PREVIOUS_HEADER)
     return None if text is None else w3c.parse(text)
-
-
-def _fitting(carrier: Mapping[str, str]) -> dict[str, str]:
-    """Return what may stand in headers: plain texts, and the trace context alone where all is too much."""
-    texts = {name: text for name, text in carrier.items() if _is_plain(name) and _is_plain(text)}
-    if sum(len(name) + len(text) for name, text in texts.items()) > MAX_BYTES:
-        texts = {w3c.TRACEPARENT: texts[w3c.TRACEPARENT]} if w3c.TRACEPARENT in texts else {}
-    return texts
 
 
 def _is_plain(text: object) -> bool:

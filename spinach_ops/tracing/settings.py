@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -10,6 +10,7 @@ from spinach.job import Job
 
 from .attributes import Describer
 from .complaints import Complaints
+from .exportable import name
 
 Propagate = Literal["auto", "child", "link", "none"]
 SpanName = Literal["task", "destination"]
@@ -27,11 +28,12 @@ class Settings:
         ValueError: an option has no such value.
     """
 
-    propagation: Propagate | Decide
-    create_spans: bool
-    span_name: SpanName
-    record_exceptions: bool
     complaints: Complaints
+    propagation: Propagate | Decide = "auto"
+    create_spans: bool = True
+    span_name: SpanName = "task"
+    record_exceptions: bool = True
+    baggage: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not callable(self.propagation) and self.propagation not in _MODES:
@@ -40,6 +42,8 @@ class Settings:
             )
         if self.span_name not in _NAMES:
             raise ValueError(f"span_name is {self.span_name!r}, expected one of {_NAMES}")
+        if isinstance(self.baggage, str):
+            raise ValueError(f"baggage is {self.baggage!r}, expected names such as ({self.baggage!r},)")
 
     def mode_of(self, job: Job) -> Propagate:
         """Return how a job is tied to what scheduled it; *auto* where the application's function fails."""
@@ -57,5 +61,5 @@ class Settings:
     def name_of(self, operation: str, job: Job, describer: Describer) -> str:
         """Return the name of a span about one job."""
         if self.span_name == "task":
-            return f"{operation} {job.task_name}"
+            return f"{operation} {name(job.task_name)}"
         return f"{operation} {describer.destination(job.queue)}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,17 +16,13 @@ from spinach import const
 
 from .attributes import SCHEMA_URL
 from .complaints import Complaints, logger
+from .flushing import flushing_of
 
 FLUSH_SECONDS: Final = 5.0
 # What instrumentation packages look for: the key of the API, and the plain one of older releases.
 _SUPPRESSING_KEYS: Final = (_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")
-
-_LINKED: Final = re.compile(r"LinkedSampler\{(.*)\}")
-# The end is that of the outermost sampler: one that is nested would be followed by another brace.
-_FOLLOWS_PARENT: Final = re.compile(
-    r"ParentBased\{root:.*,remoteParentSampled:[^{},]+,remoteParentNotSampled:AlwaysOffSampler,"
-    r"localParentSampled:[^{},]+,localParentNotSampled:AlwaysOffSampler\}"
-)
+# Means True to all who look, and tells ours from what somebody else asked for.
+_BY_DUTY: Final = "a background duty of spinach"
 
 
 class Tracers:
@@ -57,17 +51,18 @@ class Tracers:
         # Asked for with every job until a provider is set: a look at one variable, where the API still has it.
         if self._is_global and getattr(trace, "_TRACER_PROVIDER", self) is None:
             return None
-        provider = self._given or trace.get_tracer_provider()
-        if isinstance(provider, trace.ProxyTracerProvider):
-            return None
         try:
+            provider = self._given or trace.get_tracer_provider()
+            if isinstance(provider, trace.ProxyTracerProvider):
+                return None
             tracer = provider.get_tracer("spinach", const.VERSION, schema_url=SCHEMA_URL)
-        except Exception as error:
+        except BaseException as error:
             self._complaints.report("get a tracer", error)
         else:
             self._provider = provider
             self._tracer = None if isinstance(tracer, trace.NoOpTracer) else tracer
             self._drops_unsampled = _drops_children_of_unsampled(tracer)
+        # After a failure, too: asking again would fail, and be logged by the API, with every job.
         self._is_settled = True
         return self._tracer
 
@@ -88,10 +83,7 @@ class Tracers:
                 self._complaints.report("flush", error)
 
         # Some processors ignore the timeout, and an exporter may hang: the thread is left behind then.
-        thread = threading.Thread(target=run, name="spinach-trace-flush", daemon=True)
-        thread.start()
-        thread.join(FLUSH_SECONDS)
-        if thread.is_alive():
+        if not flushing_of(self._provider).run(run, FLUSH_SECONDS):
             logger.warning(
                 "Spans could not be exported within %.0f s; the last ones may be missing", FLUSH_SECONDS,
                 extra={"action": "tracing_flush_timeout"},
@@ -99,15 +91,14 @@ class Tracers:
 
 
 def _drops_children_of_unsampled(tracer: trace.Tracer) -> bool:
-    """Return whether a tracer's sampler describes itself as one that follows the parent, as is usual.
-
-    With few traces sampled, most spans would be made only to be dropped, and that costs a third of making them.
-    """
+    sampler = getattr(tracer, "sampler", None)
+    if sampler is None:
+        return False
     try:
-        description: str = tracer.sampler.get_description()  # type: ignore[attr-defined]
-        inner = _LINKED.fullmatch(description)
-        return _FOLLOWS_PARENT.fullmatch(inner[1] if inner else description) is not None
-    except Exception:
+        from .samplers import drops_children_of_unsampled  # its SDK is loaded: this tracer is from there
+
+        return drops_children_of_unsampled(sampler)
+    except Exception:  # a release that spells it differently: then every span is made
         return False
 
 
@@ -119,11 +110,20 @@ def is_suppressed(context: Context) -> bool:
 @contextmanager
 def suppressed() -> Iterator[None]:
     """Ask for no instrumentation in this thread: what a duty polls belongs to nobody's trace."""
-    context = context_api.get_current()
-    for key in _SUPPRESSING_KEYS:
-        context = context_api.set_value(key, True, context)
-    token = context_api.attach(context)
+    token = context_api.attach(_with_suppression(context_api.get_current(), _BY_DUTY))
     try:
         yield
     finally:
         context_api.detach(token)
+
+
+def of_caller(context: Context) -> Context:
+    """Return a context without what `suppressed` asked for: what a receiver does in a duty's thread is no polling."""
+    is_ours = context.get(_SUPPRESS_INSTRUMENTATION_KEY) is _BY_DUTY
+    return _with_suppression(context, False) if is_ours else context
+
+
+def _with_suppression(context: Context, value: object) -> Context:
+    for key in _SUPPRESSING_KEYS:
+        context = context_api.set_value(key, value, context)
+    return context

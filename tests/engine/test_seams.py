@@ -47,6 +47,11 @@ def test_a_mark_counts_for_one_attempt() -> None:
     assert origin_of(job, 2) is Origin.RECOVERY
     assert recovered_from(job, 2) == "w" * 100
     assert recovered_from(job, 3) is None
+    for foreign, told in (("w" * 1000, "w" * 100), ("\ud800", None), ("d\u00fcrer", None), ("", None)):
+        job.headers = {"spinach-origin": "recovery 2", "spinach-recovered-from": foreign}
+        assert recovered_from(job, 2) == told
+    job.headers = {"spinach-origin": "recovery 2"}
+    assert recovered_from(job, 2) is None
     for foreign in ("", "client", "client x", " 1", "nonsense 2"):
         job.headers = {"spinach-origin": foreign}
         assert origin_of(job, 2) is None

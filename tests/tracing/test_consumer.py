@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, StaticSampler
 from opentelemetry.trace import SpanKind, StatusCode
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers
@@ -289,6 +289,28 @@ def test_messages_of_errors_can_be_left_out(engine: Engine, traces: Traces) -> N
     assert attributes(span)["error.type"] == "ValueError"
 
 
+def test_an_exception_is_an_event_while_nobody_takes_logs(
+    engine: Engine, traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for as log records without a logger provider, or with one that drops them, exceptions stay events."""
+    from opentelemetry import _logs
+
+    monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs")
+    traces.watch(engine)
+
+    @engine.task(name="task")
+    def task() -> None:
+        raise ValueError("on purpose")
+
+    run(engine)
+    engine.schedule("task")
+    traces.one("process task")
+    monkeypatch.setattr(_logs, "get_logger", lambda name, **_options: _logs.NoOpLogger(name))
+    engine.schedule("task")
+    for span in traces.some("process task", 2):
+        assert [event.name for event in span.events] == ["exception"]
+
+
 @pytest.mark.parametrize(("opted", "events"), [("logs", 0), ("logs/dup", 1)])
 def test_exceptions_can_be_log_records(
     engine: Engine, traces: Traces, monkeypatch: pytest.MonkeyPatch, opted: str, events: int
@@ -349,8 +371,9 @@ def test_a_periodic_run_is_a_root(engine: Engine, traces: Traces) -> None:
     ],
 )
 def test_headers_that_say_nothing_give_a_root(engines: Engines, traces: Traces, headers: Any) -> None:
-    """Missing, malformed or foreign headers: a root without links, and no error."""
+    """Missing, malformed or foreign headers: a root without links, and no error, whatever span is current there."""
     client, worker = engines(), engines()
+    worker.wrap_attempts(lambda _attempt: traces.tracer.start_as_current_span("ambient"))
     traces.watch(worker, baggage=("tenant",))
 
     def spoil(jobs: Any) -> None:
@@ -499,10 +522,25 @@ def test_an_unsampled_trace_is_passed_on(engine: Engine) -> None:
     traces.close()
 
 
+class KeepsAll(ParentBased):
+    """Describes itself as what it is not: a sampler that follows the parent."""
+
+    def should_sample(self, *args: Any, **options: Any) -> Any:
+        return ALWAYS_ON.should_sample(*args, **options)
+
+
+class Off(StaticSampler):
+    """Likewise: one that drops everything."""
+
+    def should_sample(self, *args: Any, **options: Any) -> Any:
+        return ALWAYS_ON.should_sample(*args, **options)
+
+
 def test_a_sampler_that_decides_for_itself_is_asked(engine: Engine) -> None:
-    """One that keeps children of unsampled parents, anywhere, keeps them."""
+    """One that keeps children of unsampled parents, anywhere, keeps them, whatever it calls itself."""
+    off = Off(Decision.DROP)
     for number, sampler in enumerate(
-        (ALWAYS_ON, ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON), remote_parent_not_sampled=ALWAYS_ON))
+        (KeepsAll(ALWAYS_OFF), LinkedSampler(KeepsAll(ALWAYS_OFF)), ParentBased(ALWAYS_OFF, remote_parent_not_sampled=off), ALWAYS_ON, ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON), remote_parent_not_sampled=ALWAYS_ON))
     ):  # fmt: skip
         client, worker = Traces(sampler=ALWAYS_OFF), Traces(sampler=sampler)
         engine.task(lambda: None, name=f"task-{number}")

@@ -8,19 +8,24 @@ import gc
 import logging
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers, signals
+from spinach.execution import Attempt, Environment
+from spinach_ops import otlp
 from spinach_ops.tracing import instrument_tracing, tracers
-from tests.tracing.conftest import Engines, Traces, attributes, until
+from spinach_ops.tracing.flushing import flushing_of
+from tests.tracing.conftest import Engines, Traces, attributes, identity, parent, until
 
 
 class Finished:
@@ -188,6 +193,49 @@ def test_an_exporter_that_hangs_delays_neither_jobs_nor_the_stop(
     provider.shutdown()
 
 
+def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many engines stop, a provider that hangs is waited for once, and is asked by one thread at a time."""
+    monkeypatch.setattr(tracers, "FLUSH_SECONDS", 1.0)
+    asked, released = [], threading.Event()
+
+    class Provider(TracerProvider):
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            asked.append(timeout_millis)
+            return released.wait(60)
+
+    provider = Provider(shutdown_on_exit=False)
+    made = [engines() for _ in range(4)]
+    removers = [instrument_tracing(engine, tracer_provider=provider) for engine in made]
+    for engine in made:
+        engine.task(lambda: None, name="task")
+        engine.schedule("task")
+    began = time.monotonic()
+    for engine in made:
+        engine._seams.tell_stopped()
+    assert 1.0 <= time.monotonic() - began < 2.0
+    assert asked == [1000]
+    assert flushing_of(provider).left_of(5.0) <= 4.0
+    released.set()
+    until(lambda: flushing_of(provider).run(lambda: asked.append(0), 5.0))
+    assert asked == [1000, 0]
+    for remove in removers:
+        remove()
+
+
+def test_a_worker_ends_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a flush has used up, the shutdown of a provider made by `--trace` does not take again."""
+    monkeypatch.setattr(otlp, "SHUTDOWN_SECONDS", 1.0)
+    exporter = Hangs()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+    provider.get_tracer("application").start_span("span").end()
+    began = time.monotonic()
+    assert not flushing_of(provider).run(provider.force_flush, 1.0)
+    otlp.shut_down(provider)
+    assert time.monotonic() - began < 1.8
+    exporter.released.set()
+
+
 def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> None:
     """What a worker polls in the background is no trace of anybody's; jobs are instrumented as ever."""
     engine = engines()
@@ -211,6 +259,36 @@ def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> 
     assert suppressed.pop("job") is False
     assert set(suppressed.values()) == {True}
     assert len(suppressed) == 5
+
+
+def test_what_a_receiver_schedules_in_a_duty_is_traced(engines: Engines, traces: Traces) -> None:
+    """A receiver of a signal that a background duty sends does not poll: its jobs have spans, unless it wants none."""
+    engine = engines()
+    traces.watch(engine)
+
+    def follow_up(_ns: Any, job: Any) -> None:
+        engine.schedule("seen")
+        with suppress_instrumentation():
+            engine.schedule("unseen")
+
+    @engine.task(name="task", max_retries=1)
+    def task() -> None:
+        if not traces.named("send seen"):
+            raise RetryException("again", at=datetime.now(timezone.utc) + timedelta(seconds=2))
+
+    for name in ("seen", "unseen"):
+        engine.task(lambda: None, name=name)
+    signals.job_waiting.connect(follow_up, sender=engine.namespace)
+    try:
+        engine.start_workers(1, block=False)
+        engine.schedule("task")
+        assert parent(traces.one("send seen")) is None
+        assert parent(traces.one("process seen")) == identity(traces.one("send seen"))
+        traces.some("process unseen", 1)
+    finally:
+        signals.job_waiting.disconnect(follow_up)
+        engine.stop_workers()
+    assert traces.named("send unseen") == []
 
 
 def test_a_stop_flushes_and_never_shuts_down(engines: Engines) -> None:
@@ -261,6 +339,30 @@ def test_the_global_provider_may_come_later(engines: Engines, monkeypatch: pytes
     assert "traceparent" in (engine.schedule("task").headers or {})
     remove()
     traces.close()
+
+
+def test_a_provider_that_cannot_be_had_is_told_once(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A global provider that cannot be loaded is asked for once, not with every job, and jobs are not traced."""
+    asked: list[int] = []
+
+    def fails() -> Any:
+        asked.append(1)
+        raise StopIteration
+
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "bogus")
+    monkeypatch.setattr(trace, "get_tracer_provider", fails)
+    engine = engines()
+    engine.task(lambda: None, name="task")
+    remove = instrument_tracing(engine)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(3):
+            assert engine.schedule("task").headers is None
+    assert len(asked) == 1
+    told = [record for record in caplog.records if record.exc_info]
+    assert [(record.name, record.levelname) for record in told] == [("spinach_ops.tracing", "WARNING")]
+    remove()
 
 
 @pytest.mark.slow
@@ -334,3 +436,47 @@ def test_the_application_may_leave_a_mess(engines: Engines, traces: Traces) -> N
     assert {span.parent.span_id if span.parent else None for span in spans} == {
         span.context.span_id if span.context else None for span in traces.named("send task")
     }
+
+
+def test_no_value_spoils_the_batch(engines: Engines, traces: Traces) -> None:
+    """Texts that are no UTF-8, and numbers beyond 64 bits, in errors or attributes: every span can still be encoded."""
+    engine = engines()
+    spoilt = type("Spoilt", (Exception,), {"__module__": "app\ud800"})
+    values = {"app.\ud800": "\ud800", "app.many": ["\udfff", 2**70], "app.size": 2**70, "app.on": True}
+    traces.watch(engine, job_attributes=lambda _job: values)
+
+    @engine.task(name="task")
+    def task() -> None:
+        raise spoilt("a\ud800b")
+
+    engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
+    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._seams.attempts)
+    with Attempt(engine.schedule("task"), environment):
+        task()
+    span = traces.one("process task")
+    encode_spans(traces.exporter.get_finished_spans()).SerializeToString()
+    assert span.status.description == "app\\ud800.Spoilt: a\\ud800b"
+    facts = dict(span.events[0].attributes or {})
+    assert facts["exception.message"] == "a\\ud800b"
+    assert (attributes(span)["app.\\ud800"], attributes(span)["app.many"]) == (
+        "\\ud800",
+        ("\\udfff", str(2**70)),
+    )
+    assert (attributes(span)["app.size"], attributes(span)["app.on"]) == (str(2**70), True)
+
+
+def test_names_are_cut_to_size(engines: Engines, traces: Traces) -> None:
+    """A queue's name of a megabyte takes 1 KB of a span."""
+    engine = engines()
+    traces.watch(engine, span_name="destination")
+    engine.task(lambda: None, name="task")
+
+    def rename(jobs: Any) -> None:
+        jobs[0].queue = "q" * 1_000_000
+
+    engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
+    engine._seams.enqueues.insert(0, rename)
+    engine.schedule("task")
+    (span,) = traces.exporter.get_finished_spans()
+    assert len(span.name) <= len("send ") + 1024
+    assert len(attributes(span)["messaging.destination.name"]) == 1024

@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from spinach import Engine
 from spinach_ops.instrumentor import SpinachInstrumentor
+from spinach_ops.otel_metrics import instrument_otel_metrics
 from tests.fleet import wait_until
 from tests.servers import Server
 from tests.tracing.collector import Collector, collector
@@ -51,6 +54,46 @@ def test_engines_made_meanwhile_are_traced(engines: Engines, traces: Traces) -> 
     names = {metric.name for metric in data.resource_metrics[0].scope_metrics[0].metrics}
     assert names == {"messaging.client.operation.duration", "messaging.client.sent.messages"}
     meters.shutdown()
+
+
+def test_an_engine_is_made_whatever_a_provider_does(
+    engines: Engines, traces: Traces, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A meter provider that raises costs the metrics of that engine, not the engine nor its traces; told once."""
+
+    class Spoilt(NoOpMeterProvider):
+        def get_meter(self, *_args: Any, **_options: Any) -> Any:
+            raise RuntimeError("on purpose")
+
+    instrumentor = SpinachInstrumentor()
+    instrumentor.instrument(tracer_provider=traces.provider, meter_provider=Spoilt())
+    try:
+        with caplog.at_level("WARNING", "spinach_ops.tracing"):
+            first, second = engines(), engines()
+    finally:
+        made = [record for record in caplog.records if record.name == "spinach_ops.tracing"]
+        for engine in (first, second):
+            engine.task(lambda: None, name="task")
+            engine.schedule("task")
+        instrumentor.uninstrument()
+    assert len(traces.named("send task")) == 2
+    assert [record.args for record in made] == [("measure an engine", "RuntimeError")]
+    meters = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False)
+    remove = instrument_otel_metrics(first, meter_provider=meters)
+    assert len(first._seams.attempts) == 1
+    remove()
+    assert first._seams.attempts == []
+    meters.shutdown()
+
+
+def test_options_are_checked_at_once(engines: Engines) -> None:
+    """An option that has no such value is refused when it is given, not with each engine."""
+    untouched = Engine.__init__
+    for options in ({"propagation": "parent"}, {"span_name": "queue"}, {"baggage": "tenant"}):
+        with pytest.raises(ValueError, match="expected"):
+            SpinachInstrumentor()._instrument(**options)
+    assert Engine.__init__ is untouched
+    assert engines()._seams.attempts == []
 
 
 PROGRAM = """

@@ -71,6 +71,57 @@ def test_a_record_says_which_job_wrote_it(
     end()
 
 
+def test_an_old_remover_does_nothing(engines: Engines) -> None:
+    """Called again after the engine was tracked anew, it neither ends that nor lets it be tracked twice."""
+    engine = engines()
+    old = track_jobs(engine)
+    old()
+    end = track_jobs(engine)
+    old()
+    track_jobs(engine)
+    assert len(engine._seams.attempts) == 1
+    end()
+    assert engine._seams.attempts == []
+
+
+def test_a_line_is_strict_json(stream: io.StringIO) -> None:
+    """Numbers that JSON does not know are texts; other numbers beside them, and what contains itself, stay numbers."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    knot: list[Any] = []
+    knot.append(knot)
+    extra = {
+        "nan": float("nan"),
+        "deep": {"a": [float("-inf")]},
+        "knot": knot,
+        "size": 7,
+        "ratio": 0.5,
+        "on": True,
+    }
+    logging.getLogger("application").info("numbers", extra=extra)
+    line = json.loads(stream.getvalue(), parse_constant=refuse)
+    assert (line["nan"], line["deep"], line["knot"]) == ("nan", "{'a': [-inf]}", "[[...]]")
+    assert (line["size"], line["ratio"], line["on"]) == (7, 0.5, True)
+
+
+def test_nothing_of_a_record_is_lost(stream: io.StringIO) -> None:
+    """Its stack is there, and so is what was given under a name that the line uses itself."""
+    extra = {"time": 1.5, "level": 3, "logger": "mine", "exception": "none", "stack": "small"}
+    application = logging.getLogger("application")
+    try:
+        raise ValueError("on purpose")
+    except ValueError:
+        application.exception("lost?", extra=extra, stack_info=True)
+    (line,) = lines(stream, "application")
+    assert "ValueError: on purpose" in line["exception"]
+    assert "test_nothing_of_a_record_is_lost" in line["stack"]
+    assert {name: line[f"extra_{name}"] for name in extra} == extra
+    pickled = logging.makeLogRecord({"name": "application", "msg": "m", "exc_text": "ValueError: a"})
+    assert json.loads(JsonFormatter().format(pickled))["exception"] == "ValueError: a"
+
+
 def test_a_line_is_a_line(stream: io.StringIO) -> None:
     """Whatever is logged, a record is one line of JSON with a date in UTC."""
 

@@ -11,7 +11,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from spinach import Batch, signals
 from spinach.exc import BrokerUnavailable
+from spinach.execution import Attempt, Environment
 from spinach_ops import otel_metrics
+from spinach_ops.metrics.bounds import Caps
 from spinach_ops.otel_metrics import instrument_otel_metrics
 from tests.tracing.conftest import Engines, until
 
@@ -108,13 +110,10 @@ def test_a_call_that_fails_is_counted_with_its_error(engines: Engines, measured:
     end()
 
 
-def test_error_types_are_bounded(
-    engines: Engines, measured: Measured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_types_are_bounded(engines: Engines, measured: Measured) -> None:
     """Beyond the cap they are one series; the count stays right."""
-    monkeypatch.setattr(otel_metrics, "MAX_ERROR_TYPES", 2)
     engine = engines()
-    end = instrument_otel_metrics(engine, meter_provider=measured.provider)
+    end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=Caps(error_types=2))
     ended: list[str] = []
     receiver = lambda _ns, outcome: ended.append(outcome)  # noqa: E731
     signals.job_finished.connect(receiver, sender=engine.namespace)
@@ -133,3 +132,45 @@ def test_error_types_are_bounded(
         facts["error.type"]: point.value for facts, point in measured.points(otel_metrics.CONSUMED_MESSAGES)
     }
     assert counts == {"Error0": 1, "Error1": 1, "_OTHER": 3}
+
+
+def test_queues_and_tasks_are_bounded(engines: Engines, measured: Measured) -> None:
+    """Names beyond the caps, which come from anybody's jobs, are one series, in calls and attempts; counts stay right."""
+    engine = engines()
+    caps = Caps(queues=2, tasks=3)
+    end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=caps)
+    engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
+    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._seams.attempts)
+    for number in range(6):
+        engine.task(lambda: None, name=f"task-{number}")
+        job = engine.schedule(f"task-{number}")
+        job.queue = f"queue-{number}"
+        with Attempt(job, environment):
+            pass
+    batch = Batch()
+    for number in range(6):
+        batch.schedule(f"task-{number}")
+    engine.schedule_batch(batch)
+    end()
+    for name in (otel_metrics.CONSUMED_MESSAGES, otel_metrics.SENT_MESSAGES):
+        points = measured.points(name)
+        assert len({facts["messaging.destination.name"] for facts, _ in points}) <= 3
+        assert {facts["spinach.task.name"] for facts, _ in points} == {"task-0", "task-1", "task-2", "other"}
+    assert sum(point.value for _, point in measured.points(otel_metrics.CONSUMED_MESSAGES)) == 6
+    assert sum(point.value for _, point in measured.points(otel_metrics.SENT_MESSAGES)) == 12
+
+
+def test_an_old_remover_does_nothing(engines: Engines, measured: Measured) -> None:
+    """Called again after the engine was measured anew, it neither ends that nor lets it be measured twice."""
+    engine = engines()
+    engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
+    engine.task(lambda: None, name="task")
+    old = instrument_otel_metrics(engine, meter_provider=measured.provider)
+    old()
+    end = instrument_otel_metrics(engine, meter_provider=measured.provider)
+    old()
+    instrument_otel_metrics(engine, meter_provider=measured.provider)()
+    engine.schedule("task")
+    end()
+    ((_, point),) = measured.points(otel_metrics.SENT_MESSAGES)
+    assert point.value == 1

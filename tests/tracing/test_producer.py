@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from opentelemetry import baggage, context
+from opentelemetry import baggage, context, propagate
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -183,6 +184,40 @@ def test_headers_stay_small(engine: Engine, traces: Traces) -> None:
         context.detach(token)
 
 
+class Spelled:
+    """A propagator that spells a context in its own way, and more beside it."""
+
+    fields: ClassVar[set[str]] = {"their-context", "tracestate", "baggage"}
+
+    def __init__(self, **beside: int) -> None:
+        self.beside = {name.replace("_", "-"): "x" * size for name, size in beside.items()}
+
+    def inject(self, carrier: dict[str, str], **_options: Any) -> None:
+        carrier.update(self.beside)
+        carrier["their-context"] = "1-2-3"
+
+    def extract(self, _carrier: Any, context: Any = None, **_options: Any) -> Any:
+        return context
+
+
+@pytest.mark.parametrize(
+    ("beside", "kept"),
+    [
+        ({"baggage": 1500, "tracestate": 400}, {"their-context", "baggage", "tracestate"}),
+        ({"baggage": 1500, "tracestate": 1000}, {"their-context", "tracestate"}),
+        ({"baggage": 1500, "foreign": 1500, "tracestate": 1000}, {"their-context", "tracestate"}),
+        ({"baggage": 1500, "foreign": 1500, "tracestate": 2040}, {"their-context"}),
+    ],
+)
+def test_the_context_itself_is_left_out_last(
+    engine: Engine, traces: Traces, monkeypatch: pytest.MonkeyPatch, beside: dict[str, int], kept: set[str]
+) -> None:
+    """Beyond 2 KB baggage goes first, then what is no field of the propagator, then the state of vendors."""
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", Spelled(**beside))
+    traces.watch(engine, baggage=("tenant",))
+    assert set(engine.schedule("task").headers or {}) == kept | {"spinach-origin"}
+
+
 def test_headers_of_others_are_kept(engine: Engine, traces: Traces) -> None:
     """What another wrapper put into the headers stays."""
     import contextlib
@@ -228,6 +263,17 @@ def test_the_same_engine_is_traced_once(engine: Engine, traces: Traces) -> None:
     assert len(traces.named("send task")) == 2
 
 
+def test_an_old_remover_does_nothing(engine: Engine, traces: Traces) -> None:
+    """Called again after the engine was traced anew, it neither ends that nor lets it be traced twice."""
+    old = traces.watch(engine)
+    old()
+    traces.watch(engine)
+    old()
+    traces.watch(engine)
+    engine.schedule("task")
+    assert len(traces.named("send task")) == 1
+
+
 def test_job_attributes_are_those_asked_for(engine: Engine, traces: Traces) -> None:
     """A function may add attributes; one that fails costs only these."""
     remove = traces.watch(engine, job_attributes=lambda job: {"app.first": job.task_args[0]})
@@ -240,9 +286,7 @@ def test_job_attributes_are_those_asked_for(engine: Engine, traces: Traces) -> N
 
 def test_suppressed_calls_have_no_span(engine: Engine, traces: Traces) -> None:
     """Who asks for no instrumentation gets none."""
-    from spinach_ops.tracing.tracers import suppressed
-
     traces.watch(engine)
-    with suppressed():
+    with suppress_instrumentation():
         assert engine.schedule("task").headers is None
     assert traces.named("send task") == []

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from spinach import Batch, RetryException
 from spinach_ops.sampling import LinkedSampler
+from spinach_ops.tracing.samplers import drops_children_of_unsampled
 from tests.tracing.conftest import Engines, Traces, identity, links, parent, until
 
 
@@ -80,3 +87,19 @@ def test_stories_are_whole(engines: Engines) -> None:
     assert len(attempts) == 2 * (len(sends) + len(traces.named("create task")))
     assert len(batches) < 8 or len(sends) < 20
     traces.close()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "known"),
+    [
+        (ParentBased(ALWAYS_ON), True),
+        (ParentBasedTraceIdRatio(0.01), True),
+        (LinkedSampler(ParentBased(TraceIdRatioBased(0.01))), True),
+        (ALWAYS_OFF, False),
+        (ParentBased(ALWAYS_ON, local_parent_not_sampled=ALWAYS_ON), False),
+        (LinkedSampler(LinkedSampler(ParentBased(ALWAYS_ON))), False),
+    ],
+)
+def test_the_usual_samplers_are_known(sampler: Any, known: bool) -> None:
+    """Of those that follow the parent it is known that they drop children of what was not sampled; of no other."""
+    assert drops_children_of_unsampled(sampler) is known
