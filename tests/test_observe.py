@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import pytest
 
 from examples.observe import guide
-from examples.observe.run import Observed
+from examples.observe.observed import Observed
 from examples.observe.settings import CREWS
 from examples.shared.children import Child, ChildFailed, answers
 from examples.shared.screen import Screen

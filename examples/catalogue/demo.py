@@ -144,7 +144,7 @@ class Demo:
         top, self._top = self._top, None
         if top is not None:
             top.close()
-            self.screen.release()
+        self.screen.release()  # also where an interrupt came before it was open
 
     # --- while it runs -------------------------------------------------------------------------------
 
