@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pty
 import subprocess
-import termios
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 PROC = Path("/proc")
+# The first in a session takes the terminal, then becomes the command.
+_ON_ITS_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 def descendants(pid: int) -> set[int]:
@@ -56,8 +57,8 @@ class Terminal:
         self._mine, its = pty.openpty()
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "24"}
         self.process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=its, stdout=its, stderr=its,
-            start_new_session=True, preexec_fn=lambda: _own(0),  # noqa: PLW1509 - makes a system call only
+            [sys.executable, "-c", _ON_ITS_TERMINAL, *command], cwd=folder, env=environment,
+            stdin=its, stdout=its, stderr=its, start_new_session=True,
         )  # fmt: skip
         os.close(its)
         self.output = ""
@@ -85,7 +86,3 @@ class Terminal:
                 continue
             except OSError:  # the other side is closed
                 return
-
-
-def _own(descriptor: int) -> None:
-    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)

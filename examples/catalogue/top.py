@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from examples.shared.children import script
-from examples.shared.ending import INTERRUPTED, ends_with_parent
+from examples.shared.ending import INTERRUPTED, bound
 
 from .settings import NAMESPACE
 
@@ -32,9 +32,7 @@ class Top:
     def __init__(self, url: str) -> None:
         command = [*script("spinach-top", "spinach_ops.top.cli"), "-i", "1", "-n", NAMESPACE]
         self._process = subprocess.Popen(
-            command,
-            env={**os.environ, "SPINACH_REDIS_URL": url},
-            preexec_fn=ends_with_parent(signal.SIGTERM),  # noqa: PLW1509 - started before there are threads
+            bound(command, signal.SIGTERM), env={**os.environ, "SPINACH_REDIS_URL": url}
         )
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from .ending import ends_with_parent
+from .ending import bound
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
@@ -45,14 +45,13 @@ class Child:
         self._ended_on_purpose = False
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
+                bound(command),
                 cwd=REPOSITORY,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for this process, which ends the others in order
-                preexec_fn=ends_with_parent(),  # noqa: PLW1509 - started before there are threads
             )
         self.pid = self._process.pid
 

@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -17,7 +17,6 @@ from typing import Final
 INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1
-# Looked up before any fork: a child between fork and exec should load nothing.
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -46,17 +45,15 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ends_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
-    """Return what a child calls, so that it gets a signal when the thread that started it ends (on Linux).
+def bound(command: Sequence[str], number: int = signal.SIGKILL) -> list[str]:
+    """Return a command that runs another, which gets a signal when the thread that started it ends (on Linux).
 
-    The net below the clean-up: it holds even where this process is killed. Elsewhere nothing happens.
+    The net below the clean-up: it holds even where this process is killed. Elsewhere it is the command itself.
     """
-    parent = os.getpid()
-
-    def bind() -> None:
-        end_with(parent, number)
-
-    return bind
+    if _LIBC is None:
+        return [*command]
+    # Not in a function between fork and exec: that is unsafe where there are threads.
+    return [sys.executable, "-IS", __file__, str(os.getpid()), str(int(number)), *command]
 
 
 def end_with(parent: int, number: int = signal.SIGKILL) -> None:
@@ -66,3 +63,13 @@ def end_with(parent: int, number: int = signal.SIGKILL) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _become(parent: int, number: int, command: list[str]) -> None:
+    end_with(parent, number)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the command would inherit that
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    _become(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
