@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from . import recording
 from .objectives import Objective, Objectives
-from .rule import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, level
+from .rule import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, grown_from_nothing, level
 
 RUNBOOKS: Final = "docs/runbooks.md"
 # Below, a ratio over days says nothing.
 _FEWEST_JOBS: Final = 20
 # For a shell: 'it'\\''s'.
 _IN_SINGLE_QUOTES: Final = """reReplaceAll "'" "'\\\\''\""""
+# Where the namespace leads to; a name may hold anything, so it is quoted for a URL and for a shell.
+_LEADS: Final = {
+    "dashboard": f"/d/spinach-overview?var-namespace={{{{ $labels.{N} | urlquery }}}}",
+    "command": f"spinach-top -n '{{{{ {_IN_SINGLE_QUOTES} $labels.{N} }}}}'",
+}
+# For a rule that knows the namespace in some of its cases only: empty in the others.
+_LEADS_IF_NAMED: Final = {
+    name: f"{{{{ if $labels.{N} }}}}{text}{{{{ end }}}}" for name, text in _LEADS.items()
+}
 _DEPTH: Final = level("spinach_queue_depth", NQ)
 _OLDEST: Final = level("spinach_queue_oldest_job_age_seconds", NQ)
 _CONNECTED: Final = level("spinach_workers_connected")
@@ -40,14 +49,13 @@ def _alert(
     *,
     lasting: str = "",
     keep_firing: str = "",
+    leads: Mapping[str, str] = _LEADS,
 ) -> Rule:
-    # A name may hold anything: it is quoted for a URL and for a shell.
     annotations = {
         "summary": summary,
         "description": description,
         "runbook_url": f"{RUNBOOKS}#{name.lower()}",
-        "dashboard": f"/d/spinach-overview?var-namespace={{{{ $labels.{N} | urlquery }}}}",
-        "command": f"spinach-top -n '{{{{ {_IN_SINGLE_QUOTES} $labels.{N} }}}}'",
+        **leads,
     }
     return Rule(name, expr, severity, lasting, keep_firing, annotations)
 
@@ -178,7 +186,7 @@ def _of_jobs() -> Iterator[Rule]:
         "It should have run {{ $value | humanizeDuration }} ago.",
         lasting="2m",
     )  # fmt: skip
-    failed = grown(f'{_JOBS}{{outcome="failed"}}', "15m", N, _PER_TASK)
+    failed = grown_from_nothing(f'{_JOBS}{{outcome="failed"}}', "15m", N, _PER_TASK)
     yield _alert(
         "SpinachDeadLettersGrowing", "ticket", f"{failed} > 0",
         "Jobs fail for good",
@@ -211,7 +219,7 @@ def _of_redis() -> Iterator[Rule]:
         'max by (job) (up{job=~".*spinach-exporter.*"}) == 0\nor absent(spinach_redis_up)',
         "Nothing reads the namespaces",
         "No exporter is scraped: every other alert of Spinach is blind.",
-        lasting="3m",
+        lasting="3m", leads={},
     )  # fmt: skip
     memory = f"{level('spinach_redis_memory_used_bytes')} / ({level('spinach_redis_memory_max_bytes')} > 0)"
     yield _alert(
@@ -241,5 +249,5 @@ def _notes() -> Iterator[Rule]:
         f"{folded}\nor {raised}\nor {level('spinach_snapshot_truncated', f'{N}, reason')} > 0",
         "Metrics say less than they should",
         "Labels were folded, a receiver raised, or there is more than is read: {{ $labels.reason }}{{ $labels.signal }}.",
-        lasting="15m",
+        lasting="15m", leads=_LEADS_IF_NAMED,
     )  # fmt: skip

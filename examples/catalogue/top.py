@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import Final
 
-from .processes import script
+from examples.shared.children import script
+from examples.shared.ending import INTERRUPTED, bound
+
 from .settings import NAMESPACE
 
 _STOP_SECONDS: Final = 10.0
@@ -28,19 +31,30 @@ class Top:
 
     def __init__(self, url: str) -> None:
         command = [*script("spinach-top", "spinach_ops.top.cli"), "-i", "1", "-n", NAMESPACE]
-        self._process = subprocess.Popen(command, env={**os.environ, "SPINACH_REDIS_URL": url})
+        self._process = subprocess.Popen(
+            bound(command, signal.SIGTERM), env={**os.environ, "SPINACH_REDIS_URL": url}
+        )
 
     @property
     def is_open(self) -> bool:
         """Whether it still has the terminal."""
         return self._process.poll() is None
 
-    def wait(self) -> int:
-        """Wait until it was quit; return its exit code."""
-        return self._process.wait()
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether a person ended it with Ctrl-C, which the terminal does not pass on while it is open."""
+        return self._process.poll() in (INTERRUPTED, -signal.SIGINT)
+
+    def wait(self) -> None:
+        """Wait until it was quit."""
+        self._process.wait()
 
     def close(self) -> None:
         """End it: the demo has something to say."""
         if self.is_open:
             self._process.terminate()
-            self._process.wait(_STOP_SECONDS)
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()

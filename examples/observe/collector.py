@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .children import Child, free_port
+from examples.shared.children import Child, free_port
 
 HOW_TO_GET: Final = (
     "pip install rotel opentelemetry-exporter-otlp-proto-http; "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -23,37 +24,51 @@ GRAPHS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """Where Prometheus and its pages for people are."""
+
+    address: str
+    targets: str
+    alerts: str
+    graph: str
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
-    """Where everything is; None for what is not installed."""
+    """Where everything is, and how to run the tools; None for what is not installed."""
 
     redis_url: str
     exporter: str
-    prometheus: str | None
+    prometheus: Pages | None
     traces: str | None
     dashboard: str
+    ops: Sequence[str]
+    top: Sequence[str]
 
 
 def lines(places: Places) -> Iterator[str]:
     """Yield what to look at."""
+    ops, top = shlex.join(places.ops), shlex.join(places.top)
+    where = f"--redis {places.redis_url} -n {settings.NAMESPACE}"
     yield "What to look at:"
-    yield f"  now, in a terminal   spinach-ops status --redis {places.redis_url} -n {settings.NAMESPACE}"
-    yield f"                       spinach-top --redis {places.redis_url} -n {settings.NAMESPACE}"
-    yield f"  what is wrong        spinach-ops doctor --redis {places.redis_url} -n {settings.NAMESPACE}"
+    yield f"  now, in a terminal   {ops} status {where}"
+    yield f"                       {top} {where}"
+    yield f"  what is wrong        {ops} doctor {where}"
     yield f"  the namespace        {places.exporter}/metrics"
     yield f"  where workers are    {places.exporter}/sd (Prometheus asks there; each has its own /metrics)"
     if places.prometheus:
-        yield f"  scraped by           {places.prometheus}/targets    alerts: {places.prometheus}/alerts"
+        yield f"  scraped by           {places.prometheus.targets}    alerts: {places.prometheus.alerts}"
         for what, query in GRAPHS:
             yield f"  {what}"
-            yield f"      {graph(places.prometheus, query)}"
-        yield f"  in Grafana           add {places.prometheus} as a Prometheus data source, then import {places.dashboard}"
+            yield f"      {graph(places.prometheus.graph, query)}"
+        yield f"  in Grafana           add {places.prometheus.address} as a Prometheus data source, then import {places.dashboard}"
     if places.traces:
         yield f"  traces               {places.traces}"
         yield f"  one trace            grep -A 30 'process order:authorise' {places.traces}: attempts, linked to what sent them"
 
 
-def graph(prometheus: str, query: str) -> str:
+def graph(page: str, query: str) -> str:
     """Return the address of a graph of the last 5 minutes."""
-    return f"{prometheus}/graph?" + urlencode(
+    return f"{page}?" + urlencode(
         {"g0.expr": query, "g0.tab": 0, "g0.range_input": "5m", "g0.show_exemplars": 1}
     )

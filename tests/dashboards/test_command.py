@@ -14,11 +14,12 @@ from tests.dashboards.helpers import FILES, FOLDER
 
 
 def test_dashboards_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without arguments the command lists the dashboards, with a name it prints that one, byte for byte."""
+    """Without arguments the command lists the dashboards, with a name, short or whole, it prints that one, byte for byte."""
     assert main(["dashboards"]) == 0
     assert capsys.readouterr().out.split() == [file.stem for file in FILES]
-    assert main(["dashboards", "spinach-overview"]) == 0
-    assert capsys.readouterr().out == (FOLDER / "spinach-overview.json").read_text(encoding="utf-8")
+    for name in ("spinach-overview", "overview"):
+        assert main(["dashboards", name]) == 0
+        assert capsys.readouterr().out == (FOLDER / "spinach-overview.json").read_text(encoding="utf-8")
 
 
 def test_dashboards_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 
 from dashboards.reading import queries_in, variable_queries_in
-from examples.observe.children import Child, free_port, script
 from examples.observe.settings import CREWS, NAMESPACE, ORDERS_QUEUE, VICTIM
+from examples.shared.children import Child, free_port, script
 from spinach_ops.catalog import METRICS
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
 from tests.fleet import wait_until

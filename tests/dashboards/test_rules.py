@@ -42,6 +42,8 @@ STARTED, SUCCEEDED, FAILED, ENQUEUED = (
     f'spinach_fleet_jobs_total{{{T},outcome="{outcome}"}}'
     for outcome in ("started", "succeeded", "failed", "enqueued")
 )
+FOLDED = f'spinach_snapshot_truncated{{{N},reason="tasks"}}'
+NEW_FAILED = FAILED.replace('task="t"', 'task="new"')
 SOON = f'spinach_fleet_queue_wait_seconds_bucket{{{Q},le="60.0"}}'
 WAITS = f"spinach_fleet_queue_wait_seconds_count{{{Q}}}"
 CONNECTED = f"spinach_workers_connected{{{N}}}"
@@ -115,6 +117,8 @@ CASES = [
     Case("SpinachQueueLatencyBurn", "old workers do not count", {SOON: f"0+48{FOREVER}", EXACT: f"0{FOREVER}"}, False),
     Case("SpinachFailureBurn", "5 % fail", {FAILED: f"0+3{FOREVER}", SUCCEEDED: f"0+57{FOREVER}"}, True, labels='severity="page"'),
     Case("SpinachFailureBurn", "the counters begin anew", {SUCCEEDED: "0+60x40 0+60x40", FAILED: "7x40 0x40"}, False),
+    Case("SpinachFailureBurn", "the first jobs of a new task fail at once", {NEW_FAILED: "_x68 200x300"}, True, at="70m", labels='severity="page"'),
+    Case("SpinachFailureBurn", "the reader is new, they failed long ago", {REDIS: "_x68 1x300", NEW_FAILED: "_x68 200x300"}, False, at="70m"),
     Case("SpinachFailureBurn", "half of them fail, old workers do not count", {FAILED: f"0+30{FOREVER}", EXACT: f"0{FOREVER}"}, False),
     Case("SpinachQueueStuck", "jobs wait, none starts", STUCK, True),
     Case("SpinachQueueStuck", "the queue is new, none ever started", {**STUCK, STARTED: ""}, True),
@@ -143,6 +147,13 @@ CASES = [
     Case("SpinachPeriodicLate", "late by less than a minute", {LATE: f"50{FOREVER}", PERIOD: f"10{FOREVER}"}, False),
     Case("SpinachDeadLettersGrowing", "some fail", {FAILED: "0x40 4x60"}, True),
     Case("SpinachDeadLettersGrowing", "some failed 20 minutes ago: it keeps firing", {FAILED: "0x25 4x75"}, True),
+    Case("SpinachDeadLettersGrowing", "the first job of a new task fails", {NEW_FAILED: "_x45 1x55"}, True),
+    Case("SpinachDeadLettersGrowing", "the first of all, soon after the reader came", {NEW_FAILED: "_x5 1x40"}, True, at="16m"),
+    Case("SpinachDeadLettersGrowing", "a new task failed hours ago", {NEW_FAILED: "_x5 1x95"}, False, at="95m"),
+    Case("SpinachDeadLettersGrowing", "tasks are folded: one that shows up may be old", {NEW_FAILED: "_x45 1x55", FOLDED: f"1{FOREVER}"}, False),
+    Case("SpinachDeadLettersGrowing", "tasks are folded, some fail", {FAILED: "0x40 4x60", FOLDED: f"1{FOREVER}"}, True),
+    Case("SpinachDeadLettersGrowing", "the reader is new, some failed before", {REDIS: "_x45 1x55", FAILED: "_x45 4x55"}, False),
+    Case("SpinachDeadLettersGrowing", "the reader was away, some failed before", {REDIS: "1x30 _x15 1x55", FAILED: "4x30 _x15 4x55"}, False),
     Case("SpinachDeadLettersGrowing", "some failed hours ago", {FAILED: f"4{FOREVER}"}, False),
     Case("SpinachConcurrencySaturated", "all slots are taken, its queue waits", {USED: f"2{FOREVER}", OLDEST: f"100{FOREVER}"}, True),
     Case("SpinachConcurrencySaturated", "all slots are taken, nothing waits", {USED: f"2{FOREVER}"}, False),
@@ -233,6 +244,58 @@ def test_annotations_bear_any_name(tmp_path: Path) -> None:
         "interval": "1m",
         "input_series": [{"series": f'spinach_redis_up{{spinach_namespace="{quoted}"}}', "values": "0x10"}],
         "alert_rule_test": [{"eval_time": "5m", "alertname": "SpinachRedisDown", "exp_alerts": [alert]}],
+    }
+    run_tests([test], "1m", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("alert", "series", "labels", "leads"),
+    [
+        ("SpinachExporterDown", {UP: "0x40"}, {"job": "spinach-exporter", "severity": "page"}, None),
+        ("SpinachTelemetryDegraded", {OVERFLOW: "0+1x40"}, {"reason": "task", "severity": "info"}, ("", "")),
+        (
+            "SpinachTelemetryDegraded",
+            {f'spinach_snapshot_truncated{{{N},reason="queues"}}': "1x40"},
+            {"spinach_namespace": "p", "reason": "queues", "severity": "info"},
+            ("/d/spinach-overview?var-namespace=p", "spinach-top -n 'p'"),
+        ),
+    ],
+)
+def test_alert_without_namespace_leads_to_none(
+    alert: str,
+    series: Mapping[str, str],
+    labels: dict[str, str],
+    leads: tuple[str, str] | None,
+    tmp_path: Path,
+) -> None:
+    """An alert that names no namespace carries neither a command nor a link for one."""
+    rule = next(
+        rule
+        for group in alerts(read(DEFAULT))
+        for rule in group.rules
+        if rule.name == alert
+    )  # fmt: skip
+    said = {
+        "summary": rule.annotations["summary"],
+        "description": rule.annotations["description"]
+        .replace("{{ $labels.reason }}", labels.get("reason", ""))
+        .replace("{{ $labels.signal }}", ""),
+        "runbook_url": f"docs/runbooks.md#{alert.lower()}",
+    }
+    if leads is not None:
+        said |= {"dashboard": leads[0], "command": leads[1]}
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": name, "values": values} for name, values in {REDIS: "1x40", **series}.items()
+        ],
+        "alert_rule_test": [
+            {
+                "eval_time": "35m",
+                "alertname": alert,
+                "exp_alerts": [{"exp_labels": labels, "exp_annotations": said}],
+            }
+        ],
     }
     run_tests([test], "1m", tmp_path)
 

@@ -1,4 +1,4 @@
-"""Processes that `make observe` starts: each with a log of its own, all ended in order, none forgotten."""
+"""Processes that a run starts: each with a log of its own, ended by who started it, none outlives the run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from .ending import bound
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
@@ -43,7 +45,7 @@ class Child:
         self._ended_on_purpose = False
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
+                bound(command),
                 cwd=REPOSITORY,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
@@ -76,7 +78,7 @@ class Child:
         Raises:
             ChildFailed: it does not, or the process ended.
         """
-        self.await_condition(lambda: _answers(url), f"{url} does not answer")
+        self.await_condition(lambda: answers(url), f"{url} does not answer")
 
     def await_condition(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait until a condition holds.
@@ -117,7 +119,8 @@ class Child:
         return "\n".join(lines[-_TAIL_LINES:])
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a URL answers with success."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)

@@ -1,7 +1,12 @@
-"""What the demo shows: one line that changes on a terminal, a line now and then elsewhere."""
+"""What a run shows: one line that changes on a terminal, a line now and then elsewhere.
+
+Never fails: a terminal that was closed must not keep a run from ending what it started.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from typing import Final, TextIO
@@ -57,18 +62,26 @@ class Screen:
         self._last = self.seconds
         filled = _BAR_WIDTH * done // max(1, total)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
-        self._write(
-            f"{self.seconds:5.1f} s  [{bar}] {done}/{total} files, {rest}",
-            end="" if self._is_terminal else "\n",
-        )
+        text = f"{self.seconds:5.1f} s  [{bar}] {done}/{total} files, {rest}"
+        if self._is_terminal:  # a line that wraps could not be replaced
+            text = text[: shutil.get_terminal_size().columns - 1]
+        self._write(text, end="" if self._is_terminal else "\n")
         self._line_is_open = self._is_terminal
 
     def _write(self, text: str, *, end: str) -> None:
         if self._held is not None:
             self._held.append(text)
             return
-        if self._line_is_open:
-            self._stream.write("\r\x1b[K")
-            self._line_is_open = False
-        self._stream.write(text + end)
-        self._stream.flush()
+        before = "\r\x1b[K" if self._line_is_open else ""
+        self._line_is_open = False
+        try:
+            self._stream.write(before + text + end)
+            self._stream.flush()
+        except OSError:
+            self._go_on_unseen()
+
+    def _go_on_unseen(self) -> None:
+        # What stands in the buffer goes there, too: Python writes it when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
