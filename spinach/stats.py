@@ -164,8 +164,8 @@ class NamespaceSnapshot:
         scheduled: Jobs that wait for their date, retries included.
         overdue: Those past their date by more than `OVERDUE_SECONDS`.
         overdue_seconds: How long the first of them is past its date.
-        running: Jobs that were claimed and have not ended, those of orphans included.
-        reserved: Jobs that were fetched and not started.
+        running: Jobs that run, those of orphans included.
+        reserved: Jobs that workers hold and did not start.
         failed: Dead letters that are kept.
         trimmed: Dead letters that were dropped for newer ones.
         workers_lost: Workers that were declared dead, by reason.
@@ -212,5 +212,5 @@ class NamespaceSnapshot:
     @property
     def orphaned(self) -> int:
         """Jobs whose worker is dead or registered nowhere."""
-        dead = sum(worker.running or 0 for worker in self.workers if worker.state == "dead")
+        dead = sum(worker.held or 0 for worker in self.workers if worker.state == "dead")
         return dead + sum(orphan.running for orphan in self.orphans)
