@@ -88,9 +88,11 @@ def test_a_queue_that_cannot_be_read() -> None:
 
 
 def test_running_jobs_of_a_queue() -> None:
-    """RUN counts workers that serve only this queue; of old workers nobody knows what they serve."""
+    """RUN counts live workers that serve only this queue; it is a lower bound while old ones do not say what they serve."""
     old = worker("w2", version=None, running=7)
     (row,) = shown(scene(queue(), workers=(worker(running=3), old)), Place())
+    assert (row["RUN"], row["WORK"]) == ("≥3", "≥1")
+    (row,) = shown(scene(queue(), workers=(worker(running=3), worker("w3", running=4, seen=90))), Place())
     assert (row["RUN"], row["WORK"]) == ("3", "1")
     (row,) = shown(scene(queue(), workers=(old,)), Place())
     assert (row["RUN"], row["WORK"]) == ("-", "-")
@@ -118,6 +120,14 @@ def test_workers() -> None:
     )  # fmt: skip
     assert dead["STATE"] == "!! dead"
     assert (orphan["WORKER"], orphan["STATE"], orphan["RUN"]) == ("?/gone", "!! orph.", "2")
+
+
+def test_slots_that_are_busy() -> None:
+    """Slots in use are counted over those workers that live and said how many they have."""
+    old, dead = worker("w2", version=None, running=5), worker("w3", running=4, seen=90)
+    seen = scene(workers=(worker(running=3), old, dead), running=12, connected=2)
+    assert "3 of 4 slots busy" in board_of(Place("workers")).caption(seen, Place("workers"))
+    assert "slots" not in board_of(Place("workers")).caption(scene(workers=(old,)), Place("workers"))
 
 
 def test_jobs_of_a_queue() -> None:
