@@ -210,6 +210,11 @@ class NamespaceSnapshot:
         return sum(queue.depth or 0 for queue in self.queues)
 
     @property
+    def queues_are_read(self) -> bool:
+        """Whether every queue could be read; else `queued` is a lower bound."""
+        return "queues" not in self.truncated and all(queue.depth is not None for queue in self.queues)
+
+    @property
     def orphaned(self) -> int:
         """Jobs whose worker is dead or registered nowhere."""
         dead = sum(worker.held or 0 for worker in self.workers if worker.state == "dead")

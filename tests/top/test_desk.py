@@ -250,11 +250,51 @@ def test_a_lost_server_is_told() -> None:
     """While the server is lost: since when, what was last seen, when it is tried again, and why."""
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason="refused", ever_live=True)
     text = draw(full(), Desk(), situation(lost), width=120, height=24).text(120, 24)
-    assert "○ LOST 12s · last data 08:00:00 · retry in 4s (#3) · refused" in text
+    assert "○ LOST 12s · refused · retry in 4s (#3) · last data 08:00:00" in text
     assert "default" in text
     first = draw(None, Desk(), situation(replace(lost, ever_live=False)), width=80, height=24).text(80, 24)
     assert "LOST" in first
     assert "refused" in first
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("redis at 10.0.0.1:6379: Error 111 connecting to 10.0.0.1:6379. Connection refused.", "connection refused"),
+        ("redis at 10.0.0.1:6379: Timeout reading from socket", "timeout"),
+        ("redis at host.example.internal:6379: WRONGPASS invalid username-password pair or user is disabled.",
+         "wrong password"),
+        ("redis at host.example.internal:6379: Error -2 connecting. Name or service not known.", "name not found"),
+    ],
+)  # fmt: skip
+def test_why_the_server_is_lost_can_be_read(reason: str, words: str, width: int) -> None:
+    """At every width the first line and the line of what is wrong begin with why the server is lost; nothing is called ok."""
+    lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason, ever_live=True)
+    frame = draw(scene(queue()), Desk(), situation(lost), width=width, height=24)
+    first, *rest = frame.text(width, 24).splitlines()
+    assert f"○ LOST 12s · {words} · retry in 4s" in first
+    assert any(line.startswith(f" !! no data: {words}: redis at") for line in rest)
+    assert "nothing is wrong" not in "".join(rest)
+
+
+def test_words_instead_of_rows_are_wrapped() -> None:
+    """Why there is nothing to see is told in full at 40 columns: before the first look, and where a board is empty."""
+    reason = "redis at host.example.internal:6379 does not answer: Error 111 connecting. Connection refused."
+    lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason)
+    for seen in (None, scene()):
+        text = draw(seen, Desk(), situation(lost), width=40, height=24).text(40, 24)
+        words = reason if seen is None else TABS[0].empty(scene(), Place())
+        assert words in " ".join(text.split())
+
+
+def test_queues_that_cannot_be_read_make_a_bound() -> None:
+    """The sum of queues of which one could not be read is marked as a lower bound."""
+    for queues, shown in (
+        ((queue(depth=3),), "QUEUED 3 "),
+        ((queue(depth=3), queue("x", None)), "QUEUED ≥3 "),
+    ):
+        assert shown in draw(scene(*queues), Desk(), situation(), width=80, height=24).text(80, 24)
 
 
 def test_a_frozen_screen_says_so() -> None:
