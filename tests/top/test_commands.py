@@ -442,6 +442,42 @@ def test_conditions_decide_the_exit_code(console: Console) -> None:
     assert console.err == "spinach-top: workers.connected is 0, and must not be < 1\n"
 
 
+def test_a_condition_that_cannot_be_told(console: Console) -> None:
+    """Where a queue cannot be read a condition neither holds nor passes: exit code 3, 4 where a right is missing; JSON says null."""
+    client, namespace = console.make(), console.make.default_namespace
+    client.enqueue([queued(number) for number in range(3)])
+    client.enqueue([queued(1, queue="other")])
+    console.make.redis.set(f"{namespace}/odd", 5)
+    console.make.redis.sadd(f"{namespace}/_queues", "odd")
+    look = json.loads(
+        console.top("--once", "--json", "--fail-if", "oldest>5m", "--fail-if", "depth<3", code=3)
+    )
+    schema.check(look)
+    assert look["totals"]["queued"] is None
+    assert "cannot tell: oldest is at least 0" in console.err
+    assert "depth" not in console.err
+    assert "WRONGTYPE" in console.err
+    assert "queued ≥4" in console.top("--once", "--plain", "--fail-if", "depth>2", code=1)
+    console.make.redis.delete(f"{namespace}/odd")
+    rules = [
+        f"~{namespace}/_*",
+        f"~{namespace}/q",
+        "+@read",
+        "+@connection",
+        "+info",
+        "+time",
+        "+pubsub",
+        "&*",
+    ]
+    console.make.redis.execute_command("ACL", "SETUSER", "half", "on", ">pass", *rules, "+multi", "+exec")
+    try:
+        url = f"redis://half:pass@127.0.0.1:{console.make.server.port}/0"
+        console.top("--once", "--json", "--redis", url, "--fail-if", "depth>100", code=4)
+    finally:
+        console.make.redis.execute_command("ACL", "DELUSER", "half")
+    assert "cannot tell: depth is at least 3" in console.err
+
+
 def test_a_condition_that_is_none(console: Console) -> None:
     """A condition that is none is refused before anything is read."""
     console.top("--once", "--fail-if", "oldest>>1", code=2)

@@ -380,9 +380,29 @@ def test_no_conditions(text: str) -> None:
         Condition.parse(text)
 
 
-def test_what_is_not_known_does_not_hold() -> None:
-    """A fact that could not be read fulfils no condition."""
-    assert not Condition.parse("workers.connected<1").holds(snapshot(connected=None))
+@pytest.mark.parametrize("text", ["workers.connected<1", "failed>0", "workers<1", "orphaned>0", "running=0"])
+def test_what_is_not_known_cannot_be_told(text: str) -> None:
+    """Of a fact that could not be read nobody can tell whether it fulfils a condition."""
+    unread = snapshot(connected=None, failed=None, running=None)
+    assert Condition.parse(text).holds(unread) is None
+    assert "is not known" in Condition.parse(text).evidence(unread)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("depth>99", True), ("depth>=100", True), ("depth>100", None), ("depth<100", False), ("depth<=99", False),
+        ("depth<=100", None), ("depth=99", False), ("depth=100", None), ("depth!=99", True), ("depth!=100", None),
+        ("queued>5", True), ("queued<500", None), ("oldest>50", True), ("oldest>5m", None), ("running>0", None),
+    ],
+)  # fmt: skip
+def test_a_lower_bound_proves_what_it_can(text: str, holds: bool | None) -> None:
+    """Where one queue or worker could not be read, the others still prove that there is more than something."""
+    unread = replace(worker("w2", running=0), running=None)
+    seen = snapshot(queue("a", 100, 60), queue("b", None, None), workers=(unread,))
+    condition = Condition.parse(text)
+    assert condition.holds(seen) is holds
+    assert "at least" in condition.evidence(seen)
 
 
 # --- panel -------------------------------------------------------------------------------------------
