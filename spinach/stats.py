@@ -60,6 +60,8 @@ class QueueStats:
         marker_reach: How many elements from the end were searched for it; 0: there was none to search for.
         consistent: Whether depth and positions are of one instant.
         paused: Whether workers were told to leave it alone.
+        element_bytes: Size of its first or last element, the larger one, as far as they were read.
+        head_looks: For how many looks its first element was not read: a large one is kept for some.
     """
 
     name: str
@@ -72,6 +74,8 @@ class QueueStats:
     marker_reach: int = 0
     consistent: bool = True
     paused: bool = False
+    element_bytes: int = 0
+    head_looks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

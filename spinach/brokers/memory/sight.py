@@ -146,6 +146,7 @@ def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot
         tail=entries[-1].raw if entries else None,
         marker_position=_position(entries, marker),
         marker_reach=max(1, len(entries)) if marker is not None else 0,
+        element_bytes=max(len(entries[0].raw), len(entries[-1].raw)) if entries else 0,
     )
 
 
