@@ -17,7 +17,7 @@ from typing import Final
 
 from spinach.const import VERSION
 
-from ..ending import guarded
+from ..ending import guarded, takes_all_signs
 from ..options import Options, UsageError, add_common, read_common
 from . import headless
 from .expectations import Condition
@@ -119,7 +119,8 @@ def run(given: argparse.Namespace) -> int:
     )
     if given.snapshot:
         width, height = given.snapshot
-        return headless.frame(source, broker, width=width, height=height, ascii_only=given.ascii)
+        ascii_only = given.ascii or not takes_all_signs(sys.stdout)
+        return headless.frame(source, broker, width=width, height=height, ascii_only=ascii_only)
     looks = 1 if given.once or not (given.count or sys.stdout.isatty()) else given.count
     conditions = _conditions(given.fail_if) if given.fail_if else ()
     return headless.look(source, broker, options, looks=looks, conditions=conditions)
@@ -155,7 +156,7 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
     look = Look(
         interval_seconds=given.interval,
         theme=given.theme,
-        ascii_only=given.ascii,
+        ascii_only=given.ascii or not takes_all_signs(sys.stderr),  # there the screen is drawn
         hide_arguments=given.hide_args,
         queues=tuple(given.queue),
     )

@@ -81,7 +81,7 @@ def rates(
         after: A snapshot that knew `before`.
         interval_seconds: How far apart they were meant to be.
     """
-    if before is None:
+    if before is None or began_anew(before, after):
         return {}
     seconds = after.at - before.at
     if not 0 < seconds <= _LONGEST_GAP_INTERVALS * interval_seconds:
@@ -97,6 +97,16 @@ def rates(
         if moved is not None:
             found[queue.name] = Rate(moved.pushed / seconds, moved.popped / seconds, moved.exact)
     return found
+
+
+def began_anew(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
+    """Whether somebody emptied the namespace between two looks: all counters went back, and nothing was taken."""
+    if not before.counters or after.counters is None:
+        return False
+    now = after.counters
+    # What was started goes back where a worker gives back what it claimed.
+    counted = {names: number for names, number in before.counters.items() if number and names[2] != "started"}
+    return bool(counted) and all(now.get(names, 0) < number for names, number in counted.items())
 
 
 def _put_back(before: NamespaceSnapshot, after: NamespaceSnapshot, queue: QueueStats) -> int:

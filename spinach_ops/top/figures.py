@@ -39,6 +39,11 @@ def _with_unit(number: float) -> str:
     return f"{number:.0e}"
 
 
+def of(number: float | None, one: str, more: str) -> str:
+    """Return a count with its noun: 1 job, 12,408 jobs."""
+    return f"{count(number)} {one if number == 1 else more}"
+
+
 def narrower(text: str, width: int) -> str:
     """Return a number, with the marks around it, in at most so many characters: a number that was cut would be a lie.
 

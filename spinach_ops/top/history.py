@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from spinach.stats import NamespaceSnapshot
 
-from .derive import Rate
+from .derive import Rate, began_anew
 
 TREND_SECONDS: Final = 600.0
 _POINTS: Final = 600
@@ -191,7 +191,7 @@ def _counts(snapshot: NamespaceSnapshot) -> bool:
 
 def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
     """Return what the counters say: what was started left the queue, and what else its depth lacks came in."""
-    if before is None or seconds <= 0 or not _counts(now) or not _counts(before):
+    if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or began_anew(before, now):
         return {}
     started, unstarted = _started(now), _unstarted(now)
     started_before, unstarted_before = _started(before), _unstarted(before)

@@ -216,6 +216,15 @@ def test_failures() -> None:
     assert (row["TASK"], row["TRIES"], row["MESSAGE"], row["WORKER"]) == ("task", "4", "it broke", "host/w1")
 
 
+def test_one_is_no_plural() -> None:
+    """Captions speak of one job and of several as a person does."""
+    for number, words in ((1, "1 failed job is kept"), (2, "2 failed jobs are kept")):
+        assert board_of(Place("failures")).caption(scene(failed=number), Place("failures")) == words
+    place = Place("jobs", "q", "head")
+    one = scene(queue(depth=1), pages=(jobs_page(job()),))
+    assert "first 1 of 1 job (" in board_of(place).caption(one, place)
+
+
 def test_old_workers_tell_no_failures() -> None:
     """With nothing but workers of the published package, failures and tasks say that they cannot know."""
     seen = scene(workers=(worker(version=None),), counters={}, pages=(Page(Wanted("groups")),))

@@ -484,6 +484,39 @@ def test_a_condition_that_is_none(console: Console) -> None:
     assert "workers.connected" in console.err
 
 
+def run_top(console: Console, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own, on the console's namespace."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **options.pop("environment", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "spinach_ops.top.cli", *arguments], env=environment, text=True, timeout=60,
+        check=False, stderr=subprocess.PIPE, **{"stdout": subprocess.PIPE, **options},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments", [("--once",), ("--once", "--json"), ("--snapshot", "80x24", "-i", "0.2")]
+)
+def test_output_that_cannot_be_written(console: Console, arguments: tuple[str, ...]) -> None:
+    """A full disk ends with exit code 3 and one line: exit code 1 would mean that a condition holds."""
+    with Path("/dev/full").open("w") as full:
+        done = run_top(console, *arguments, stdout=full)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+def test_output_in_ascii(console: Console) -> None:
+    """Where the output says that it takes ASCII only, there is nothing else in it, and our signs by their likeness."""
+    console.make().enqueue([queued(1)])
+    console.make.redis.set(f"{console.make.default_namespace}/odd", 5)
+    console.make.redis.sadd(f"{console.make.default_namespace}/_queues", "odd")
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    frame = run_top(console, "--snapshot", "80x24", "-i", "0.2", environment=ascii_only)
+    assert (frame.returncode, "\\u" in frame.stdout, "* LIVE" in frame.stdout) == (0, False, True)
+    assert "queued >=1 " in run_top(console, "--once", environment=ascii_only).stdout
+
+
 def test_a_log_that_cannot_be_written(console: Console, tmp_path: Path) -> None:
     """A log that cannot be written is said."""
     console.top("--once", "--log", str(tmp_path / "missing" / "log"), code=2)

@@ -154,6 +154,16 @@ def worker(
     return WorkerStats(info, state, 0, **given)
 
 
+def test_an_emptied_namespace_has_no_rates() -> None:
+    """When all counters went back somebody emptied the namespace: jobs that vanished were not taken."""
+    counters = {("q", "t", "enqueued"): 9, ("q", "t", "started"): 5}
+    before = replace(snapshot(100.0, QueueStats("q", depth=4, tail=b"x")), counters=counters)
+    after = replace(snapshot(102.0, QueueStats("q", depth=0, marker_reach=9)), counters={})
+    assert rates(before, after, interval_seconds=2) == {}
+    given_back = replace(after, counters={**counters, ("q", "t", "started"): 3})
+    assert rates(before, given_back, interval_seconds=2)["q"].out_per_second == 2
+
+
 def test_order_is_lost_with_limits() -> None:
     """Workers look past jobs of limited tasks, those of the published package like ours."""
     limited = replace(snapshot(1), limits=(LimitStats("t", 1, 0),))

@@ -9,7 +9,7 @@ from typing import Final
 from spinach.stats import HeldJob, JobInfo, Page, Wanted
 
 from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
-from ..figures import age, count, moment
+from ..figures import age, count, moment, of
 from ..scene import JOBS_VIEWS, Place, Scene, items_of
 from .board import Board
 
@@ -176,7 +176,7 @@ def _standing_caption(scene: Scene, place: Place) -> str:
     depth = next((queue.depth for queue in scene.snapshot.queues if queue.name == place.of), None)
     which = "last" if place.view == "tail" else "first"
     shown = len(page.jobs) if page else 0
-    return f"queue {place.of}: {which} {shown} of {count(depth)} jobs (v: the other end)"
+    return f"queue {place.of}: {which} {shown} of {of(depth, 'job', 'jobs')} (v: the other end)"
 
 
 def _running_empty(scene: Scene, place: Place) -> str:
