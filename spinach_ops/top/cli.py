@@ -72,7 +72,7 @@ def _add_screen(parser: argparse.ArgumentParser) -> None:
     add("--inline", action="store_true", help="under the prompt; the last frame stays in the scrollback")
     add("--theme", metavar="T", default="", help="spinach, spinach-light, ansi-dark, textual-light, ...")
     add("--ascii", action="store_true", help="only ASCII, for terminals that lack the other signs")
-    add("--hide-args", action="store_true", help="never show arguments of jobs")
+    add("--hide-args", action="store_true", help="never show arguments of jobs, whatever key is pressed")
     add("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     add("--log", metavar="FILE", type=Path, help="write a log there; the screen is no place for one")
 

@@ -134,7 +134,8 @@ def test_jobs_of_a_queue() -> None:
     """The first jobs are numbered from 1, the last ones to the depth; what is no job says so."""
     odd = JobInfo.read(b"odd")
     page = jobs_page(job("a", retries=1), odd)
-    head, broken = shown(scene(queue(depth=10), pages=(page,)), Place("jobs", "q", "head"))
+    seen = replace(scene(queue(depth=10), pages=(page,)), show_arguments=True)
+    head, broken = shown(seen, Place("jobs", "q", "head"))
     assert (head["#"], head["TASK"], head["AGE"], head["TRY"]) == ("1", "task", "10s", "1/3")
     assert head["ARGS"] == '1, "two", key="secret"'
     assert "not a job" in broken["TASK"]
@@ -143,9 +144,9 @@ def test_jobs_of_a_queue() -> None:
     assert [row["#"] for row in rows] == ["9", "10"]
 
 
-def test_arguments_are_hidden_when_asked() -> None:
-    """Without leave to show arguments no board and no detail shows any."""
-    seen = replace(scene(queue(), pages=(jobs_page(job()),)), show_arguments=False)
+def test_arguments_are_hidden() -> None:
+    """Unless somebody asks for arguments no board and no detail shows any."""
+    seen = scene(queue(), pages=(jobs_page(job()),))
     (row,) = shown(seen, Place("jobs", "q", "head"))
     assert row["ARGS"] == "(hidden)"
     assert "secret" not in texts(describe(job(), seen, width=80, show_arguments=False))

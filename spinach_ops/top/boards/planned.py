@@ -23,7 +23,7 @@ SCHEDULED: Final = (
     Column("WHY", "a date that was asked for, or a retry", 9, keep=6, align="left"),
     Column("QUEUE", "where it will be queued", 10, share=2, most=28, keep=5, align="left"),
     Column("TRY", "retries used and allowed", 6, keep=4),
-    Column("ARGS", "arguments, a hides them", 10, share=4, keep=2, align="left"),
+    Column("ARGS", "arguments, a shows them", 10, share=4, keep=2, align="left"),
     Column("ID", "job id", 8, keep=3, align="left"),
 )
 PERIODIC: Final = (

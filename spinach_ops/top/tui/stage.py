@@ -104,7 +104,7 @@ class Stage(App[int]):
         self._seen_at = now()
         self._frozen: tuple[Report, float] | None = None
         self._last_key_at = float("-inf")
-        self._show_arguments = not look.hide_arguments
+        self._show_arguments = False  # whoever stands behind may not be meant to see them
         self._away: Timer | None = None
         self._usual_seconds: float | None = None
         self._watcher = Watcher(
