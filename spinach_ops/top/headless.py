@@ -21,8 +21,8 @@ from .expectations import Condition
 from .source import Source
 
 _NAME: Final = "spinach-top"
-# Rates need two looks; who wants one frame does not want to wait for long.
-_FRAME_SECONDS: Final = 1.0
+# Rates need two looks, and some time between them; who wants one frame does not want to wait for long.
+_FRAME_SECONDS: Final = 2.0
 # Of what could not be read.
 _SAID: Final = 5
 

@@ -517,6 +517,47 @@ def test_output_in_ascii(console: Console) -> None:
     assert "queued >=1 " in run_top(console, "--once", environment=ascii_only).stdout
 
 
+def test_the_help_lists_exit_codes(console: Console) -> None:
+    """`--help` says what each exit code means."""
+    words = " ".join(console.top("--help").split())
+    for code in (
+        "0 fine",
+        "1 a condition",
+        "2 the command line",
+        "3 the server",
+        "4 not permitted",
+        "130 interr",
+    ):
+        assert code in words
+
+
+def test_a_theme_that_is_none(console: Console) -> None:
+    """A theme that does not exist is refused without a terminal, too, with those that do."""
+    assert console.top("--once", "--theme", "nope", code=2) == ""
+    assert "'nope' is none of: " in console.err
+    assert "spinach-light" in console.err
+    console.top("--once", "--theme", "spinach-light")
+
+
+def test_an_interrupt_while_it_loads() -> None:
+    """Ctrl+c while the command loads ends it with 130 and without a word."""
+    code = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'spinach_ops.top.headless':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from spinach_ops.top.start import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_log_that_cannot_be_written(console: Console, tmp_path: Path) -> None:
     """A log that cannot be written is said."""
     console.top("--once", "--log", str(tmp_path / "missing" / "log"), code=2)

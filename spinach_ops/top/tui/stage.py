@@ -20,7 +20,7 @@ from spinach.brokers.base import Broker
 from spinach.const import VERSION
 from spinach.stats import MAX_PAGE, Wanted
 
-from ...options import OK, UsageError
+from ...options import OK
 from .. import side
 from ..boards import board_of
 from ..desk import Desk
@@ -112,10 +112,7 @@ class Stage(App[int]):
         )
         for theme in THEMES:
             self.register_theme(theme)
-        chosen = look.theme or THEMES[0].name
-        if chosen not in self.available_themes:
-            raise UsageError(f"theme {chosen!r} is none of: {', '.join(sorted(self.available_themes))}")
-        self.theme = chosen
+        self.theme = look.theme or THEMES[0].name
 
     def _source(self, broker: Broker) -> Source:
         return Source(
