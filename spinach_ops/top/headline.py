@@ -116,7 +116,6 @@ def _costs(scene: Scene | None, width: int) -> Line:
 def numbers(scene: Scene, width: int) -> Line:
     """Return the second line: how many jobs are where, and how old the oldest is."""
     seen = scene.snapshot
-    oldest = max((queue.oldest_seconds or 0.0 for queue in seen.queues if queue.depth), default=None)
     late = f" ({short(seen.overdue)} late)" if seen.overdue else ""
     workers = f"{'?' if seen.connected is None else seen.connected}/{len(seen.workers)}"
     missing = seen.connected is not None and seen.connected < len(seen.workers)
@@ -124,7 +123,7 @@ def numbers(scene: Scene, width: int) -> Line:
         ("QUEUED", f"{'' if seen.queues_are_read else '≥'}{count(seen.queued)}", "strong"),
         ("RUNNING", count(seen.running), "strong"),
         ("WORKERS", f"{'!' if missing else ''}{workers}", "warn" if missing else "strong"),
-        ("OLDEST", *_oldest(None if oldest is None else oldest + scene.aged)),
+        ("OLDEST", *_oldest_of_all(scene)),
         ("SCHED", f"{count(seen.scheduled)}{late}", "warn" if late else "strong"),
         ("FAILED", count(seen.failed), "bad" if seen.failed else "strong"),
     ]
@@ -147,6 +146,15 @@ def _figures(figures: Sequence[tuple[str, str, Tone]], width: int) -> Line:
             break
         line = longer
     return line
+
+
+def _oldest_of_all(scene: Scene) -> tuple[str, Tone]:
+    ages = [queue.oldest_seconds for queue in scene.snapshot.queues if queue.depth != 0]
+    known = [seconds for seconds in ages if seconds is not None]
+    if ages and not known:
+        return "?", "strong"
+    text, tone = _oldest(max(known) + scene.aged if known else None)
+    return (text if len(known) == len(ages) else f"≥{text}"), tone
 
 
 def _oldest(seconds: float | None) -> tuple[str, Tone]:

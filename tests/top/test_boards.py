@@ -203,6 +203,14 @@ def test_periodic_tasks_and_limits() -> None:
     )
 
 
+def test_drift_needs_all_jobs() -> None:
+    """What a limit counts is compared only where every job that workers hold was seen, those beyond their slots, too."""
+    page = running_page(HeldJob("w1", job("a")))
+    for reserved, actual in ((0, "1"), (1, "?")):
+        seen = scene(limits=(LimitStats("task", 2, 2),), running=1, reserved=reserved, pages=(page,))
+        assert shown(seen, Place("limits"))[0]["ACTUAL"] == actual
+
+
 def test_failures() -> None:
     """Failures are grouped; a group leads to its jobs, newest first, and to nothing of another group."""
     groups = Page(Wanted("groups"), groups=(group(), group("other", "Err", count=1)))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spinach.stats import QueueStats
 from spinach_ops.top import side
 from spinach_ops.top.boards import TABS
 from spinach_ops.top.boards.queues import COLUMNS
@@ -288,13 +289,18 @@ def test_words_instead_of_rows_are_wrapped() -> None:
         assert words in " ".join(text.split())
 
 
-def test_queues_that_cannot_be_read_make_a_bound() -> None:
-    """The sum of queues of which one could not be read is marked as a lower bound."""
-    for queues, shown in (
-        ((queue(depth=3),), "QUEUED 3 "),
-        ((queue(depth=3), queue("x", None)), "QUEUED ≥3 "),
-    ):
-        assert shown in draw(scene(*queues), Desk(), situation(), width=80, height=24).text(80, 24)
+@pytest.mark.parametrize(
+    ("queues", "shown"),
+    [
+        ((queue(depth=3),), "QUEUED 3  RUNNING 0  WORKERS 0/0  OLDEST 5s"),
+        ((queue(depth=3), queue("x", None, None)), "QUEUED ≥3  RUNNING 0  WORKERS 0/0  OLDEST ≥5s"),
+        ((queue("x", None, None),), "QUEUED ≥0  RUNNING 0  WORKERS 0/0  OLDEST ?"),
+        ((queue(depth=0, oldest=0),), "QUEUED 0  RUNNING 0  WORKERS 0/0  OLDEST -"),
+    ],
+)
+def test_queues_that_cannot_be_read_make_a_bound(queues: tuple[QueueStats, ...], shown: str) -> None:
+    """Depth and age over all queues, of which one could not be read, are marked as lower bounds."""
+    assert shown in draw(scene(*queues), Desk(), situation(), width=80, height=24).text(80, 24)
 
 
 def test_a_frozen_screen_says_so() -> None:

@@ -135,8 +135,9 @@ def limits_rows(scene: Scene, place: Place) -> Sequence[Row]:
     del place
     page, running = scene.page("running"), scene.snapshot.running
     actual = None
-    # Only where nothing was cut: less than all says nothing.
-    if page is not None and running is not None and sum(not held.reserved for held in page.held) >= running:
+    # Only where nothing was cut: less than all that workers hold says nothing.
+    held_by_all = None if running is None else running + (scene.snapshot.reserved or 0)
+    if page is not None and held_by_all is not None and len(page.held) >= held_by_all:
         actual = Counter(held.job.task_name for held in page.held if not held.reserved)
     return [_limit_row(limit, actual) for limit in scene.snapshot.limits or ()]
 
