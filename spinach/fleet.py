@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 # Our own workers; brokers of the published package are called dead after 1800 s.
@@ -107,8 +107,9 @@ class WorkerStats:
         info: What it announced.
         state: Judged by its heartbeat, then by what it announced.
         seen_seconds: Since its last heartbeat.
-        running: Jobs it claimed, None when they could not be counted.
-        reserved: Jobs it fetched and did not start, none on old workers.
+        running: Jobs it runs, None when they could not be counted; of an old worker those it fetched, too.
+        reserved: Jobs it holds and did not start, none on old workers; together with `running` all that it holds.
+        claimed: Jobs it holds and that count as started: it may claim some before a slot is free.
     """
 
     info: WorkerInfo
@@ -116,11 +117,28 @@ class WorkerStats:
     seen_seconds: float
     running: int | None
     reserved: int | None
+    claimed: int | None = None
 
     @classmethod
     def of(cls, info: WorkerInfo, now: float, *, running: int | None, reserved: int | None) -> WorkerStats:
-        """Return a worker's statistics at a time (epoch seconds of the broker's clock)."""
-        return cls(info, info.state_at(now), max(0.0, now - info.last_seen_at), running, reserved)
+        """Return a worker's statistics.
+
+        Args:
+            info: What it announced.
+            now: Epoch seconds of the broker's clock.
+            running: Jobs it claimed; what is beyond its slots waits in its hands, and counts as reserved.
+            reserved: Jobs it fetched and did not claim.
+        """
+        stats = cls(info, info.state_at(now), max(0.0, now - info.last_seen_at), running, reserved, running)
+        if running is None or reserved is None or stats.slots is None or not stats.is_ours:
+            return stats
+        shown = min(running, stats.slots)
+        return replace(stats, running=shown, reserved=reserved + running - shown)
+
+    @property
+    def held(self) -> int | None:
+        """All jobs in its hands."""
+        return None if self.running is None or self.reserved is None else self.running + self.reserved
 
     @property
     def is_ours(self) -> bool:

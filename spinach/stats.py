@@ -61,6 +61,8 @@ class QueueStats:
         marker_reach: How many elements from the end were searched for it; 0: there was none to search for.
         consistent: Whether depth and positions are of one instant.
         paused: Whether workers were told to leave it alone.
+        element_bytes: Size of its first or last element, the larger one, as far as they were read.
+        head_looks: For how many looks its first element was not read: a large one is kept for some.
     """
 
     name: str
@@ -73,6 +75,8 @@ class QueueStats:
     marker_reach: int = 0
     consistent: bool = True
     paused: bool = False
+    element_bytes: int = 0
+    head_looks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +169,8 @@ class NamespaceSnapshot:
         scheduled: Jobs that wait for their date, retries included.
         overdue: Those past their date by more than `OVERDUE_SECONDS`.
         overdue_seconds: How long the first of them is past its date.
-        running: Jobs that were claimed and have not ended, those of orphans included.
-        reserved: Jobs that were fetched and not started.
+        running: Jobs that run, those of orphans included.
+        reserved: Jobs that workers hold and did not start.
         failed: Dead letters that are kept.
         trimmed: Dead letters that were dropped for newer ones.
         workers_lost: Workers that were declared dead, by reason.
@@ -213,7 +217,12 @@ class NamespaceSnapshot:
         return sum(queue.depth or 0 for queue in self.queues)
 
     @property
+    def queues_are_read(self) -> bool:
+        """Whether every queue could be read; else `queued` is a lower bound."""
+        return "queues" not in self.truncated and all(queue.depth is not None for queue in self.queues)
+
+    @property
     def orphaned(self) -> int:
         """Jobs whose worker is dead or registered nowhere."""
-        dead = sum(worker.running or 0 for worker in self.workers if worker.state == "dead")
+        dead = sum(worker.held or 0 for worker in self.workers if worker.state == "dead")
         return dead + sum(orphan.running for orphan in self.orphans)

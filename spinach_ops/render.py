@@ -30,7 +30,7 @@ def document(
         "at": snapshot.at,
         "redis": {"address": address, **asdict(snapshot.server or ServerStats())},
         "totals": {
-            "queued": snapshot.queued,
+            "queued": snapshot.queued if snapshot.queues_are_read else None,
             "running": snapshot.running,
             "reserved": snapshot.reserved,
             "waiting": snapshot.scheduled,
@@ -108,7 +108,7 @@ def _head(snapshot: NamespaceSnapshot, address: str) -> str:
     return (
         f"namespace {printable(snapshot.namespace)} at {printable(address)}, server {printable(version or '?')}; "
         f"{costs.round_trips} round trips, {costs.commands} commands, {duration(costs.seconds)}\n"
-        f"queued {snapshot.queued}  running {_number(snapshot.running)}  reserved {_number(snapshot.reserved)}  "
+        f"queued {'' if snapshot.queues_are_read else '≥'}{snapshot.queued}  running {_number(snapshot.running)}  reserved {_number(snapshot.reserved)}  "
         f"waiting {_number(snapshot.scheduled)}{late}  failed {_number(snapshot.failed)}  "
         f"workers {_number(snapshot.connected)} connected, {len(snapshot.workers)} registered"
     )

@@ -5,6 +5,7 @@ Whatever comes from Redis becomes a `Cell` or a `Piece` here and passes `printab
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,7 +13,7 @@ from typing import Final, Literal
 from rich.cells import cell_len, set_cell_size
 
 from ..text import printable
-from .figures import spark, squeezed
+from .figures import narrower, spark, squeezed
 
 Tone = Literal["", "dim", "good", "warn", "bad", "accent", "strong", "head", "key"]
 Align = Literal["left", "right"]
@@ -147,9 +148,15 @@ def row_line(columns: Sequence[Column], places: Sequence[tuple[int, int]], cells
     pieces = []
     for number, (index, width) in enumerate(places):
         gap, one = " " * _GAP if number else "", cells[index]
-        text = spark(squeezed(one.bars, width)).rjust(width) if one.bars else ""
-        pieces.append(Piece(gap + (text or fit(one.text, width, columns[index].align)), one.tone))
+        pieces.append(Piece(gap + _in_column(one, width, columns[index].align), one.tone))
     return tuple(pieces)
+
+
+def _in_column(one: Cell, width: int, align: Align) -> str:
+    if one.bars:
+        return spark(squeezed(one.bars, width)).rjust(width)
+    is_number = align == "right" and isinstance(one.value, int | float)
+    return fit(narrower(one.text, width) if is_number else one.text, width, align)
 
 
 def width_of(line: Line) -> int:
@@ -191,3 +198,9 @@ def padded(line: Line, width: int) -> Line:
         if missing <= 0
         else (*line, Piece(" " * missing, line[-1].tone if line else ""))
     )
+
+
+def paragraph(text: str, width: int) -> list[Line]:
+    """Return a text from anywhere in lines that break between words and take at most so many columns."""
+    parts = textwrap.wrap(printable(text, _MAX_TEXT), max(1, width - 2 * _GAP))
+    return [cut_line((Piece(" " * _GAP + part, "dim"),), width) for part in parts]

@@ -1,7 +1,6 @@
 """The command `spinach-top`: a screen that watches a namespace, or looks at it for programs.
 
-Exit codes: 0 fine, 1 a condition of --fail-if holds, 2 the command line is wrong, 3 the server cannot be reached,
-4 not permitted, 130 interrupted. Loads the screen's library only when there is a screen.
+Exit codes: see `_CODES`. Loads the screen's library only when there is a screen, or a theme to look for.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Final
 
 from spinach.const import VERSION
 
-from ..ending import guarded
+from ..ending import guarded, takes_all_signs
 from ..options import Options, UsageError, add_common, read_common
 from . import headless
 from .expectations import Condition
@@ -27,6 +26,14 @@ _NAME: Final = "spinach-top"
 _DEFAULT_INTERVAL_SECONDS: Final = 2.0
 _INTERVALS: Final = (0.2, 3600.0)
 _SIZES: Final = (20, 1000)
+_CODES: Final = (
+    "Exit codes: 0 fine, 1 a condition of --fail-if holds, 2 the command line is wrong, 3 the server cannot be reached, "
+    "a condition cannot be told or output cannot be written, 4 not permitted, 130 interrupted, 143 terminated."
+)
+_NO_SCREEN: Final = (
+    "the screen is drawn on standard error, and that is no terminal here: leave it alone and give --log FILE, "
+    "or look without a screen with --once, --count, --plain or --json"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_NAME, description="Queues and workers of a namespace, straight from Redis; changes nothing.",
         epilog="Without a terminal it behaves as with --once --plain. Rates: = is exact, ≥ a lower bound. "
-        "On the screen ? shows all keys.",
+        f"On the screen ? shows all keys. {_CODES}",
     )  # fmt: skip
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {VERSION}")
@@ -72,7 +79,7 @@ def _add_screen(parser: argparse.ArgumentParser) -> None:
     add("--inline", action="store_true", help="under the prompt; the last frame stays in the scrollback")
     add("--theme", metavar="T", default="", help="spinach, spinach-light, ansi-dark, textual-light, ...")
     add("--ascii", action="store_true", help="only ASCII, for terminals that lack the other signs")
-    add("--hide-args", action="store_true", help="never show arguments of jobs")
+    add("--hide-args", action="store_true", help="never show arguments of jobs, whatever key is pressed")
     add("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     add("--log", metavar="FILE", type=Path, help="write a log there; the screen is no place for one")
 
@@ -106,8 +113,13 @@ def run(given: argparse.Namespace) -> int:
     options = read_common(given)
     if given.log is not None:
         _log_to(given.log)
+    if given.theme:
+        _check_theme(given.theme)
     is_asked_for = given.once or given.count or given.snapshot or given.plain or options.json
-    if not is_asked_for and sys.stdout.isatty() and sys.stderr.isatty():
+    if not is_asked_for and sys.stdout.isatty():
+        if not sys.stderr.isatty():
+            print(f"{_NAME}: {_NO_SCREEN}")  # who sits there does not see standard error
+            raise UsageError(_NO_SCREEN)
         return _screen(given, options)
     broker = options.connect()
     source = Source(
@@ -119,10 +131,18 @@ def run(given: argparse.Namespace) -> int:
     )
     if given.snapshot:
         width, height = given.snapshot
-        return headless.frame(source, broker, width=width, height=height, ascii_only=given.ascii)
+        ascii_only = given.ascii or not takes_all_signs(sys.stdout)
+        return headless.frame(source, broker, width=width, height=height, ascii_only=ascii_only)
     looks = 1 if given.once or not (given.count or sys.stdout.isatty()) else given.count
     conditions = _conditions(given.fail_if) if given.fail_if else ()
     return headless.look(source, broker, options, looks=looks, conditions=conditions)
+
+
+def _check_theme(name: str) -> None:
+    from .tui.theme import known_themes
+
+    if name not in known_themes():
+        raise UsageError(f"theme {name!r} is none of: {', '.join(sorted(known_themes()))}")
 
 
 def _conditions(texts: list[str]) -> list[Condition]:
@@ -155,7 +175,7 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
     look = Look(
         interval_seconds=given.interval,
         theme=given.theme,
-        ascii_only=given.ascii,
+        ascii_only=given.ascii or not takes_all_signs(sys.stderr),  # there the screen is drawn
         hide_arguments=given.hide_args,
         queues=tuple(given.queue),
     )

@@ -12,6 +12,22 @@ _BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
 _JITTER: Final = 0.2
 
 
+# What a person on call reads first; the first that is found in a reason.
+_WORDS: Final = (
+    ("password needed", ("noauth", "authentication required")),
+    ("wrong password", ("wrongpass", "invalid password", "invalid username-password", "user name or password")),
+    ("not permitted", ("noperm", "not permitted", "not permit")),
+    ("connection refused", ("connection refused", "connect call failed")),
+    ("name not found", ("name or service not known", "name resolution", "getaddrinfo", "nodename nor servname",
+                        "no address associated")),
+    ("timeout", ("timed out", "timeout")),
+    ("connection closed", ("connection closed", "reset by peer", "broken pipe")),
+    ("no route", ("no route to host", "unreachable")),
+    ("server is loading", ("loading",)),
+    ("TLS failed", ("certificate", "ssl")),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """The state after the last look; times are of one monotonic clock, in seconds.
@@ -60,6 +76,12 @@ class Connection:
             looking_since=None,
             came_back=False,
         )
+
+    @property
+    def why(self) -> str:
+        """What went wrong in two or three words, empty where the reason holds none that is known."""
+        reason = self.reason.lower()
+        return next((words for words, signs in _WORDS if any(sign in reason for sign in signs)), "")
 
     def state(self, now: float, interval_seconds: float) -> State:
         """Return the state in a word: slow is a look that takes longer than the time between two."""

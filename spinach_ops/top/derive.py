@@ -14,6 +14,8 @@ from spinach.stats import NamespaceSnapshot, QueueStats
 
 # A sample over a longer gap says nothing of now: the reader slept, or had no connection.
 _LONGEST_GAP_INTERVALS: Final = 3
+# More jobs than anybody counts: nobody knows how many a worker holds.
+_ANY: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Rate:
     exact: bool
 
 
-def flow(before: QueueStats, after: QueueStats, *, in_order: bool) -> Flow | None:
+def flow(before: QueueStats, after: QueueStats, *, in_order: bool, back: int = 0) -> Flow | None:
     """Return what came and left between two looks, None when it cannot be told.
 
     Args:
@@ -42,15 +44,16 @@ def flow(before: QueueStats, after: QueueStats, *, in_order: bool) -> Flow | Non
         after: The same at the second, which searched for the last element of the first.
         in_order: Whether jobs only leave from the head; else the marker may be gone while jobs before it stand, and
             jobs behind it may have come and left unseen.
+        back: How many jobs workers may have put back at the head meanwhile: those did not come.
     """
     if before.depth is None or after.depth is None:
         return None
     if before.depth == 0:
-        return Flow(pushed=after.depth, popped=0, exact=False)
+        return Flow(pushed=max(0, after.depth - back), popped=0, exact=False)
     if before.tail is None or not after.marker_reach:
         return None
     if after.marker_position is None:
-        return _bounds(before.depth, after.depth, after.marker_reach, in_order=in_order)
+        return _bounds(before.depth, after.depth, after.marker_reach, in_order=in_order, back=back)
     pushed = after.depth - 1 - after.marker_position
     popped = before.depth + pushed - after.depth
     # Negative: jobs were put back at the head meanwhile, or the looks were not of one instant.
@@ -59,14 +62,12 @@ def flow(before: QueueStats, after: QueueStats, *, in_order: bool) -> Flow | Non
     return Flow(pushed, popped, exact=in_order and before.consistent and after.consistent)
 
 
-def _bounds(before: int, after: int, reach: int, *, in_order: bool) -> Flow:
+def _bounds(before: int, after: int, reach: int, *, in_order: bool, back: int) -> Flow:
     """Return what must have come and left when the marker was not found."""
-    if not in_order:
-        # The marker left, and that is all; or it was not searched for far enough.
-        popped = max(1 if reach >= after else 0, before - after)
-        return Flow(after - before + popped, popped, exact=False)
-    # It left, and all before it; or it stands further from the end than was searched.
-    pushed = min(after, reach)
+    # Either it left, or it stands further from the end than was searched.
+    left = 1 if reach >= after else 0
+    # In order all before it left, too; else it left, and that is all.
+    pushed = max(0, (min(after, reach) if in_order else after - before + left) - back)
     return Flow(pushed, max(0, before + pushed - after), exact=False)
 
 
@@ -80,7 +81,7 @@ def rates(
         after: A snapshot that knew `before`.
         interval_seconds: How far apart they were meant to be.
     """
-    if before is None:
+    if before is None or began_anew(before, after):
         return {}
     seconds = after.at - before.at
     if not 0 < seconds <= _LONGEST_GAP_INTERVALS * interval_seconds:
@@ -89,12 +90,39 @@ def rates(
     in_order = takes_in_order(before) and takes_in_order(after)
     found = {}
     for queue in after.queues:
-        moved = flow(earlier[queue.name], queue, in_order=in_order) if queue.name in earlier else None
+        known = earlier.get(queue.name)
+        if known is None:
+            continue
+        moved = flow(known, queue, in_order=in_order, back=_put_back(before, after, known))
         if moved is not None:
             found[queue.name] = Rate(moved.pushed / seconds, moved.popped / seconds, moved.exact)
     return found
 
 
+def began_anew(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
+    """Whether somebody emptied the namespace between two looks: all counters went back, and nothing was taken."""
+    if not before.counters or after.counters is None:
+        return False
+    now = after.counters
+    # What was started goes back where a worker gives back what it claimed.
+    counted = {names: number for names, number in before.counters.items() if number and names[2] != "started"}
+    return bool(counted) and all(now.get(names, 0) < number for names, number in counted.items())
+
+
+def _put_back(before: NamespaceSnapshot, after: NamespaceSnapshot, queue: QueueStats) -> int:
+    """Return how many jobs workers of ours may have put back at the head of a queue since `before`.
+
+    What they held, and where one of them stops or is gone, what stood in the queue, too: it may have fetched that.
+    """
+    at_work = {worker.info.id for worker in after.workers if worker.state not in ("stopping", "dead")}
+    held, stops = 0, False
+    for worker in before.workers:
+        if worker.is_ours and (not worker.queues or queue.name in worker.queues):
+            held += _ANY if worker.held is None else worker.held
+            stops = stops or worker.info.id not in at_work
+    return held + ((queue.depth or 0) if stops else 0)
+
+
 def takes_in_order(snapshot: NamespaceSnapshot) -> bool:
-    """Whether workers only take jobs from the head: ours look past jobs that a limit holds back."""
-    return snapshot.limits == () or not any(worker.is_ours for worker in snapshot.workers)
+    """Whether workers only take jobs from the head; they look past jobs that a limit holds back."""
+    return snapshot.limits == ()

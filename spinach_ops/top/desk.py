@@ -8,7 +8,7 @@ from typing import Final
 
 from .boards import Board, board_of
 from .boards.jobs import next_view
-from .cells import Line, Piece, Row, cut_line, layout, padded, piece, row_line
+from .cells import Line, Piece, Row, cut_line, layout, padded, paragraph, piece, row_line
 from .order import BadFilter, Ranking, Sort, matcher, sort_rows
 from .scene import Place, Scene
 
@@ -186,7 +186,7 @@ class Desk:
                 if self.filters.get(board.name)
                 else board.empty(scene, self.place)
             )
-            return [*lines, (), (piece(f"  {words}", "dim"),)], None
+            return [*lines, (), *paragraph(words, width)], None
         for number, row in enumerate(rows[viewport.top : viewport.top + space], viewport.top):
             mark = Piece("▸ ", "accent") if number == viewport.index else Piece("  ")
             lines.append((mark, *row_line(board.columns, places, row.cells)))

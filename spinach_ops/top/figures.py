@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Final
@@ -12,6 +13,9 @@ from rich.cells import cell_len
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "._-=+*#@"
 _DAY: Final = 86_400
+_UNITS: Final = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_NUMBER: Final = re.compile(r"(\d[\d,]*(?:\.\d+)?)([kMGT]?)")
+_TWO_UNITS: Final = re.compile(r"(\D*\d+[dhm])\d+[hms]")
 
 
 def count(number: float | None) -> str:
@@ -29,10 +33,40 @@ def short(number: float | None) -> str:
 
 
 def _with_unit(number: float) -> str:
-    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
+    for unit, size in _UNITS.items():
         if abs(number) < 999.95 * size:
             return f"{number / size:.1f}{unit}"
     return f"{number:.0e}"
+
+
+def of(number: float | None, one: str, more: str) -> str:
+    """Return a count with its noun: 1 job, 12,408 jobs."""
+    return f"{count(number)} {one if number == 1 else more}"
+
+
+def narrower(text: str, width: int) -> str:
+    """Return a number, with the marks around it, in at most so many characters: a number that was cut would be a lie.
+
+    Args:
+        text: As it is shown where there is room: ≥1,000,000, !!14m41s, 1,000/2,000.
+        width: Terminal columns there are.
+    """
+    forms = [text, *(_shortened(text, digits) for digits in (1, 0))]
+    return next((form for form in forms if cell_len(form) <= width), "#" * width)
+
+
+def _shortened(text: str, digits: int) -> str:
+    duration = _TWO_UNITS.fullmatch(text)
+    return duration[1] if duration else _NUMBER.sub(lambda number: _in_short(number, digits), text)
+
+
+def _in_short(match: re.Match[str], digits: int) -> str:
+    number = float(match[1].replace(",", "")) * _UNITS.get(match[2], 1.0)
+    unit, size = next(((unit, size) for unit, size in reversed(_UNITS.items()) if number >= size), ("", 1.0))
+    if not unit:
+        return str(math.floor(number)) if digits == 0 else match[0]
+    # Rounded down, for a lower bound must stay one.
+    return f"{math.floor(number / size * 10**digits) / 10**digits:.{digits}f}{unit}"
 
 
 def age(seconds: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import headline, side
-from .cells import Line, Piece, cut_line, padded, piece
+from .cells import Line, Piece, cut_line, padded, paragraph
 from .desk import Desk
 from .figures import to_ascii
 from .headline import Situation
@@ -76,9 +76,7 @@ def draw(
             headline.status(scene, situation, width),
             headline.tabs(scene, desk.place, width),
         )
-        return _in_ascii(
-            Frame(head, ((), (piece(f"  {words}", "dim"),)), headline.keys_line(width)), ascii_only
-        )
+        return _in_ascii(Frame(head, ((), *paragraph(words, width)), headline.keys_line(width)), ascii_only)
     rows = desk.rows(scene, now=now, last_key_at=last_key_at)
     head = _head(scene, desk, situation, width, height, len(rows))
     space = height - len(head) - 1
@@ -95,7 +93,7 @@ def _head(
     lines = [headline.status(scene, situation, width), headline.numbers(scene, width)]
     if height >= _LOW:
         lines.append(headline.flow(scene, width))
-    lines += [headline.alerts(scene, width), headline.tabs(scene, desk.place, width)]
+    lines += [headline.alerts(scene, situation, width), headline.tabs(scene, desk.place, width)]
     caption = desk.caption(scene, width, shown)
     return (*lines, caption) if caption else tuple(lines)
 

@@ -14,15 +14,18 @@ from spinach.exc import BrokerUnavailable
 from spinach.stats import NamespaceSnapshot
 
 from ..ending import complain
-from ..options import FINDINGS, OK, Options
+from ..options import FINDINGS, NOT_PERMITTED, OK, UNREACHABLE, Options
 from ..status import show
+from ..text import printable
 from ..whereabouts import is_empty, nothing_there
 from .expectations import Condition
 from .source import Source
 
 _NAME: Final = "spinach-top"
-# Rates need two looks; who wants one frame does not want to wait for long.
-_FRAME_SECONDS: Final = 1.0
+# Rates need two looks, and some time between them; who wants one frame does not want to wait for long.
+_FRAME_SECONDS: Final = 2.0
+# Of what could not be read.
+_SAID: Final = 5
 
 
 def look(
@@ -62,10 +65,22 @@ def judge(snapshot: NamespaceSnapshot | None, conditions: Sequence[Condition]) -
     """Say which conditions hold; return the exit code."""
     if snapshot is None:
         return OK
-    held = [condition for condition in conditions if condition.holds(snapshot)]
-    for condition in held:
-        print(f"{_NAME}: {condition.evidence(snapshot)}", file=sys.stderr)
-    return FINDINGS if held else OK
+    held = {condition: condition.holds(snapshot) for condition in conditions}
+    for condition, holds in held.items():
+        if holds is not False:
+            doubt = "" if holds else "cannot tell: "
+            print(f"{_NAME}: {doubt}{condition.evidence(snapshot)}", file=sys.stderr)
+    if True in held.values():
+        return FINDINGS
+    return _unread(snapshot) if None in held.values() else OK
+
+
+def _unread(snapshot: NamespaceSnapshot) -> int:
+    """Say what could not be read; return the exit code."""
+    for error in snapshot.errors[:_SAID]:
+        print(printable(f"{_NAME}: not read: {error.what}: {error.message}"), file=sys.stderr)
+    refused = any(error.reason == "permission" for error in snapshot.errors)
+    return NOT_PERMITTED if refused else UNREACHABLE
 
 
 def frame(source: Source, broker: Broker, *, width: int, height: int, ascii_only: bool = False) -> int:

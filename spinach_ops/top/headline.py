@@ -26,6 +26,8 @@ _MARKS: Final[dict[State, tuple[str, Tone]]] = {
 _WIDE: Final = 120
 _MEDIUM: Final = 100
 _SPACE: Final = Piece("  ")
+# All of it is in the line below.
+_SHORT_REASON: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def _state(state: State, situation: Situation, scene: Scene | None) -> Line:
     connection = situation.connection
     if state == "lost":
         since = situation.now - (connection.lost_since or situation.now)
-        last = f"last data {clock(scene.snapshot.at)} · " if scene else ""
+        last = f" · last data {clock(scene.snapshot.at)}" if scene else ""
         left = max(0.0, (connection.retry_at or situation.now) - situation.now)
         retry = (
             "trying"
@@ -89,7 +91,8 @@ def _state(state: State, situation: Situation, scene: Scene | None) -> Line:
         )
         return (
             Piece(f"{mark} {age(since)}", tone),
-            piece(f" · {last}{retry} · {connection.reason}", "dim"),
+            piece(f" · {connection.why or connection.reason[:_SHORT_REASON]}", tone),
+            piece(f" · {retry}{last}", "dim"),
         )
     if state == "slow":
         waits = situation.now - (connection.looking_since or situation.now)
@@ -114,15 +117,14 @@ def _costs(scene: Scene | None, width: int) -> Line:
 def numbers(scene: Scene, width: int) -> Line:
     """Return the second line: how many jobs are where, and how old the oldest is."""
     seen = scene.snapshot
-    oldest = max((queue.oldest_seconds or 0.0 for queue in seen.queues if queue.depth), default=None)
     late = f" ({short(seen.overdue)} late)" if seen.overdue else ""
     workers = f"{'?' if seen.connected is None else seen.connected}/{len(seen.workers)}"
     missing = seen.connected is not None and seen.connected < len(seen.workers)
     figures: list[tuple[str, str, Tone]] = [
-        ("QUEUED", count(seen.queued), "strong"),
+        ("QUEUED", f"{'' if seen.queues_are_read else '≥'}{count(seen.queued)}", "strong"),
         ("RUNNING", count(seen.running), "strong"),
         ("WORKERS", f"{'!' if missing else ''}{workers}", "warn" if missing else "strong"),
-        ("OLDEST", *_oldest(None if oldest is None else oldest + scene.aged)),
+        ("OLDEST", *_oldest_of_all(scene)),
         ("SCHED", f"{count(seen.scheduled)}{late}", "warn" if late else "strong"),
         ("FAILED", count(seen.failed), "bad" if seen.failed else "strong"),
     ]
@@ -145,6 +147,15 @@ def _figures(figures: Sequence[tuple[str, str, Tone]], width: int) -> Line:
             break
         line = longer
     return line
+
+
+def _oldest_of_all(scene: Scene) -> tuple[str, Tone]:
+    ages = [queue.oldest_seconds for queue in scene.snapshot.queues if queue.depth != 0]
+    known = [seconds for seconds in ages if seconds is not None]
+    if ages and not known:
+        return "?", "strong"
+    text, tone = _oldest(max(known) + scene.aged if known else None)
+    return (text if len(known) == len(ages) else f"≥{text}"), tone
 
 
 def _oldest(seconds: float | None) -> tuple[str, Tone]:
@@ -192,8 +203,12 @@ def _drain(queued: int, change: float) -> str:
     return "never" if change > 0 else "even"
 
 
-def alerts(scene: Scene, width: int) -> Line:
-    """Return the line of what is wrong, the worst first, or that nothing is."""
+def alerts(scene: Scene, situation: Situation, width: int) -> Line:
+    """Return the line of what is wrong, the worst first, or that nothing is; why the server is lost, while it is."""
+    connection = situation.connection
+    if connection.state(situation.now, situation.interval_seconds) == "lost":
+        why = f"{connection.why}: " if connection.why else ""
+        return cut_line((Piece(" !! no data: ", "bad"), piece(f"{why}{connection.reason}", "bad")), width)
     found = [finding for finding in everything(scene) if finding.severity != "info"]
     if not found:
         return (Piece(" ok ", "good"), Piece("nothing is wrong, as far as can be seen", "dim"))

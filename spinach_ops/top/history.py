@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from spinach.stats import NamespaceSnapshot
 
-from .derive import Rate
+from .derive import Rate, began_anew
 
 TREND_SECONDS: Final = 600.0
 _POINTS: Final = 600
@@ -191,24 +191,40 @@ def _counts(snapshot: NamespaceSnapshot) -> bool:
 
 def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
     """Return what the counters say: what was started left the queue, and what else its depth lacks came in."""
-    if before is None or seconds <= 0 or not _counts(now) or not _counts(before):
+    if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or began_anew(before, now):
         return {}
-    started: dict[str, int] = {}
-    for (queue, _, counter), number in (now.counters or {}).items():
-        if counter == "started":
-            started[queue] = started.get(queue, 0) + number
-    for (queue, _, counter), number in (before.counters or {}).items():
-        if counter == "started" and queue in started:
-            started[queue] -= number
+    started, unstarted = _started(now), _unstarted(now)
+    started_before, unstarted_before = _started(before), _unstarted(before)
     depths = {queue.name: queue.depth for queue in before.queues}
     found = {}
-    for queue_stats in now.queues:
-        earlier = depths.get(queue_stats.name)
-        if earlier is None or queue_stats.depth is None:
+    for queue in now.queues:
+        earlier = depths.get(queue.name)
+        if earlier is None or queue.depth is None:
             continue
-        left = max(0, started.get(queue_stats.name, 0))
-        came = max(0, left + queue_stats.depth - earlier)
-        found[queue_stats.name] = Pace(came / seconds, left / seconds, "≈", 1.0)
+        # Below zero where a worker gave back what it had claimed: that stands in the queue again, and did not come.
+        left = started.get(queue.name, 0) - started_before.get(queue.name, 0)
+        held = unstarted.get(queue.name, 0) - unstarted_before.get(queue.name, 0)
+        came = max(0, left + held + queue.depth - earlier)
+        found[queue.name] = Pace(came / seconds, max(0, left) / seconds, "≈", 1.0)
+    return found
+
+
+def _started(snapshot: NamespaceSnapshot) -> dict[str, int]:
+    """Return attempts begun, ever, by queue."""
+    started: dict[str, int] = {}
+    for (queue, _, counter), number in (snapshot.counters or {}).items():
+        if counter == "started":
+            started[queue] = started.get(queue, 0) + number
+    return started
+
+
+def _unstarted(snapshot: NamespaceSnapshot) -> dict[str, int]:
+    """Return jobs that left their queue and were not started, of workers that serve one queue."""
+    found: dict[str, int] = {}
+    for worker in snapshot.workers:
+        if len(worker.queues) == 1 and worker.held is not None and worker.claimed is not None:
+            name = worker.queues[0]
+            found[name] = found.get(name, 0) + worker.held - worker.claimed
     return found
 
 

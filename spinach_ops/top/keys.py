@@ -54,7 +54,7 @@ KEYS: Final = (
     Key("e", "e", "go('explain')", "Explain", "what is wrong, with evidence and what to do", 6),
     Key("n", "n", "namespace", "Namespace", "choose another namespace, keeping the screen", 7),
     Key("v", "v", "view", "View", "of a queue's jobs: the first or the last"),
-    Key("a", "a", "arguments", "Arguments", "show or hide the arguments of jobs"),
+    Key("a", "a", "arguments", "Arguments", "show or hide the arguments of jobs, hidden at first"),
     Key("y", "y", "copy", "Copy", "copy the row's id or name (OSC 52)", 9),
     Key("question_mark", "?", "help", "Help", "this help", 2),
     Key("q", "q", "quit", "Quit", "quit; ctrl+c too, with exit code 130", 1),

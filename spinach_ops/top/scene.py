@@ -44,7 +44,7 @@ class Scene:
     snapshot: NamespaceSnapshot
     history: History = field(default_factory=History)
     aged: float = 0.0
-    show_arguments: bool = True
+    show_arguments: bool = False
 
     @property
     def now(self) -> float:

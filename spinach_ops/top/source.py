@@ -76,7 +76,7 @@ class Source:
             queues=self._queues if before is not None else [*self._queues, *self._found],
             totals=self._totals,
             discover=self._discover and not self._found and before is None,
-            wanted=[self._thrifty(one) for one in wanted],
+            wanted=[self._thrifty(one, before) for one in wanted],
         )
         self._known = snapshot
         self._found = tuple(queue.name for queue in snapshot.queues)
@@ -84,8 +84,11 @@ class Source:
             self._weigh(page)
         return Tick(snapshot, rates(before, snapshot, interval_seconds=self.interval_seconds))
 
-    def _thrifty(self, wanted: Wanted) -> Wanted:
+    def _thrifty(self, wanted: Wanted, before: NamespaceSnapshot | None) -> Wanted:
         each = self._bytes_each.get(f"{wanted.kind} {wanted.of}", 0.0)
+        if not each and wanted.kind == "queue" and before is not None:
+            # Nobody saw a page of it yet, but one of its jobs.
+            each = max((queue.element_bytes for queue in before.queues if queue.name == wanted.of), default=0)
         return replace(wanted, limit=max(1, int(min(wanted.limit, _MAX_PAGE_BYTES / max(1.0, each)))))
 
     def _weigh(self, page: Page) -> None:

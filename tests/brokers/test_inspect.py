@@ -169,6 +169,34 @@ def test_a_large_first_job_is_no_trouble(make: MakeRedisBroker) -> None:
     assert client.snapshot(known=first).queues[0].marker_reach == 0
 
 
+def sent(make: MakeRedisBroker) -> int:
+    """Return how many bytes the server has sent to anybody."""
+    return int(make.redis.info("stats")["total_net_output_bytes"])
+
+
+def test_large_jobs_are_not_fetched_at_every_look(make: MakeRedisBroker) -> None:
+    """Of a queue with large jobs the depth is always right, the first job is read at every tenth look, the last never."""
+    client, worker = make(), make.worker()
+    client.enqueue([queued("x" * 1_000_000), queued("y" * 1_000_000, name="second")])
+    known = client.snapshot()
+    before = sent(make)
+    claim(worker, 1)
+    taken = sent(make) - before
+    looks = []
+    for _ in range(10):
+        known = client.snapshot(known=known)
+        looks.append(known.queues[0])
+    assert sent(make) - before - taken < 1_500_000
+    assert [queue.depth for queue in looks] == [1] * 10
+    assert [queue.next_task for queue in looks] == ["task"] * 9 + ["second"]
+    ages = [queue.oldest_seconds or 0.0 for queue in looks[:9]]
+    assert ages == sorted(ages)
+    assert ages[-1] > 0
+    claim(worker, 1)
+    queue = client.snapshot(known=known).queues[0]
+    assert (queue.depth, queue.oldest_seconds, queue.next_task, queue.element_bytes) == (0, 0.0, None, 0)
+
+
 def test_too_much_is_truncated(make: MakeRedisBroker) -> None:
     """More queues or workers than the bound are cut, and the snapshot says so."""
     with make.redis.pipeline(transaction=False) as pipe:

@@ -75,6 +75,17 @@ def test_running_and_reserved_jobs(make_broker: MakeBroker) -> None:
     assert (stats.slots, stats.queues, stats.state, stats.is_ours) == (2, ("q",), "live", True)
 
 
+def test_no_more_jobs_run_than_there_are_slots(make_broker: MakeBroker) -> None:
+    """What a worker of ours claimed beyond its slots waits in its hands: it is shown as reserved, and still counts as held."""
+    client, worker = make_broker(), make_broker.worker(slots=2)
+    client.enqueue([queued(number) for number in range(6)])
+    fetch(worker, room=4, prefetch=1)
+    snapshot = client.snapshot()
+    assert (snapshot.queued, snapshot.running, snapshot.reserved) == (1, 2, 3)
+    (stats,) = snapshot.workers
+    assert (stats.running, stats.reserved, stats.held, stats.claimed) == (2, 3, 5, 4)
+
+
 @pytest.mark.parametrize("state", ["quiet", "stopping"])
 def test_a_worker_is_what_it_announces(make_broker: MakeBroker, state: str) -> None:
     """A live worker that says it is quiet or stopping is shown so."""

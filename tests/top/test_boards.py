@@ -88,9 +88,11 @@ def test_a_queue_that_cannot_be_read() -> None:
 
 
 def test_running_jobs_of_a_queue() -> None:
-    """RUN counts workers that serve only this queue; of old workers nobody knows what they serve."""
+    """RUN counts live workers that serve only this queue; it is a lower bound while old ones do not say what they serve."""
     old = worker("w2", version=None, running=7)
     (row,) = shown(scene(queue(), workers=(worker(running=3), old)), Place())
+    assert (row["RUN"], row["WORK"]) == ("≥3", "≥1")
+    (row,) = shown(scene(queue(), workers=(worker(running=3), worker("w3", running=4, seen=90))), Place())
     assert (row["RUN"], row["WORK"]) == ("3", "1")
     (row,) = shown(scene(queue(), workers=(old,)), Place())
     assert (row["RUN"], row["WORK"]) == ("-", "-")
@@ -120,11 +122,20 @@ def test_workers() -> None:
     assert (orphan["WORKER"], orphan["STATE"], orphan["RUN"]) == ("?/gone", "!! orph.", "2")
 
 
+def test_slots_that_are_busy() -> None:
+    """Slots in use are counted over those workers that live and said how many they have."""
+    old, dead = worker("w2", version=None, running=5), worker("w3", running=4, seen=90)
+    seen = scene(workers=(worker(running=3), old, dead), running=12, connected=2)
+    assert "3 of 4 slots busy" in board_of(Place("workers")).caption(seen, Place("workers"))
+    assert "slots" not in board_of(Place("workers")).caption(scene(workers=(old,)), Place("workers"))
+
+
 def test_jobs_of_a_queue() -> None:
     """The first jobs are numbered from 1, the last ones to the depth; what is no job says so."""
     odd = JobInfo.read(b"odd")
     page = jobs_page(job("a", retries=1), odd)
-    head, broken = shown(scene(queue(depth=10), pages=(page,)), Place("jobs", "q", "head"))
+    seen = replace(scene(queue(depth=10), pages=(page,)), show_arguments=True)
+    head, broken = shown(seen, Place("jobs", "q", "head"))
     assert (head["#"], head["TASK"], head["AGE"], head["TRY"]) == ("1", "task", "10s", "1/3")
     assert head["ARGS"] == '1, "two", key="secret"'
     assert "not a job" in broken["TASK"]
@@ -133,9 +144,9 @@ def test_jobs_of_a_queue() -> None:
     assert [row["#"] for row in rows] == ["9", "10"]
 
 
-def test_arguments_are_hidden_when_asked() -> None:
-    """Without leave to show arguments no board and no detail shows any."""
-    seen = replace(scene(queue(), pages=(jobs_page(job()),)), show_arguments=False)
+def test_arguments_are_hidden() -> None:
+    """Unless somebody asks for arguments no board and no detail shows any."""
+    seen = scene(queue(), pages=(jobs_page(job()),))
     (row,) = shown(seen, Place("jobs", "q", "head"))
     assert row["ARGS"] == "(hidden)"
     assert "secret" not in texts(describe(job(), seen, width=80, show_arguments=False))
@@ -192,6 +203,14 @@ def test_periodic_tasks_and_limits() -> None:
     )
 
 
+def test_drift_needs_all_jobs() -> None:
+    """What a limit counts is compared only where every job that workers hold was seen, those beyond their slots, too."""
+    page = running_page(HeldJob("w1", job("a")))
+    for reserved, actual in ((0, "1"), (1, "?")):
+        seen = scene(limits=(LimitStats("task", 2, 2),), running=1, reserved=reserved, pages=(page,))
+        assert shown(seen, Place("limits"))[0]["ACTUAL"] == actual
+
+
 def test_failures() -> None:
     """Failures are grouped; a group leads to its jobs, newest first, and to nothing of another group."""
     groups = Page(Wanted("groups"), groups=(group(), group("other", "Err", count=1)))
@@ -204,6 +223,15 @@ def test_failures() -> None:
     page = Page(Wanted("failed"), failed=(failure("a"), failure("b", error_type="Other")))
     (row,) = shown(scene(workers=(worker(),), pages=(page,)), place)
     assert (row["TASK"], row["TRIES"], row["MESSAGE"], row["WORKER"]) == ("task", "4", "it broke", "host/w1")
+
+
+def test_one_is_no_plural() -> None:
+    """Captions speak of one job and of several as a person does."""
+    for number, words in ((1, "1 failed job is kept"), (2, "2 failed jobs are kept")):
+        assert board_of(Place("failures")).caption(scene(failed=number), Place("failures")) == words
+    place = Place("jobs", "q", "head")
+    one = scene(queue(depth=1), pages=(jobs_page(job()),))
+    assert "first 1 of 1 job (" in board_of(place).caption(one, place)
 
 
 def test_old_workers_tell_no_failures() -> None:

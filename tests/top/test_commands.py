@@ -464,10 +464,120 @@ def test_conditions_decide_the_exit_code(console: Console) -> None:
     assert console.err == "spinach-top: workers.connected is 0, and must not be < 1\n"
 
 
+def test_a_condition_that_cannot_be_told(console: Console) -> None:
+    """Where a queue cannot be read a condition neither holds nor passes: exit code 3, 4 where a right is missing; JSON says null."""
+    client, namespace = console.make(), console.make.default_namespace
+    client.enqueue([queued(number) for number in range(3)])
+    client.enqueue([queued(1, queue="other")])
+    console.make.redis.set(f"{namespace}/odd", 5)
+    console.make.redis.sadd(f"{namespace}/_queues", "odd")
+    look = json.loads(
+        console.top("--once", "--json", "--fail-if", "oldest>5m", "--fail-if", "depth<3", code=3)
+    )
+    schema.check(look)
+    assert look["totals"]["queued"] is None
+    assert "cannot tell: oldest is at least 0" in console.err
+    assert "depth" not in console.err
+    assert "WRONGTYPE" in console.err
+    assert "queued ≥4" in console.top("--once", "--plain", "--fail-if", "depth>2", code=1)
+    console.make.redis.delete(f"{namespace}/odd")
+    rules = [
+        f"~{namespace}/_*",
+        f"~{namespace}/q",
+        "+@read",
+        "+@connection",
+        "+info",
+        "+time",
+        "+pubsub",
+        "&*",
+    ]
+    console.make.redis.execute_command("ACL", "SETUSER", "half", "on", ">pass", *rules, "+multi", "+exec")
+    try:
+        url = f"redis://half:pass@127.0.0.1:{console.make.server.port}/0"
+        console.top("--once", "--json", "--redis", url, "--fail-if", "depth>100", code=4)
+    finally:
+        console.make.redis.execute_command("ACL", "DELUSER", "half")
+    assert "cannot tell: depth is at least 3" in console.err
+
+
 def test_a_condition_that_is_none(console: Console) -> None:
     """A condition that is none is refused before anything is read."""
     console.top("--once", "--fail-if", "oldest>>1", code=2)
     assert "workers.connected" in console.err
+
+
+def run_top(console: Console, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own, on the console's namespace."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **options.pop("environment", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "spinach_ops.top.cli", *arguments], env=environment, text=True, timeout=60,
+        check=False, stderr=subprocess.PIPE, **{"stdout": subprocess.PIPE, **options},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments", [("--once",), ("--once", "--json"), ("--snapshot", "80x24", "-i", "0.2")]
+)
+def test_output_that_cannot_be_written(console: Console, arguments: tuple[str, ...]) -> None:
+    """A full disk ends with exit code 3 and one line: exit code 1 would mean that a condition holds."""
+    with Path("/dev/full").open("w") as full:
+        done = run_top(console, *arguments, stdout=full)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+def test_output_in_ascii(console: Console) -> None:
+    """Where the output says that it takes ASCII only, there is nothing else in it, and our signs by their likeness."""
+    console.make().enqueue([queued(1)])
+    console.make.redis.set(f"{console.make.default_namespace}/odd", 5)
+    console.make.redis.sadd(f"{console.make.default_namespace}/_queues", "odd")
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    frame = run_top(console, "--snapshot", "80x24", "-i", "0.2", environment=ascii_only)
+    assert (frame.returncode, "\\u" in frame.stdout, "* LIVE" in frame.stdout) == (0, False, True)
+    assert "queued >=1 " in run_top(console, "--once", environment=ascii_only).stdout
+
+
+def test_the_help_lists_exit_codes(console: Console) -> None:
+    """`--help` says what each exit code means."""
+    words = " ".join(console.top("--help").split())
+    for code in (
+        "0 fine",
+        "1 a condition",
+        "2 the command line",
+        "3 the server",
+        "4 not permitted",
+        "130 interr",
+    ):
+        assert code in words
+
+
+def test_a_theme_that_is_none(console: Console) -> None:
+    """A theme that does not exist is refused without a terminal, too, with those that do."""
+    assert console.top("--once", "--theme", "nope", code=2) == ""
+    assert "'nope' is none of: " in console.err
+    assert "spinach-light" in console.err
+    console.top("--once", "--theme", "spinach-light")
+
+
+def test_an_interrupt_while_it_loads() -> None:
+    """Ctrl+c while the command loads ends it with 130 and without a word."""
+    code = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'spinach_ops.top.headless':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from spinach_ops.top.start import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_log_that_cannot_be_written(console: Console, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinach.fleet import WorkerInfo, WorkerStats
+from spinach.fleet import State, WorkerInfo, WorkerStats
 from spinach.stats import LimitStats, NamespaceSnapshot, QueueStats
 from spinach_ops.top.derive import Flow, flow, rates, takes_in_order
 
@@ -146,12 +146,65 @@ def test_a_gap_gives_no_rates(seconds: float) -> None:
     assert rates(None, before, interval_seconds=2) == {}
 
 
-def test_order_is_lost_with_limits_and_workers_of_ours() -> None:
-    """Only workers of this package look past jobs of limited tasks."""
-    ours = WorkerStats(WorkerInfo("id", "h", 0, 0, 60, version="1"), "live", 0, 0, 0)
-    old = replace(ours, info=replace(ours.info, version=None))
+def worker(
+    worker_id: str = "id", version: str | None = "1", state: State = "live", **held: int
+) -> WorkerStats:
+    info = WorkerInfo(worker_id, "h", 0, 0, 60, version, {"queues": ["q"]})
+    given: dict[str, int | None] = {"running": 0, "reserved": 0, **held}
+    return WorkerStats(info, state, 0, **given)
+
+
+def test_an_emptied_namespace_has_no_rates() -> None:
+    """When all counters went back somebody emptied the namespace: jobs that vanished were not taken."""
+    counters = {("q", "t", "enqueued"): 9, ("q", "t", "started"): 5}
+    before = replace(snapshot(100.0, QueueStats("q", depth=4, tail=b"x")), counters=counters)
+    after = replace(snapshot(102.0, QueueStats("q", depth=0, marker_reach=9)), counters={})
+    assert rates(before, after, interval_seconds=2) == {}
+    given_back = replace(after, counters={**counters, ("q", "t", "started"): 3})
+    assert rates(before, given_back, interval_seconds=2)["q"].out_per_second == 2
+
+
+def test_order_is_lost_with_limits() -> None:
+    """Workers look past jobs of limited tasks, those of the published package like ours."""
     limited = replace(snapshot(1), limits=(LimitStats("t", 1, 0),))
     assert takes_in_order(snapshot(1))
-    assert takes_in_order(replace(limited, workers=(old,)))
-    assert not takes_in_order(replace(limited, workers=(old, ours)))
-    assert not takes_in_order(replace(limited, limits=None, workers=(ours,)))
+    assert takes_in_order(replace(snapshot(1), workers=(worker(),)))
+    assert not takes_in_order(replace(limited, workers=(worker(version=None),)))
+    assert not takes_in_order(replace(limited, workers=(worker(),)))
+    assert not takes_in_order(replace(limited, limits=None, workers=(worker(),)))
+
+
+@given(depth=numbers, held=numbers, given_back=numbers, pushed=numbers, in_order=st.booleans())
+def test_jobs_put_back_did_not_come(
+    depth: int, held: int, given_back: int, pushed: int, in_order: bool
+) -> None:
+    """Where a worker takes all jobs and stops, those it puts back at the head are not counted as jobs that came."""
+    queue = ModelQueue(depth)
+    before, in_hand = queue.look(), held + depth
+    queue.jobs.clear()
+    queue.push(pushed)
+    back = min(given_back, in_hand)
+    queue.jobs.extendleft(b"again %d" % number for number in range(back))
+    found = flow(before, queue.look(before), in_order=in_order, back=in_hand)
+    assert found is not None
+    assert 0 <= found.pushed <= pushed
+    assert 0 <= found.popped <= max(0, depth - back)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_a_rate_allows_for_what_workers_held(depth: int) -> None:
+    """Jobs that workers of ours held are no sign that any came; old workers never put theirs back."""
+    marker = {"tail": b"x"} if depth else {}
+    before = snapshot(100.0, QueueStats("q", depth=depth, **marker))
+    after = snapshot(102.0, QueueStats("q", depth=6, marker_reach=9 if depth else 0))
+
+    def came(*workers: WorkerStats, then: tuple[WorkerStats, ...] = ()) -> float:
+        looks = replace(before, workers=workers), replace(after, workers=then)
+        return rates(*looks, interval_seconds=2)["q"].in_per_second * 2
+
+    busy = worker(running=1, reserved=3)
+    assert came(busy, then=(busy,)) == 2
+    assert came(busy, then=(worker(state="stopping"),)) == came(busy) == 2 - depth
+    assert came(replace(busy, info=replace(busy.info, version=None))) == 6
+    assert came(replace(busy, info=replace(busy.info, details={"queues": ["other"]}))) == 6
+    assert came(replace(busy, running=None), then=(busy,)) == 0

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spinach.stats import QueueStats
 from spinach_ops.top import side
 from spinach_ops.top.boards import TABS
 from spinach_ops.top.boards.queues import COLUMNS
@@ -250,11 +251,56 @@ def test_a_lost_server_is_told() -> None:
     """While the server is lost: since when, what was last seen, when it is tried again, and why."""
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason="refused", ever_live=True)
     text = draw(full(), Desk(), situation(lost), width=120, height=24).text(120, 24)
-    assert "○ LOST 12s · last data 08:00:00 · retry in 4s (#3) · refused" in text
+    assert "○ LOST 12s · refused · retry in 4s (#3) · last data 08:00:00" in text
     assert "default" in text
     first = draw(None, Desk(), situation(replace(lost, ever_live=False)), width=80, height=24).text(80, 24)
     assert "LOST" in first
     assert "refused" in first
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("redis at 10.0.0.1:6379: Error 111 connecting to 10.0.0.1:6379. Connection refused.", "connection refused"),
+        ("redis at 10.0.0.1:6379: Timeout reading from socket", "timeout"),
+        ("redis at host.example.internal:6379: WRONGPASS invalid username-password pair or user is disabled.",
+         "wrong password"),
+        ("redis at host.example.internal:6379: Error -2 connecting. Name or service not known.", "name not found"),
+    ],
+)  # fmt: skip
+def test_why_the_server_is_lost_can_be_read(reason: str, words: str, width: int) -> None:
+    """At every width the first line and the line of what is wrong begin with why the server is lost; nothing is called ok."""
+    lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason, ever_live=True)
+    frame = draw(scene(queue()), Desk(), situation(lost), width=width, height=24)
+    first, *rest = frame.text(width, 24).splitlines()
+    assert f"○ LOST 12s · {words} · retry in 4s" in first
+    assert any(line.startswith(f" !! no data: {words}: redis at") for line in rest)
+    assert "nothing is wrong" not in "".join(rest)
+
+
+def test_words_instead_of_rows_are_wrapped() -> None:
+    """Why there is nothing to see is told in full at 40 columns: before the first look, and where a board is empty."""
+    reason = "redis at host.example.internal:6379 does not answer: Error 111 connecting. Connection refused."
+    lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason)
+    for seen in (None, scene()):
+        text = draw(seen, Desk(), situation(lost), width=40, height=24).text(40, 24)
+        words = reason if seen is None else TABS[0].empty(scene(), Place())
+        assert words in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("queues", "shown"),
+    [
+        ((queue(depth=3),), "QUEUED 3  RUNNING 0  WORKERS 0/0  OLDEST 5s"),
+        ((queue(depth=3), queue("x", None, None)), "QUEUED ≥3  RUNNING 0  WORKERS 0/0  OLDEST ≥5s"),
+        ((queue("x", None, None),), "QUEUED ≥0  RUNNING 0  WORKERS 0/0  OLDEST ?"),
+        ((queue(depth=0, oldest=0),), "QUEUED 0  RUNNING 0  WORKERS 0/0  OLDEST -"),
+    ],
+)
+def test_queues_that_cannot_be_read_make_a_bound(queues: tuple[QueueStats, ...], shown: str) -> None:
+    """Depth and age over all queues, of which one could not be read, are marked as lower bounds."""
+    assert shown in draw(scene(*queues), Desk(), situation(), width=80, height=24).text(80, 24)
 
 
 def test_a_frozen_screen_says_so() -> None:
@@ -340,9 +386,29 @@ def test_no_conditions(text: str) -> None:
         Condition.parse(text)
 
 
-def test_what_is_not_known_does_not_hold() -> None:
-    """A fact that could not be read fulfils no condition."""
-    assert not Condition.parse("workers.connected<1").holds(snapshot(connected=None))
+@pytest.mark.parametrize("text", ["workers.connected<1", "failed>0", "workers<1", "orphaned>0", "running=0"])
+def test_what_is_not_known_cannot_be_told(text: str) -> None:
+    """Of a fact that could not be read nobody can tell whether it fulfils a condition."""
+    unread = snapshot(connected=None, failed=None, running=None)
+    assert Condition.parse(text).holds(unread) is None
+    assert "is not known" in Condition.parse(text).evidence(unread)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("depth>99", True), ("depth>=100", True), ("depth>100", None), ("depth<100", False), ("depth<=99", False),
+        ("depth<=100", None), ("depth=99", False), ("depth=100", None), ("depth!=99", True), ("depth!=100", None),
+        ("queued>5", True), ("queued<500", None), ("oldest>50", True), ("oldest>5m", None), ("running>0", None),
+    ],
+)  # fmt: skip
+def test_a_lower_bound_proves_what_it_can(text: str, holds: bool | None) -> None:
+    """Where one queue or worker could not be read, the others still prove that there is more than something."""
+    unread = replace(worker("w2", running=0), running=None)
+    seen = snapshot(queue("a", 100, 60), queue("b", None, None), workers=(unread,))
+    condition = Condition.parse(text)
+    assert condition.holds(seen) is holds
+    assert "at least" in condition.evidence(seen)
 
 
 # --- panel -------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from spinach_ops.top.figures import (
     graph,
     milliseconds,
     moment,
+    narrower,
     per_second,
     short,
     size,
@@ -101,6 +102,28 @@ def test_columns_fit(width: int) -> None:
     assert not (1 in shown and 2 not in shown)
     assert not (3 in shown and 1 not in shown)  # of equals the last goes first
     assert dict(places)[0] <= 20
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("1,000,000", 9, "1,000,000"), ("1,000,000", 7, "1.0M"), ("≥999.9k", 6, "≥999k"), ("!!14m41s", 8, "!!14m41s"),
+        ("!!14m41s", 7, "!!14m"), ("1,999/2,000", 10, "1.9k/2.0k"), ("12345", 4, "12k"), ("+85.7", 3, "+85"),
+    ],
+)  # fmt: skip
+def test_numbers_are_not_cut(text: str, width: int, shown: str) -> None:
+    """A number that does not fit its column is written shorter, rounded down, and never cut."""
+    assert narrower(text, width) == shown
+
+
+@given(st.integers(min_value=0, max_value=2**53), st.sampled_from(["", "≥", "≈", "!!"]))
+def test_no_number_in_a_table_is_cut(number: int, mark: str) -> None:
+    """Whatever a number is, what stands in its column has no mark of a cut and exactly its width."""
+    columns = (Column("N", "", 10, align="left"), Column("DEPTH", "", 7))
+    row = row_line(columns, [(0, 10), (1, 7)], [cell("name"), Cell(f"{mark}{count(number)}", "", number)])
+    assert width_of(row) == 19
+    assert "…" not in row[1].text
+    assert "#" not in row[1].text
 
 
 def test_a_row_is_as_wide_as_its_columns() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinach.stats import HeldJob
+from spinach.stats import HeldJob, NamespaceSnapshot
 from spinach_ops.top.connection import Connection
 from spinach_ops.top.derive import Rate
 from spinach_ops.top.history import History, Series
@@ -101,6 +104,27 @@ def test_counters_make_an_estimate_of_a_bound() -> None:
     assert (pace.out_per_second, pace.in_per_second, pace.mark) == (12, 14, "≈")
     assert pace.change == 2
     assert history.task_paces["q", "task"].started == 10
+
+
+def test_jobs_in_hand_came_and_did_not_start() -> None:
+    """Jobs that workers fetched and did not start came in, too; those given back at a stop did not come again."""
+
+    def look(number: int, depth: int, started: int, held: int, claimed: int) -> NamespaceSnapshot:
+        holder = replace(worker(running=0), running=0, reserved=held, claimed=claimed)
+        return snapshot(
+            queue(depth=depth), counters={("q", "t", "started"): started}, workers=(holder,), exact=True,
+            at=NOW + 2 * number,
+        )  # fmt: skip
+
+    looks = [look(0, 0, 100, 0, 0), look(1, 4, 106, 10, 0), look(2, 20, 100, 0, 0)]
+    found = []
+    for first, second in pairwise(looks):
+        history = History()
+        history.add(first, {})
+        history.add(second, {})
+        found.append((history.paces["q"].in_per_second, history.paces["q"].out_per_second))
+    # 4 stand there, 6 were started, 10 are in hand; then all of them stand there.
+    assert found == [(10, 3), (0, 0)]
 
 
 def test_rates_begin_anew_after_a_gap() -> None:

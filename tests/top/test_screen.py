@@ -81,6 +81,8 @@ def test_from_a_queue_to_a_job(make: MakeRedisBroker) -> None:
         await until(pilot, shows(app, "last 34 of 40"))
         await pilot.press("G", "enter")
         await until(pilot, lambda: isinstance(app.screen, Detail))
+        await until(pilot, shows(app, "send", "status", "queued", "(hidden) a shows them"))
+        await pilot.press("a")
         await until(pilot, shows(app, "send", "status", "queued", "[", "39"))
         await pilot.press("escape", "escape")
         await until(pilot, shows(app, "filter mail"))
@@ -109,6 +111,31 @@ def test_from_a_failure_to_its_traceback(make: MakeRedisBroker) -> None:
         await until(pilot, shows(app, "s3cret"))
 
     drive(make.server.url, make.default_namespace, story)
+
+
+def test_arguments_are_hidden_at_first(make: MakeRedisBroker) -> None:
+    """No board and no job in full shows or copies arguments until a is pressed; then each does until it is pressed again."""
+    fill(make)
+
+    async def story(app: TopApp, pilot: Pilot[int]) -> None:
+        await until(pilot, shows(app, "▸ q"))
+        await pilot.press("3")
+        await until(pilot, shows(app, "first 3 of 3", "(hidden)"))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "(hidden) a shows them"))
+        assert "s3cret" not in screen(app)
+        await pilot.press("y")
+        await until(pilot, lambda: "status" in app.clipboard)
+        assert "s3cret" not in app.clipboard
+        await pilot.press("a", "y")
+        await until(pilot, shows(app, "s3cret"))
+        await until(pilot, lambda: "s3cret" in app.clipboard)
+        await pilot.press("escape", "a")
+        await until(pilot, shows(app, "first 3 of 3", "s3cret"))
+        await pilot.press("a")
+        await until(pilot, shows(app, "first 3 of 3", "(hidden)"))
+
+    drive(make.server.url, make.default_namespace, story, size=(160, 50))
 
 
 def test_hidden_arguments_stay_hidden(make: MakeRedisBroker) -> None:

@@ -158,6 +158,16 @@ def test_a_closed_terminal_ends_it(
         threading.Event().wait(0.05)
 
 
+def test_standard_error_elsewhere(
+    make: MakeRedisBroker, open_terminal: Callable[[int, int], Terminal], tmp_path: Path
+) -> None:
+    """With standard error in a file there is no screen: it ends with exit code 2 and says why, here and there."""
+    terminal, log = open_terminal(80, 24), tmp_path / "err.log"
+    terminal.run(make.server, make.default_namespace, f"2>{log}")
+    terminal.wait_for("ended-with-2", "drawn on standard error", "--once")
+    assert "drawn on standard error" in log.read_text()
+
+
 def test_what_is_wrong_with_the_command_line(
     make: MakeRedisBroker, open_terminal: Callable[[int, int], Terminal]
 ) -> None:

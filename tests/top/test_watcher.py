@@ -163,6 +163,18 @@ def test_queues_are_remembered_over_a_loss() -> None:
     broker.flush()
 
 
+def test_the_first_page_of_large_jobs_is_short() -> None:
+    """A queue whose first job was seen to be large is opened with a short page at once."""
+    broker = MemoryBroker()
+    broker.namespace = "large"
+    broker.enqueue([queued("x" * 600_000) for _ in range(20)])
+    source = Source(broker)
+    source.look()
+    (page,) = source.look([Wanted("queue", "q", 100)]).snapshot.pages
+    assert len(page.jobs) == 1
+    broker.flush()
+
+
 def test_a_page_of_large_jobs_is_short() -> None:
     """Where jobs are large, fewer of them are asked for from the next look on."""
     broker = Forgetful()

@@ -53,7 +53,6 @@ def snapshot(
         OrphanStats(worker_id, len(namespace.running.get(worker_id, ()))) for worker_id in namespace.departed
     )
     overdue = sorted(due for due, _, _ in namespace.waiting if due < now - OVERDUE_SECONDS)
-    held = [one for jobs in namespace.running.values() for one in jobs.values()]
     return NamespaceSnapshot(
         namespace=name,
         at=now,
@@ -64,8 +63,8 @@ def snapshot(
         scheduled=len(namespace.waiting),
         overdue=len(overdue),
         overdue_seconds=now - overdue[0] if overdue else 0.0,
-        running=sum(not one.reserved for one in held),
-        reserved=sum(one.reserved for one in held),
+        running=sum(one.running or 0 for one in workers) + sum(one.running for one in orphans),
+        reserved=sum(worker.reserved or 0 for worker in workers),
         limits=_limits(namespace),
         periodic=_periodic(namespace, now),
         failed=ledger.count_letters(now),
@@ -148,6 +147,7 @@ def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot
         tail=entries[-1].raw if entries else None,
         marker_position=_position(entries, marker),
         marker_reach=max(1, len(entries)) if marker is not None else 0,
+        element_bytes=max(len(entries[0].raw), len(entries[-1].raw)) if entries else 0,
     )
 
 

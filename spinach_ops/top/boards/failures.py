@@ -8,7 +8,7 @@ from typing import Final
 from spinach.stats import MAX_PAGE, FailedJob, FailureGroup, Wanted
 
 from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
-from ..figures import age, clock, count, per_second
+from ..figures import age, clock, count, of, per_second
 from ..scene import Place, Scene, items_of
 from .board import Board
 
@@ -122,9 +122,10 @@ def _groups_caption(scene: Scene, place: Place) -> str:
     del place
     seen = scene.snapshot
     upstream = sum(not worker.is_ours for worker in seen.workers)
-    missing = f"; {upstream} upstream workers do not tell of theirs" if upstream else ""
+    told = of(upstream, "upstream worker does", "upstream workers do")
+    missing = f"; {told} not tell of theirs" if upstream else ""
     trimmed = f", {count(seen.trimmed)} dropped for newer ones" if seen.trimmed else ""
-    return f"{count(seen.failed)} failed jobs are kept{trimmed}{missing}"
+    return f"{of(seen.failed, 'failed job is', 'failed jobs are')} kept{trimmed}{missing}"
 
 
 def _groups_empty(scene: Scene, place: Place) -> str:

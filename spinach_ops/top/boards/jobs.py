@@ -9,7 +9,7 @@ from typing import Final
 from spinach.stats import HeldJob, JobInfo, Page, Wanted
 
 from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
-from ..figures import age, count, moment
+from ..figures import age, count, moment, of
 from ..scene import JOBS_VIEWS, Place, Scene, items_of
 from .board import Board
 
@@ -23,7 +23,7 @@ RUNNING: Final = (
     Column("QUEUE", "queue it came from", 10, share=1, most=28, keep=5, align="left"),
     Column("TRY", "retries used and allowed", 6, keep=5),
     Column("WORKER", "who runs it", 14, share=1, most=28, keep=6, align="left"),
-    Column("ARGS", "arguments, a hides them", 10, share=3, keep=1, align="left"),
+    Column("ARGS", "arguments, a shows them", 10, share=3, keep=1, align="left"),
     Column("ID", "job id", 8, keep=3, align="left"),
 )
 STANDING: Final = (
@@ -31,7 +31,7 @@ STANDING: Final = (
     Column("TASK", "task of the job", 16, share=3, most=32, keep=9, align="left"),
     Column("AGE", "how long it has been ready", 6, keep=8),
     Column("TRY", "retries used and allowed", 6, keep=5),
-    Column("ARGS", "arguments, a hides them", 14, share=5, keep=4, align="left"),
+    Column("ARGS", "arguments, a shows them", 14, share=5, keep=4, align="left"),
     Column("ID", "job id", 8, keep=3, align="left"),
 )
 
@@ -176,7 +176,7 @@ def _standing_caption(scene: Scene, place: Place) -> str:
     depth = next((queue.depth for queue in scene.snapshot.queues if queue.name == place.of), None)
     which = "last" if place.view == "tail" else "first"
     shown = len(page.jobs) if page else 0
-    return f"queue {place.of}: {which} {shown} of {count(depth)} jobs (v: the other end)"
+    return f"queue {place.of}: {which} {shown} of {of(depth, 'job', 'jobs')} (v: the other end)"
 
 
 def _running_empty(scene: Scene, place: Place) -> str:

@@ -23,7 +23,7 @@ SCHEDULED: Final = (
     Column("WHY", "a date that was asked for, or a retry", 9, keep=6, align="left"),
     Column("QUEUE", "where it will be queued", 10, share=2, most=28, keep=5, align="left"),
     Column("TRY", "retries used and allowed", 6, keep=4),
-    Column("ARGS", "arguments, a hides them", 10, share=4, keep=2, align="left"),
+    Column("ARGS", "arguments, a shows them", 10, share=4, keep=2, align="left"),
     Column("ID", "job id", 8, keep=3, align="left"),
 )
 PERIODIC: Final = (
@@ -135,8 +135,9 @@ def limits_rows(scene: Scene, place: Place) -> Sequence[Row]:
     del place
     page, running = scene.page("running"), scene.snapshot.running
     actual = None
-    # Only where nothing was cut: less than all says nothing.
-    if page is not None and running is not None and sum(not held.reserved for held in page.held) >= running:
+    # Only where nothing was cut: less than all that workers hold says nothing.
+    held_by_all = None if running is None else running + (scene.snapshot.reserved or 0)
+    if page is not None and held_by_all is not None and len(page.held) >= held_by_all:
         actual = Counter(held.job.task_name for held in page.held if not held.reserved)
     return [_limit_row(limit, actual) for limit in scene.snapshot.limits or ()]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from spinach.stats import QueueStats
+from spinach.stats import QueueStats, WorkerStats
 
 from ...findings import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
 from ..cells import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
@@ -24,9 +25,14 @@ COLUMNS: Final = (
     Column("IN/s", "jobs pushed per second", 6, keep=4),
     Column("OUT/s", "jobs taken by workers per second", 6, keep=4),
     Column("Δ/s", "in less out: above zero the queue grows", 6, keep=1),
-    Column("OLDEST", "how long the first job has been ready; ! over 1 min, !! over 5 min", 7, keep=9),
+    Column("OLDEST", "how long the first job has been ready; ! over 1 min, !! over 5 min", 8, keep=9),
     Column("ETA", "when it is empty at this pace", 7, keep=3),
-    Column("RUN", "jobs of workers that serve only this queue", 4, keep=5),
+    Column(
+        "RUN",
+        "jobs of live workers that serve only this queue; ≥ where some do not say what they serve",
+        4,
+        keep=5,
+    ),
     Column("WORK", "live workers that serve it", 4, keep=1),
     Column("NEXT TASK", "task of the first job", 12, share=2, most=28, keep=1, align="left"),
     Column("TREND", "depth over the last minutes, from zero", 8, share=2, most=TREND_POINTS, keep=2),
@@ -36,11 +42,38 @@ COLUMNS: Final = (
 def rows(scene: Scene, place: Place) -> Sequence[Row]:
     """Return a row per queue."""
     del place
-    running, serving = _workers_by_queue(scene)
-    return [_row(scene, queue, running, serving) for queue in scene.snapshot.queues]
+    fleet = _Fleet.of(scene.snapshot.workers)
+    return [_row(scene, queue, fleet) for queue in scene.snapshot.queues]
 
 
-def _row(scene: Scene, queue: QueueStats, running: dict[str, int], serving: dict[str, int]) -> Row:
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """Workers that are not dead, by queue.
+
+    Attributes:
+        running: Jobs of those that serve one queue.
+        serving: How many of them serve it.
+        mark: ``≥`` where some do not say what they serve.
+    """
+
+    running: Mapping[str, int]
+    serving: Mapping[str, int]
+    mark: str
+
+    @classmethod
+    def of(cls, workers: Sequence[WorkerStats]) -> _Fleet:
+        running: dict[str, int] = {}
+        serving: dict[str, int] = {}
+        alive = [worker for worker in workers if worker.state != "dead"]
+        for worker in alive:
+            for queue in worker.queues:
+                serving[queue] = serving.get(queue, 0) + (worker.state in ("live", "silent"))
+            if len(worker.queues) == 1:
+                running[worker.queues[0]] = running.get(worker.queues[0], 0) + (worker.running or 0)
+        return cls(running, serving, "" if all(worker.queues for worker in alive) else "≥")
+
+
+def _row(scene: Scene, queue: QueueStats, fleet: _Fleet) -> Row:
     pace = scene.history.paces.get(queue.name)
     oldest = _oldest(scene, queue)
     return Row(
@@ -59,8 +92,8 @@ def _row(scene: Scene, queue: QueueStats, running: dict[str, int], serving: dict
             _change(pace),
             oldest,
             _eta(queue, pace),
-            _number(running.get(queue.name)),
-            _number(serving.get(queue.name)),
+            _number(fleet.running.get(queue.name), fleet.mark),
+            _number(fleet.serving.get(queue.name), fleet.mark),
             cell(queue.next_task, "") if queue.next_task else NONE,
             _trend(scene, queue.name),
         ),
@@ -112,25 +145,13 @@ def _eta(queue: QueueStats, pace: Pace | None) -> Cell:
     return Cell("∞ idle" if pace.out_per_second < 0.05 else "∞ even", "dim", float("inf"))
 
 
-def _number(number: int | None) -> Cell:
-    return NONE if number is None else Cell(str(number), "" if number else "dim", number)
+def _number(number: int | None, mark: str) -> Cell:
+    return NONE if number is None else Cell(f"{mark}{number}", "" if number else "dim", number)
 
 
 def _trend(scene: Scene, queue: str) -> Cell:
     values = scene.history.depth(queue).buckets(TREND_POINTS, scene.now, scene.history.span_seconds)
     return Cell("", "accent", bars=tuple(values))
-
-
-def _workers_by_queue(scene: Scene) -> tuple[dict[str, int], dict[str, int]]:
-    """Return jobs that run and live workers, by queue; without those of which nobody knows what they serve."""
-    running: dict[str, int] = {}
-    serving: dict[str, int] = {}
-    for worker in scene.snapshot.workers:
-        for queue in worker.queues:
-            serving[queue] = serving.get(queue, 0) + (worker.state in ("live", "silent"))
-        if len(worker.queues) == 1:
-            running[worker.queues[0]] = running.get(worker.queues[0], 0) + (worker.running or 0)
-    return running, serving
 
 
 def _leads_to(scene: Scene, place: Place, key: str) -> Place:

@@ -107,8 +107,10 @@ def _leads_to(scene: Scene, place: Place, key: str) -> Place:
 def _caption(scene: Scene, place: Place) -> str:
     del place
     seen = scene.snapshot
-    slots = sum(worker.slots or 0 for worker in seen.workers if worker.state != "dead")
-    busy = f", {seen.running} of {slots} slots busy" if slots and seen.running is not None else ""
+    # Those that do not say how many slots they have are on neither side.
+    known = [worker for worker in seen.workers if worker.slots and worker.state != "dead"]
+    slots, running = sum(one.slots or 0 for one in known), sum(one.running or 0 for one in known)
+    busy = f", {running} of {slots} slots busy" if known else ""
     return (
         f"connected {'?' if seen.connected is None else seen.connected}, registered {len(seen.workers)}{busy}"
     )

@@ -73,8 +73,8 @@ class Opener(Stage):
     ) -> None:
         may_show = not self._look.hide_arguments
 
-        def copy() -> None:
-            self.copy_to_clipboard("\n".join(map(plain, lines(_COPY_WIDTH, may_show))))
+        def copy(show_arguments: bool) -> None:
+            self.copy_to_clipboard("\n".join(map(plain, lines(_COPY_WIDTH, show_arguments))))
             self.notify("Copied.", markup=False, timeout=2)
 
         detail = Detail(

@@ -83,7 +83,7 @@ class Detail(_Reading):
         describe: Returns its lines for a width, with or without arguments.
         show_arguments: Whether arguments are shown at first.
         may_show: Whether they may be shown at all.
-        copy: Copies all of it.
+        copy: Copies all of it, with or without arguments.
         ascii_only: Whether the terminal takes nothing but ASCII.
     """
 
@@ -102,7 +102,7 @@ class Detail(_Reading):
         *,
         show_arguments: bool,
         may_show: bool,
-        copy: Callable[[], None],
+        copy: Callable[[bool], None],
         ascii_only: bool = False,
     ) -> None:
         super().__init__(ascii_only=ascii_only)
@@ -150,8 +150,8 @@ class Detail(_Reading):
         self.draw()
 
     def action_copy_all(self) -> None:
-        """Copy all of it."""
-        self._copy()
+        """Copy all of it; arguments only while they are shown."""
+        self._copy(self._show_arguments)
 
 
 class Overlay(ModalScreen[str | None]):

@@ -20,7 +20,7 @@ from spinach.brokers.base import Broker
 from spinach.const import VERSION
 from spinach.stats import MAX_PAGE, Wanted
 
-from ...options import OK, UsageError
+from ...options import OK
 from .. import side
 from ..boards import board_of
 from ..desk import Desk
@@ -104,7 +104,7 @@ class Stage(App[int]):
         self._seen_at = now()
         self._frozen: tuple[Report, float] | None = None
         self._last_key_at = float("-inf")
-        self._show_arguments = not look.hide_arguments
+        self._show_arguments = False  # whoever stands behind may not be meant to see them
         self._away: Timer | None = None
         self._usual_seconds: float | None = None
         self._watcher = Watcher(
@@ -112,10 +112,7 @@ class Stage(App[int]):
         )
         for theme in THEMES:
             self.register_theme(theme)
-        chosen = look.theme or THEMES[0].name
-        if chosen not in self.available_themes:
-            raise UsageError(f"theme {chosen!r} is none of: {', '.join(sorted(self.available_themes))}")
-        self.theme = chosen
+        self.theme = look.theme or THEMES[0].name
 
     def _source(self, broker: Broker) -> Source:
         return Source(

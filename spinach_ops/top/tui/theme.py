@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK: Final = Theme(
     name="spinach",
@@ -35,3 +35,8 @@ LIGHT: Final = Theme(
     dark=False,
 )
 THEMES: Final = (DARK, LIGHT)
+
+
+def known_themes() -> frozenset[str]:
+    """Return the names of all themes, Textual's among them."""
+    return frozenset({*BUILTIN_THEMES, *(theme.name for theme in THEMES)})

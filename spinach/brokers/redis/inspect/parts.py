@@ -91,6 +91,7 @@ def queue_stats(
         next_task=job.task_name or None if job else None,
         head_at=job.at if job else None,
         tail=tail if tail is not None and len(tail) <= _MAX_MARKER_BYTES else None,
+        element_bytes=max(len(head or b""), len(tail or b"")),
     )
 
 

@@ -23,11 +23,18 @@ _REACH: Final = 1000
 _MAX_REACH: Final = 5000
 
 
+# Of a queue with larger elements the last one is not read, and the first one at some looks only.
+_FAT_BYTES: Final = 65_536
+_LOOKS_PER_FAT_HEAD: Final = 10
+
+
 @dataclass(slots=True)
 class _Asked:
+    """The questions about one queue; None for what is not asked at this look."""
+
     depth: Question
-    head: Question
-    tail: Question
+    head: Question | None
+    tail: Question | None
     marker: Question | None
     reach: int
 
@@ -53,6 +60,7 @@ class Queues:
     ) -> None:
         self._keys = keys
         self._reader = reader
+        self._known_at = known.at if known else 0.0
         self._known = {queue.name: queue for queue in known.queues} if known else {}
         self._guessed = set(guessed).difference(given, self._known)
         self._first = [*given, *self._known, *sorted(self._guessed)]
@@ -78,12 +86,15 @@ class Queues:
         commands = [self._commands(name) for name in names]
         questions = iter(self._reader.ask_together(*(command for each, _ in commands for command in each)))
         for name, (each, reach) in zip(names, commands, strict=True):
-            depth, head, tail, *marker = [next(questions) for _ in each]
-            self._asked[name] = _Asked(depth, head, tail, marker[0] if marker else None, reach)
+            depth, *more = [next(questions) for _ in each]
+            head, tail, marker = [*more, None, None, None][:3]
+            self._asked[name] = _Asked(depth, head, tail, marker, reach)
 
     def _commands(self, name: str) -> tuple[list[tuple[Argument, ...]], int]:
         key, known = self._keys.queue(name), self._known.get(name)
         commands: list[tuple[Argument, ...]] = [("LLEN", key), ("LINDEX", key, 0), ("LINDEX", key, -1)]
+        if known is not None and known.element_bytes > _FAT_BYTES:
+            return commands[: 1 if known.head_looks < _LOOKS_PER_FAT_HEAD - 1 else 2], 0
         if known is None or known.tail is None:
             return commands, 0
         reach = _reach_after(known)
@@ -115,6 +126,8 @@ class Queues:
 
     def _stats_of(self, name: str, asked: _Asked, now: float) -> QueueStats:
         answer = self._reader.answer
+        if asked.head is None:
+            return self._kept(self._known[name], answer(asked.depth, None), now)
         stats = parts.queue_stats(
             self._reader, name, now,
             depth=answer(asked.depth, None), head=answer(asked.head, None), tail=answer(asked.tail, None),
@@ -125,6 +138,22 @@ class Queues:
             marker_position=answer(asked.marker, None),
             marker_reach=asked.reach if searched else 0,
             consistent=self._reader.together,
+        )
+
+    def _kept(self, known: QueueStats, depth: int | None, now: float) -> QueueStats:
+        """Return a queue with the first element that was read some looks ago, unless it is empty meanwhile."""
+        if depth is None or depth == 0:
+            return QueueStats(known.name, depth, None if depth is None else 0.0)
+        oldest = known.oldest_seconds
+        return replace(
+            known,
+            depth=depth,
+            oldest_seconds=None if oldest is None else max(0.0, oldest + now - self._known_at),
+            tail=None,
+            marker_position=None,
+            marker_reach=0,
+            consistent=self._reader.together,
+            head_looks=known.head_looks + 1,
         )
 
     def _is_queue(self, name: str, asked: _Asked) -> bool:

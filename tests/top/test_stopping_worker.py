@@ -1,0 +1,52 @@
+"""Rates while a worker process of ours stops and gives back what it holds."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+
+from spinach.brokers.redis.connect import connect
+from spinach_ops.top.history import History
+from spinach_ops.top.source import Source, Tick
+from tests.fleet import Fleet, make_fleet, wait_until
+from tests.servers import Server
+
+__all__ = ["make_fleet"]
+
+_JOBS = 150
+
+
+def test_jobs_given_back_did_not_come(make_fleet: Callable[..., Fleet], valkey_server: Server) -> None:
+    """While a worker takes the last jobs of a queue, stops and gives them back, no rate says that any came."""
+    fleet = make_fleet(valkey_server)
+    worker = fleet.ours(number=2)
+    source = Source(
+        connect(fleet.server.url, fleet.namespace), interval_seconds=1, discover=True, totals=True
+    )
+    fleet.client("ours", [{"task": "safe", "args": [f"job-{number}", 0.01]} for number in range(_JOBS)])
+    # The faster they are the more a worker holds beside those that run.
+    wait_until(lambda: source.look().snapshot.reserved, "jobs are held")
+    ticks = [source.look()]
+    worker.signal(signal.SIGTERM)
+
+    def look() -> bool:
+        threading.Event().wait(0.05)
+        ticks.append(source.look())
+        return worker.process.poll() is not None
+
+    wait_until(look, "the worker ends")
+    ticks.append(source.look())
+    assert ticks[-1].snapshot.queued
+    assert all(rate.in_per_second == 0 for tick in ticks for rate in tick.rates.values())
+    assert sum(estimated(first, second) for first, second in pairwise(ticks)) < 2
+
+
+def estimated(first: Tick, second: Tick) -> float:
+    """Return how many jobs came between two looks as the counters say."""
+    history = History()
+    history.add(first.snapshot, {})
+    history.add(second.snapshot, {})
+    seconds = second.snapshot.at - first.snapshot.at
+    return sum(pace.in_per_second * seconds for pace in history.paces.values())
