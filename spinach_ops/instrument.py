@@ -45,10 +45,14 @@ class Instrumentation:
         registry: Where its metrics are, to be rendered by whoever serves them.
     """
 
-    def __init__(self, engine: Engine, registry: CollectorRegistry, undo: ExitStack) -> None:
+    def __init__(self, engine: Engine, registry: CollectorRegistry) -> None:
         self.engine = engine
         self.registry = registry
-        self._undo = undo
+        self._undo = ExitStack()
+
+    def add(self, undo: ExitStack) -> None:
+        """Take on how something more is taken off again."""
+        self._undo.push(undo)
 
     def uninstrument(self) -> None:
         """Take it off again; what was counted stays in the registry."""
@@ -79,7 +83,8 @@ def instrument(
     """Count what an engine does, and trace its jobs once the application has a tracer provider.
 
     Args:
-        engine: Once is enough; a second time returns what is there and changes nothing.
+        engine: Once is enough; a second time adds spans, or OpenTelemetry's metrics, where they were not asked for
+            before, and changes nothing else.
         registry: Where the metrics go, by default a registry of their own. Several engines may share one.
         namespace_metrics: Whether the registry also tells of the namespace as a whole, read from the broker at each
             scrape. With many workers leave that to one `spinach-ops exporter`.
@@ -98,24 +103,34 @@ def instrument(
         >>> instrument(engine)
         >>> serve(engine, port=9850)
     """
-    with _lock:
-        if engine in _instrumented:
-            return _known(engine, registry)
-        from prometheus_client import CollectorRegistry
+    with _lock, ExitStack() as undo:  # should an option be wrong, nothing is left behind
+        if tracing:
+            undo.callback(_trace(engine, tracing_options))
+        if meter_provider is not None:
+            undo.callback(_measure(engine, meter_provider))
+        known = _instrumented.get(engine)
+        if known is None:
+            from prometheus_client import CollectorRegistry
 
-        registry = registry if registry is not None else CollectorRegistry()
-        with ExitStack() as undo:  # should an option be wrong, nothing is left behind
-            if tracing:
-                undo.callback(_trace(engine, tracing_options))
-            if meter_provider is not None:
-                from .otel_metrics import instrument_otel_metrics
-
-                undo.callback(instrument_otel_metrics(engine, meter_provider=meter_provider))
+            registry = registry if registry is not None else CollectorRegistry()
             undo.callback(_count(engine, registry, buckets=buckets, caps=caps, created=created))
             if namespace_metrics:
                 undo.callback(_read(engine, registry))
-            made = _instrumented[engine] = Instrumentation(engine, registry, undo.pop_all())
-        return made
+            known = _instrumented[engine] = Instrumentation(engine, registry)
+        elif registry is not None and registry is not known.registry:
+            logger.warning(
+                "The engine of namespace %s is instrumented already, in another registry; that stays",
+                engine.namespace,
+                extra={"action": "instrumented_already"},
+            )
+        known.add(undo.pop_all())
+        return known
+
+
+def _measure(engine: Engine, meter_provider: MeterProvider) -> Callable[[], None]:
+    from .otel_metrics import instrument_otel_metrics
+
+    return instrument_otel_metrics(engine, meter_provider=meter_provider)
 
 
 def _trace(engine: Engine, options: TracingOptions) -> Callable[[], None]:
@@ -131,16 +146,6 @@ def _trace(engine: Engine, options: TracingOptions) -> Callable[[], None]:
         )  # fmt: skip
         return lambda: None
     return instrument_tracing(engine, **options)
-
-
-def _known(engine: Engine, registry: CollectorRegistry | None) -> Instrumentation:
-    known = _instrumented[engine]
-    if registry is not None and registry is not known.registry:
-        logger.warning(
-            "The engine of namespace %s is instrumented already, in another registry; that stays", engine.namespace,
-            extra={"action": "instrumented_already"},
-        )  # fmt: skip
-    return known
 
 
 def _count(

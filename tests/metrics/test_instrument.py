@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from spinach import Engine
-from spinach_ops import instrument
+from spinach_ops import instrument, serve
 from tests.engine.conftest import until
 
 Spans = InMemorySpanExporter
@@ -58,6 +58,20 @@ def test_one_call_counts_and_traces(engine: Engine, provider: TracerProvider, sp
     instrumentation.uninstrument()
     engine.schedule("task")
     assert len(spans.get_finished_spans()) == 2
+
+
+def test_spans_can_be_added_later(engine: Engine, provider: TracerProvider, spans: Spans) -> None:
+    """An engine that is only counted, since it was served first, is traced from a later call on; all comes off together."""
+    server = serve(engine, port=0)
+    instrumentation = instrument(engine, tracer_provider=provider)
+    run_one(engine)
+    assert sorted(span.name for span in spans.get_finished_spans()) == ["process task", "send task"]
+    counted = {"spinach_namespace": engine.namespace, "queue": "spinach", "task": "task"}
+    assert instrumentation.registry.get_sample_value("spinach_jobs_started_total", counted) == 1
+    instrumentation.uninstrument()
+    engine.schedule("task")
+    assert len(spans.get_finished_spans()) == 2
+    server.close()
 
 
 def test_spans_can_be_left_out(engine: Engine, provider: TracerProvider, spans: Spans) -> None:
