@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextvars import ContextVar
 from time import monotonic
 from typing import Final
@@ -20,7 +20,7 @@ from spinach.stats import NamespaceSnapshot
 from .. import catalog
 from .bounds import Bounds, Caps, clean
 from .exposition import Families, add_snapshot
-from .feed import Reading, SnapshotFeed
+from .feed import Reading, SnapshotFeed, wait_for
 from .ratchet import Ratchet
 
 # A scraper waits ten seconds by default; a worker's own numbers must not be lost with those of a server that hangs.
@@ -74,25 +74,23 @@ class NamespaceCollector:
 
     def read(self) -> dict[str, Reading]:
         """Return a reading of each namespace; the slowest decides how long that takes, not their number."""
-        feeds = self._begin()
+        looks = self._begin()
         until = monotonic() + deadline.get()
-        return {name: feed.read(until - monotonic()) for name, feed in feeds.items()}
+        return {name: wait_for(look, until - monotonic()) for name, look in looks.items()}
 
     def can_read(self) -> dict[str, Reading | None]:
         """Return what there is as soon as one namespace could be read, None for those that are not back yet."""
-        waiting = {feed.begin() for feed in self._begin().values()}
+        looks = self._begin()
+        waiting = set(looks.values())
         until = monotonic() + deadline.get()
         while waiting:
             done, waiting = wait(waiting, max(0.0, until - monotonic()), FIRST_COMPLETED)
-            if not done or any(future.result().snapshot is not None for future in done):
+            if not done or any(look.result().snapshot is not None for look in done):
                 break
-        return {name: feed.latest() for name, feed in self._feeds.items()}
+        return {name: look.result() if look.done() else None for name, look in looks.items()}
 
-    def _begin(self) -> dict[str, SnapshotFeed]:
-        feeds = dict(self._feeds)
-        for feed in feeds.values():
-            feed.begin()
-        return feeds
+    def _begin(self) -> dict[str, Future[Reading]]:
+        return {name: feed.begin() for name, feed in dict(self._feeds).items()}
 
     def _add(self, families: Families, snapshot: NamespaceSnapshot) -> None:
         with self._lock:  # two scrapes at once must not show one counter at two places

@@ -67,15 +67,7 @@ class SnapshotFeed:
 
     def read(self, deadline_seconds: float) -> Reading:
         """Return a snapshot at most as old as the cache allows, or why there is none in time."""
-        future = self.begin()
-        try:
-            return future.result(max(0.0, deadline_seconds))
-        except FutureTimeout:
-            return Reading(None, "timeout", f"no answer within {deadline_seconds:.1f} s")
-
-    def latest(self) -> Reading | None:
-        """Return what a look brought that is fresh enough, None while there is none."""
-        return self._last.result() if monotonic() < self._fresh_until else None
+        return wait_for(self.begin(), deadline_seconds)
 
     def _begin_anew(self) -> None:
         """Forget what was under way in the parent of this process: its thread is not here, nor whoever held the lock."""
@@ -108,3 +100,11 @@ class SnapshotFeed:
             return Reading(None, "timeout" if late else "connection", str(error))
         except Exception as error:
             return Reading(None, "malformed", f"{type(error).__name__}: {error}")
+
+
+def wait_for(look: Future[Reading], deadline_seconds: float) -> Reading:
+    """Return what a look that was begun brings, or that it did not in time."""
+    try:
+        return look.result(max(0.0, deadline_seconds))
+    except FutureTimeout:
+        return Reading(None, "timeout", f"no answer within {max(0.0, deadline_seconds):.1f} s")
