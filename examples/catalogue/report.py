@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -58,18 +58,21 @@ def tell_story(store: Store, screen: Screen) -> bool:
 def compute_directly(root: Path, packages: dict[str, list[str]]) -> Totals:
     """Compute everything once more, without jobs, broker and database."""
     paths = [path for members in packages.values() for path in members]
-    # Spawned, not forked: this process has threads and connections.
-    spawned, parent = get_context("spawn"), os.getpid()
-    with ProcessPoolExecutor(_PROCESSES, spawned, initializer=end_with, initargs=(parent,)) as pool:
-        try:
-            with signals_held():  # Ctrl-C is for this process; each of them would print a traceback
-                files = pool.map(partial(analyse, root), paths, chunksize=_CHUNK)
-                archives = pool.map(partial(archive_size, root), packages.values())
-            return totals_of(files, archives)
-        except BaseException:
-            for process in active_children():  # or the block would wait for all that is queued
-                process.kill()
-            raise
+    # Spawned, not forked: this process has threads and connections. Left early, the block ends its processes at once.
+    resource_tracker.ensure_running()  # when it is started it lets signals through again
+    with signals_held():  # Ctrl-C is for this process; each of them would print a traceback
+        pool = get_context("spawn").Pool(_PROCESSES, _begin, (os.getpid(),))
+    with pool:
+        files = pool.imap(partial(analyse, root), paths, _CHUNK)
+        archives = pool.imap(partial(archive_size, root), packages.values())
+        return totals_of(files, archives)
+
+
+def _begin(parent: int) -> None:
+    """Begin in a process of the pool: leave Ctrl-C to the parent, and hear again that it ends the pool."""
+    end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def compare(store: Store, root: Path, packages: dict[str, list[str]], screen: Screen) -> bool:
