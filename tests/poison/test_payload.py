@@ -94,10 +94,13 @@ def test_arguments_of_a_dead_workers_jobs_arrive_unaltered(fleet: Fleet) -> None
 def test_arguments_of_jobs_given_back_arrive_unaltered(fleet: Fleet) -> None:
     """Jobs that a stopping worker gave back unstarted keep their arguments and their number of retries."""
     first = fleet.ours(number=1)
-    tags: dict[str, str] = {}
-    for turn in range(20):
-        tags |= schedule_all(fleet, "echo", f"turn-{turn}")
+    tags = schedule_all(fleet, "echo", "turn-0")
     wait_until(lambda: len(fleet.ends()) > 5, "some run")
+    # Behind a job that takes a while the others wait, however fast the machine is.
+    fleet.engine().schedule("safe", "blocks", 3)
+    for turn in range(1, 20):
+        tags |= schedule_all(fleet, "echo", f"turn-{turn}")
+    wait_until(lambda: fleet.lines("start", tag="blocks"), "the one that takes a while begins")
     assert first.stop() == 0
     assert set(fleet.ends()) != set(tags), "nothing was left to give back"
     left = [Job.deserialize(text) for text in fleet.redis.lrange(fleet.key("spinach"), 0, -1)]
