@@ -97,7 +97,7 @@ def test_arguments_of_jobs_given_back_arrive_unaltered(fleet: Fleet) -> None:
     tags = schedule_all(fleet, "echo", "turn-0")
     wait_until(lambda: len(fleet.ends()) > 5, "some run")
     # Behind a job that takes a while the others wait, however fast the machine is.
-    fleet.engine().schedule("safe", "blocks", 3)
+    fleet.engine().schedule("safe", "blocks", 6)
     for turn in range(1, 20):
         tags |= schedule_all(fleet, "echo", f"turn-{turn}")
     wait_until(lambda: fleet.lines("start", tag="blocks"), "the one that takes a while begins")
