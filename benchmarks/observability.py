@@ -29,7 +29,7 @@ def engine_of(name: str) -> Engine:
 
 def runner(engine: Engine, jobs: int) -> Callable[[], float]:
     """Return a function that runs so many attempts and returns the microseconds of one."""
-    environment = Environment(engine.namespace, engine.broker.clock, lambda _: None, engine._seams.attempts)
+    environment = Environment(engine.namespace, engine.broker.clock, lambda _: None, engine._hooks.attempts)
     function = engine.tasks["nothing"].func
     made = [Job("nothing", "spinach", datetime.now(timezone.utc), 1) for _ in range(jobs)]
 

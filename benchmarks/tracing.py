@@ -38,7 +38,7 @@ class Jobs:
         if instrumented:
             instrument_tracing(self.engine, tracer_provider=provider)
         self.environment = Environment(
-            "benchmark", self.engine.broker.clock, lambda _: None, self.engine._seams.attempts
+            "benchmark", self.engine.broker.clock, lambda _: None, self.engine._hooks.attempts
         )
         self.texts: list[str] = []
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from . import recording
 from .objectives import Objective, Objectives
-from .rule import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, grown_from_nothing, level
+from .prometheus_rules import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, grown_from_nothing, level
 
 RUNBOOKS: Final = "docs/runbooks.md"
 # Below, a ratio over days says nothing.

@@ -12,9 +12,9 @@ from .alerts import alerts
 from .objectives import read
 from .overview import overview
 from .portable import to_json
+from .prometheus_rules import to_yaml
 from .queue import queue
 from .recording import recording
-from .rule import to_yaml
 from .slo import slo
 from .task import task
 from .workers import workers

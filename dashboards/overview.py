@@ -11,9 +11,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel, ValueMappingResult
 
 from . import promql
-from .frame import active_seconds, all_firing, framed
-from .look import BAD, FINE, OLD_SECONDS, VERY_OLD_SECONDS, WARNING, Place, Words, age_steps, steps
-from .parts import buckets, lines, number, query, rows
+from .base import active_seconds, all_firing, framed
+from .panels import buckets, lines, number, query, rows
+from .style import BAD, FINE, OLD_SECONDS, VERY_OLD_SECONDS, WARNING, Place, Words, age_steps, steps
 
 UID: Final = "spinach-overview"
 

@@ -10,9 +10,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel, ValueMappingResult
 
 from . import promql
-from .frame import framed
-from .look import FINE, OLD_SECONDS, WARNING, Place, Words, age_steps
-from .parts import lines, query, states
+from .base import framed
+from .panels import lines, query, states
+from .style import FINE, OLD_SECONDS, WARNING, Place, Words, age_steps
 
 UID: Final = "spinach-queue"
 _BY_QUEUE: Final = "{{queue}}"

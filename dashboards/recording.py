@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .objectives import Objective, Objectives
-from .rule import EXACT, NQ, Group, Rule, grown, grown_from_nothing, level
+from .prometheus_rules import EXACT, NQ, Group, Rule, grown, grown_from_nothing, level
 
 SHORT_WINDOWS: Final = ("5m", "30m", "1h")
 LONG_WINDOWS: Final = ("2h", "6h", "1d", "3d")

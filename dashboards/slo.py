@@ -10,10 +10,10 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from .frame import framed
-from .look import BAD, FINE, WARNING, Place, Words, steps
-from .parts import lines, query, rows
+from .base import framed
+from .panels import lines, query, rows
 from .recording import BUDGET_WINDOW, FAILURE_BUDGET, START_BUDGET
+from .style import BAD, FINE, WARNING, Place, Words, steps
 
 UID: Final = "spinach-slo"
 # What recording rules record has the labels of the namespace, none of a scrape.

@@ -10,9 +10,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from . import promql
-from .frame import framed
-from .look import Place, Words
-from .parts import buckets, lines, query, rows
+from .base import framed
+from .panels import buckets, lines, query, rows
+from .style import Place, Words
 
 UID: Final = "spinach-task"
 _BY_TASK: Final = "{{task}}"

@@ -10,9 +10,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from . import promql
-from .frame import framed
-from .look import WARNING, Place, Words, steps
-from .parts import lines, query, rows
+from .base import framed
+from .panels import lines, query, rows
+from .style import WARNING, Place, Words, steps
 
 UID: Final = "spinach-workers"
 # After so long without a heartbeat workers of the published package are called silent.

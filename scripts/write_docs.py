@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from spinach_ops.catalog import as_markdown
+from spinach_ops.metrics.catalog import as_markdown
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
-MARK: Final = "<!-- Written by `make docs` from spinach_ops/catalog.py. -->\n"
+MARK: Final = "<!-- Written by `make docs` from spinach_ops/metrics/catalog.py. -->\n"
 
 
 def page(text: str) -> str:

@@ -13,16 +13,16 @@ from . import const, signals
 from .brokers.base import Broker
 from .clock import as_utc, to_datetime
 from .execution import AttemptWrapper
+from .hooks import EnqueueWrapper, Hooks, ServiceWrapper, StopListener, added
 from .job import Job, JobStatus
-from .seams import EnqueueWrapper, Seams, StopListener, added
-from .service import ServiceWrapper
-from .stopping import StopRequest, stop_on_signal
-from .task import Batch, Task, Tasks, check_queue_name
+from .runtime.shutdown import StopRequest, stop_on_signal
+from .task import Batch, Task, Tasks
+from .validation import check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
 
 if TYPE_CHECKING:
-    from .crew import Crew
-    from .vitals import Vitals
+    from .runtime.supervisor import Supervisor
+    from .runtime.vitals import Vitals
 
 logger = getLogger(__name__)
 
@@ -53,8 +53,8 @@ class Engine:
         self._tasks = Tasks()
         self._tasks.bind(self)
         self.task = self._tasks.task
-        self._seams = Seams()
-        self._crew: Crew | None = None
+        self._hooks = Hooks()
+        self._supervisor: Supervisor | None = None
         self._lock = threading.Lock()
         self._must_stop = StopRequest()
         self.stopped_cleanly = True  # whether the broker heard of all at the last stop
@@ -78,8 +78,8 @@ class Engine:
     @property
     def vitals(self) -> Vitals | None:
         """How the workers of this process fare, None while none run."""
-        crew = self._crew
-        return crew.vitals() if crew is not None and crew.is_here else None
+        supervisor = self._supervisor
+        return supervisor.vitals() if supervisor is not None and supervisor.is_here else None
 
     # --- tasks -----------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Engine:
                 self.namespace,
                 tasks.names,
             )
-        if self._crew is not None:
+        if self._supervisor is not None:
             self._broker.register(tasks.tasks.values())
 
     def execute(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Any:
@@ -165,14 +165,14 @@ class Engine:
         return job
 
     def _enqueue(self, jobs: list[Job], *, is_batch: bool = False) -> None:
-        with self._seams.around_enqueue(jobs, is_batch=is_batch):
+        with self._hooks.around_enqueue(jobs, is_batch=is_batch):
             self._broker.enqueue(jobs)
         for job in jobs:
             signal = signals.job_queued if job.status is JobStatus.QUEUED else signals.job_waiting
             if signal.receivers:
                 signal.send(self.namespace, job=job)
 
-    # --- seams for instrumentation and integrations ------------------------------------------------
+    # --- hooks for instrumentation and integrations ------------------------------------------------
 
     def wrap_attempts(self, wrapper: AttemptWrapper) -> Callable[[], None]:
         """Put a context manager around every attempt, in its thread or asyncio task.
@@ -185,29 +185,29 @@ class Engine:
         Returns:
             A function that takes the wrapper away again; so do the other hooks.
         """
-        return added(self._seams.attempts, wrapper)
+        return added(self._hooks.attempts, wrapper)
 
     def wrap_enqueues(self, wrapper: EnqueueWrapper) -> Callable[[], None]:
         """Put a context manager around every call that enqueues jobs.
 
         Args:
-            wrapper: Called with the jobs (a `spinach.seams.Submission`) before they are written; returns a
+            wrapper: Called with the jobs (a `spinach.hooks.Submission`) before they are written; returns a
                 context manager, or None. On entry it may set the jobs' `headers` (a flat mapping of texts), on exit
                 it is given the error if the call failed. What it raises or swallows makes no difference.
         """
-        return added(self._seams.enqueues, wrapper)
+        return added(self._hooks.enqueues, wrapper)
 
     def wrap_services(self, wrapper: ServiceWrapper) -> Callable[[], None]:
         """Put a context manager around every background duty, in its thread; counts from the next start on."""
-        return added(self._seams.services, wrapper)
+        return added(self._hooks.services, wrapper)
 
     def when_stopped(self, listener: StopListener) -> Callable[[], None]:
         """Call `listener` after each stop of the workers, such as to flush what it gathered."""
-        return added(self._seams.stops, listener)
+        return added(self._hooks.stops, listener)
 
     def announce(self, name: str, value: str) -> Callable[[], None]:
         """Tell a fact about this process in its worker's record, such as where its metrics are."""
-        return self._seams.announce(name, value)
+        return self._hooks.announce(name, value)
 
     # --- workers -----------------------------------------------------------------------------------
 
@@ -257,22 +257,24 @@ class Engine:
         workers_class: type[BaseWorkers],
         request: StopRequest,
     ) -> None:
-        from .crew import Crew  # a client never needs it, and it is half of what there is to import
+        from .runtime.supervisor import (
+            Supervisor,  # a client never needs it, and it is half of what there is to import
+        )
 
         with self._lock:
-            if self._crew is not None and self._crew.is_here:
+            if self._supervisor is not None and self._supervisor.is_here:
                 raise RuntimeError("workers of this engine run already: call stop_workers() first")
-            crew = Crew(
+            supervisor = Supervisor(
                 broker=self._broker,
                 workers=workers_class(number, self.namespace),
                 tasks=self._tasks,
                 queue=queue,
-                seams=self._seams,
+                hooks=self._hooks,
                 on_drained=request.make if until_empty else None,
             )
             self._broker.start()
-            crew.start()
-            self._crew, self._must_stop = crew, request
+            supervisor.start()
+            self._supervisor, self._must_stop = supervisor, request
         logger.info("%d workers of %s serve queue %s", number, self.namespace, queue)
 
     def stop_workers(self) -> None:
@@ -281,16 +283,16 @@ class Engine:
         Does nothing when no workers run. They can be started again afterwards.
         """
         with self._lock:
-            crew = self._crew
-            if crew is None or not crew.is_here:
+            supervisor = self._supervisor
+            if supervisor is None or not supervisor.is_here:
                 return
             self._must_stop.make()
             try:
-                self.stopped_cleanly = crew.stop()
+                self.stopped_cleanly = supervisor.stop()
             finally:
-                self._crew = None
+                self._supervisor = None
             self._broker.stop()
-            self._seams.tell_stopped()
+            self._hooks.tell_stopped()
         logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})
 
     def _stop_when_told(self, request: StopRequest) -> None:

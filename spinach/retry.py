@@ -71,7 +71,7 @@ def decide(
         job: The job as it was when the attempt began; it is not changed.
         error: What the attempt raised, None for success.
         now: The broker's time.
-        randint: Source of jitter.
+        randint: Poller of jitter.
     """
     if error is None:
         return Outcome(Verdict.SUCCEEDED, job.retries)

@@ -1,20 +1,126 @@
-"""The registry of tasks. The other public names of tasks can be imported from here too."""
+"""Tasks: one as registered, the registry, the batch, and the exceptions by which a task steers its retry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from . import const
-from .batch import Batch
-from .definition import AbortException, RetryException, Task, check_queue_name, name_of
 from .exc import UnknownTask
 from .job import Job
+from .validation import check_queue_name, check_task
 
-__all__ = ["AbortException", "Batch", "RetryException", "Task", "Tasks", "check_queue_name"]
+__all__ = ["AbortException", "Batch", "RetryException", "Task", "Tasks"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RetryException(Exception):
+    """Raised by a task: run me again.
+
+    Args:
+        message: Why, for logs and failure lists.
+        at: Date of the next attempt; naive means UTC, None means the usual backoff. `max_retries`
+            still counts.
+    """
+
+    def __init__(self, message: object = "", at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+class AbortException(Exception):
+    """Raised by a task: fail now, no retry whatever `max_retries` says."""
+
+
+class Task:
+    """One registered task.
+
+    Attributes:
+        func: The function that jobs call.
+        name: Unique in its registry; stands in every job.
+        queue: Queue of its jobs.
+        max_retries: 0 when it is not safe to repeat.
+        periodicity: Interval of a periodic task, or None.
+        max_concurrency: How many may run at once over the namespace, or None.
+    """
+
+    __slots__ = ["func", "max_concurrency", "max_retries", "name", "periodicity", "queue"]
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        name: str,
+        queue: str,
+        max_retries: int,
+        periodicity: timedelta | None,
+        max_concurrency: int | None = None,
+    ) -> None:
+        self.func = func
+        self.name = name
+        self.queue = queue
+        self.max_retries = max_retries
+        self.periodicity = periodicity
+        self.max_concurrency = max_concurrency
+        check_task(name, func, queue, max_retries, periodicity, max_concurrency)
+
+    @property
+    def task_name(self) -> str:
+        """The name, under the attribute that decorated functions carry."""
+        return self.name
+
+    @property
+    def period_seconds(self) -> int | None:
+        """The periodicity in whole seconds, None for a task that is not periodic."""
+        return None if self.periodicity is None else int(self.periodicity.total_seconds())
+
+    def __repr__(self) -> str:
+        return f"Task <{self.name} queue={self.queue} max_retries={self.max_retries}>"
+
+
+def name_of(task: str | Callable[..., Any] | Task) -> str:
+    """Return the name that `task` is registered under.
+
+    Raises:
+        TypeError: it is neither a name, a `Task`, nor a function that was made a task.
+    """
+    name = task if isinstance(task, str) else getattr(task, "task_name", None)
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{task!r} is not a task: pass a task name, a Task, or a function decorated with "
+            "@engine.task(name=...) or @tasks.task(name=...)"
+        )
+    return name
+
+
+class BatchEntry(NamedTuple):
+    """One job to be: what to run, when, with what. `at` of None means now."""
+
+    task: str | Callable[..., Any] | Task
+    at: datetime | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Batch:
+    """Jobs that are scheduled together, in one round trip."""
+
+    def __init__(self) -> None:
+        self.entries: list[BatchEntry] = []
+
+    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> None:
+        """Add a job that runs as soon as possible."""
+        self.entries.append(BatchEntry(task, None, args, kwargs))
+
+    def schedule_at(
+        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+    ) -> None:
+        """Add a job that does not run before `at` (naive means UTC)."""
+        self.entries.append(BatchEntry(task, at, args, kwargs))
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
 
 class Scheduler(Protocol):

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .instrument import Instrumentation, instrument
-from .server import serve
+from .serve import serve
 
 __all__ = ["Instrumentation", "instrument", "serve"]

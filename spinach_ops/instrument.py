@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from spinach import Engine
 
-    from .metrics.bounds import Caps
+    from .metrics.labels import Caps
     from .tracing.attributes import JobAttributes
     from .tracing.settings import Decide, Propagate, SpanName
 
@@ -128,7 +128,7 @@ def instrument(
 
 
 def _measure(engine: Engine, meter_provider: MeterProvider) -> Callable[[], None]:
-    from .otel_metrics import instrument_otel_metrics
+    from .metrics.otel import instrument_otel_metrics
 
     return instrument_otel_metrics(engine, meter_provider=meter_provider)
 
@@ -157,7 +157,7 @@ def _count(
     created: bool,
 ) -> Callable[[], None]:
     from .metrics.exemplars import current_exemplar
-    from .metrics.registries import telemetry_of
+    from .metrics.registry import telemetry_of
 
     telemetry = telemetry_of(registry, buckets=buckets, caps=caps, created=created)
     telemetry.process.watch(engine, exemplar=current_exemplar)
@@ -165,6 +165,6 @@ def _count(
 
 
 def _read(engine: Engine, registry: CollectorRegistry) -> Callable[[], None]:
-    from .metrics.registries import telemetry_of
+    from .metrics.registry import telemetry_of
 
     return telemetry_of(registry).read_namespace(engine)

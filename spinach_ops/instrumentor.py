@@ -13,7 +13,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from spinach import Engine
 
-from .otel_metrics import instrument_otel_metrics
+from .metrics.otel import instrument_otel_metrics
 from .tracing import instrument_tracing
 from .tracing.complaints import Complaints
 from .tracing.settings import Settings

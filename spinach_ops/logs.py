@@ -17,13 +17,12 @@ from opentelemetry.trace import get_current_span
 
 from spinach import Engine
 from spinach.execution import Attempt
-
-from .installed import Installed
+from spinach.hooks import OncePerEngine
 
 #: What `JobContextFilter` adds. Empty (0 for the attempt) where a record belongs to no job or no trace.
 FIELDS: Final = ("job_id", "task", "queue", "spinach_namespace", "attempt", "trace_id", "span_id")
 _current: Final[ContextVar[tuple[str, Attempt] | None]] = ContextVar("spinach_attempt", default=None)
-_tracked: Final = Installed()
+_tracked: Final = OncePerEngine()
 # What every record has: all else was put there by whoever logged.
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", *FIELDS}
 

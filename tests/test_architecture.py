@@ -19,7 +19,7 @@ from tests.old_package import old_python
 __all__ = ["old_python"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-MAX_LINES = 300
+MAX_LINES = 400
 LUA = REPOSITORY / "spinach/brokers/redis/lua"
 # Put before other scripts, never called.
 PARTS = {"lib.lua", "failures.lua"}
@@ -82,7 +82,7 @@ def test_public_modules_can_be_imported_first() -> None:
 
 @pytest.mark.parametrize("path", modules("spinach", "spinach_ops", "examples", "dashboards"), ids=relative)
 def test_module_is_short_and_says_what_it_owns(path: Path) -> None:
-    """A module has at most 300 lines and opens with a docstring."""
+    """A module has at most 400 lines and opens with a docstring."""
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MAX_LINES
     assert ast.get_docstring(ast.parse(text))
@@ -153,8 +153,8 @@ def test_command_line_help_is_light() -> None:
     """`spinach worker --help` loads no client: it answers at once."""
     fresh(
         "import sys\n"
-        "from spinach_ops import worker_cli\n"
-        "try: worker_cli.main(['worker', '--help'])\n"
+        "from spinach_ops.worker import cli\n"
+        "try: cli.main(['worker', '--help'])\n"
         "except SystemExit: pass\n"
         "assert 'redis' not in sys.modules"
     )

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from spinach.const import DEFAULT_QUEUE
-from spinach.definition import name_of
 from spinach.exc import UnknownTask
-from spinach.task import Batch, Task, Tasks
+from spinach.task import Batch, Task, Tasks, name_of
 
 
 def function() -> str:

@@ -23,10 +23,10 @@ from spinach import Engine, RedisBroker, signals
 from spinach.exc import BrokerUnavailable
 from spinach.job import Job
 from spinach.stats import WorkerInfo
-from spinach_ops import worker_cli
-from spinach_ops.target import TargetError, load_engine
 from spinach_ops.text import duration, printable
-from spinach_ops.worker_log import AttemptLog, PersonFormatter
+from spinach_ops.worker import cli as worker_cli
+from spinach_ops.worker.app_loader import TargetError, load_engine
+from spinach_ops.worker.log import AttemptLog, PersonFormatter
 
 from .prometheus import fetch
 from .servers import Server
@@ -103,7 +103,7 @@ class Cli:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         with (self.folder / "log").open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "spinach_ops.worker_cli", *arguments],
+                [sys.executable, "-m", "spinach_ops.worker.cli", *arguments],
                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True,
             )  # fmt: skip
         self._processes.append(process)

@@ -27,7 +27,7 @@ class Worker(Child):
     def __init__(self, name: str, queue: str, threads: int, data: Path, environment: dict[str, str]) -> None:
         self.does = f"{threads} threads, queue {queue}" if threads > 1 else f"1 thread, queue {queue}"
         self.queue = queue
-        command = [*script("spinach", "spinach_ops.worker_cli"), "worker", "examples.catalogue.app:engine"]
+        command = [*script("spinach", "spinach_ops.worker.cli"), "worker", "examples.catalogue.app:engine"]
         command += ["--queue", queue, "--threads", str(threads), "--metrics-port", "0"]
         super().__init__(name, command, data, environment)
 

@@ -84,7 +84,7 @@ def _traced(engine: Engine) -> Callable[[], None]:
     """Trace what is scheduled, where a collector was named; return what ends that."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return lambda: None
-    from spinach_ops.otlp import trace_worker  # takes longer to load than all else
+    from spinach_ops.tracing.provider import trace_worker  # takes longer to load than all else
 
     return trace_worker(engine)
 

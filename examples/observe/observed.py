@@ -45,8 +45,16 @@ class Observed:
         """
         url = self._start_server()
         traces = self._start_collector()
-        for crew in CREWS:
-            self._start_worker(crew.name, url, traces, "--queue", crew.queue, "--threads", str(crew.threads))
+        for supervisor in CREWS:
+            self._start_worker(
+                supervisor.name,
+                url,
+                traces,
+                "--queue",
+                supervisor.queue,
+                "--threads",
+                str(supervisor.threads),
+            )
         self._start_load(url, traces)
         exporter = self._start_exporter(url)
         self._await_workers(exporter)
@@ -56,7 +64,7 @@ class Observed:
             prometheus=self._start_prometheus(exporter),
             traces=traces.where if traces else None,
             dashboard=str(REPOSITORY / "dashboards" / "spinach-overview.json"),
-            ops=script("spinach-ops", "spinach_ops.cli"),
+            ops=script("spinach-ops", "spinach_ops.commands.main"),
             top=script("spinach-top", "spinach_ops.top.cli"),
         )
 
@@ -109,7 +117,7 @@ class Observed:
 
     def _start_worker(self, name: str, url: str, traces: collector.Traces | None, *options: str) -> None:
         command = [
-            *script("spinach", "spinach_ops.worker_cli"),
+            *script("spinach", "spinach_ops.worker.cli"),
             "worker",
             _APP,
             *options,
@@ -136,7 +144,7 @@ class Observed:
 
     def _start_exporter(self, url: str) -> str:
         address = f"127.0.0.1:{free_port()}"
-        command = [*script("spinach-ops", "spinach_ops.cli"), "exporter", "--listen", address]
+        command = [*script("spinach-ops", "spinach_ops.commands.main"), "exporter", "--listen", address]
         command += ["--redis", url, "--namespace", NAMESPACE, "--cache", f"{EXPORTER_CACHE_SECONDS}s"]
         child = self._run(Child("exporter", command, self.data))
         child.await_answer(f"http://{address}/readyz")

@@ -12,7 +12,7 @@ REPORTS_QUEUE: Final = "reports"
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Supervisor:
     """One worker process: its name, its queue, its threads."""
 
     name: str
@@ -21,10 +21,10 @@ class Crew:
 
 
 CREWS: Final = (
-    Crew("orders-1", ORDERS_QUEUE, 4),
-    Crew("orders-2", ORDERS_QUEUE, 4),
-    Crew("mail", MAIL_QUEUE, 2),
-    Crew("reports", REPORTS_QUEUE, 4),
+    Supervisor("orders-1", ORDERS_QUEUE, 4),
+    Supervisor("orders-2", ORDERS_QUEUE, 4),
+    Supervisor("mail", MAIL_QUEUE, 2),
+    Supervisor("reports", REPORTS_QUEUE, 4),
 )
 # Its queue has another worker, which takes over what it was running.
 VICTIM: Final = "orders-2"

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..clock import Clock, ServerClock
-from ..exc import InvalidNamespace
 from ..job import Job
 from ..stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Tally, Wanted
 from ..task import Task
-from ..vitals import Contact
+from ..validation import check_namespace
 from .messages import (
+    Contact,
     Delivery,
     Due,
     Exchange,
@@ -30,6 +30,7 @@ from .messages import (
 
 __all__ = [
     "Broker",
+    "Contact",
     "Delivery",
     "Due",
     "Exchange",
@@ -39,25 +40,7 @@ __all__ = [
     "Subscription",
     "WorkerProfile",
     "WorkerState",
-    "check_namespace",
 ]
-
-
-def check_namespace(namespace: object) -> str:
-    """Return the namespace, checked.
-
-    Raises:
-        InvalidNamespace: it is not a text, is empty, or holds control characters or lone surrogates.
-    """
-    if not isinstance(namespace, str) or not namespace:
-        raise InvalidNamespace(f"a namespace is a non-empty string, not {namespace!r}")
-    if any(character < " " or "\x7f" <= character < "\xa0" for character in namespace):
-        raise InvalidNamespace(f"namespace {namespace!r} contains control characters")
-    try:
-        namespace.encode()
-    except UnicodeEncodeError:
-        raise InvalidNamespace(f"namespace {namespace!r} cannot be written as UTF-8") from None
-    return namespace
 
 
 class Broker(ABC):

@@ -125,6 +125,19 @@ class Recovery:
     declared: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How the broker answers.
+
+    Attributes:
+        answered_seconds: Since it last answered anybody in this process.
+        asking: Threads that wait for an answer now.
+    """
+
+    answered_seconds: float = 0.0
+    asking: frozenset[int] = frozenset()
+
+
 class Subscription(Protocol):
     """Hears that something happened in the namespace."""
 

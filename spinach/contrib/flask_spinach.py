@@ -17,7 +17,8 @@ from ..engine import Engine
 from ..exc import BrokerError
 from ..execution import Attempt
 from ..job import Job
-from ..task import Batch, Task, Tasks, check_queue_name
+from ..task import Batch, Task, Tasks
+from ..validation import check_queue_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,11 +16,11 @@ from typing import Final
 
 from spinach.const import VERSION
 
-from ..ending import guarded, takes_all_signs
-from ..options import Options, UsageError, add_common, read_common
+from ..cli.errors import guarded, takes_all_signs
+from ..cli.options import Options, UsageError, add_common, read_common
+from ..polling.poller import Poller
 from . import headless
-from .expectations import Condition
-from .source import Source
+from .conditions import Condition
 
 _NAME: Final = "spinach-top"
 _DEFAULT_INTERVAL_SECONDS: Final = 2.0
@@ -122,7 +122,7 @@ def run(given: argparse.Namespace) -> int:
             raise UsageError(_NO_SCREEN)
         return _screen(given, options)
     broker = options.connect()
-    source = Source(
+    source = Poller(
         broker,
         interval_seconds=given.interval,
         queues=given.queue,

@@ -13,13 +13,13 @@ from spinach.const import VERSION
 from spinach.exc import BrokerUnavailable
 from spinach.stats import NamespaceSnapshot
 
-from ..ending import complain
-from ..options import FINDINGS, NOT_PERMITTED, OK, UNREACHABLE, Options
-from ..status import show
+from ..cli.errors import complain
+from ..cli.namespaces import is_empty, nothing_there
+from ..cli.options import FINDINGS, NOT_PERMITTED, OK, UNREACHABLE, Options
+from ..cli.tables import show
+from ..polling.poller import Poller
 from ..text import printable
-from ..whereabouts import is_empty, nothing_there
-from .expectations import Condition
-from .source import Source
+from .conditions import Condition
 
 _NAME: Final = "spinach-top"
 # Rates need two looks, and some time between them; who wants one frame does not want to wait for long.
@@ -29,7 +29,7 @@ _SAID: Final = 5
 
 
 def look(
-    source: Source, broker: Broker, options: Options, *, looks: int | None, conditions: Sequence[Condition]
+    source: Poller, broker: Broker, options: Options, *, looks: int | None, conditions: Sequence[Condition]
 ) -> int:
     """Look and print; return the exit code.
 
@@ -83,15 +83,15 @@ def _unread(snapshot: NamespaceSnapshot) -> int:
     return NOT_PERMITTED if refused else UNREACHABLE
 
 
-def frame(source: Source, broker: Broker, *, width: int, height: int, ascii_only: bool = False) -> int:
+def frame(source: Poller, broker: Broker, *, width: int, height: int, ascii_only: bool = False) -> int:
     """Print the home screen once, as text; return the exit code."""
     # What it is drawn with takes longer to load than a plain look.
-    from .connection import Connection
-    from .desk import Desk
-    from .frame import draw
-    from .headline import Situation
-    from .history import History
-    from .scene import Scene
+    from ..polling.connection import Connection
+    from ..polling.trends import History
+    from .screen.draw import draw
+    from .screen.header import Situation
+    from .screen.navigation import Navigation
+    from .view.view_model import ViewModel
 
     history = History()
     first = source.look()
@@ -103,7 +103,7 @@ def frame(source: Source, broker: Broker, *, width: int, height: int, ascii_only
     situation = Situation(
         broker.namespace, broker.address, VERSION, Connection().succeeded(), now, source.interval_seconds
     )
-    scene = Scene(tick.snapshot, history)
-    drawn = draw(scene, Desk(), situation, width=width, height=height, now=now, ascii_only=ascii_only)
+    view = ViewModel(tick.snapshot, history)
+    drawn = draw(view, Navigation(), situation, width=width, height=height, now=now, ascii_only=ascii_only)
     print(drawn.text(width, height))
     return OK

@@ -12,21 +12,22 @@ from typing import Final
 from opentelemetry.trace import TracerProvider
 
 from spinach import Engine
+from spinach.hooks import OncePerEngine, Remover
 
-from ..installed import Installed, Remover
 from .attributes import Describer, JobAttributes
 from .complaints import Complaints
 from .consumer import AttemptTracer
 from .errors import ErrorRecorder
 from .producer import SubmissionTracer
 from .propagation import Propagation
+from .samplers import LinkedSampler
 from .settings import Decide, Propagate, Settings, SpanName
 from .shared import Shared
 from .tracers import Tracers, suppressed
 
-__all__ = ["instrument_tracing"]
+__all__ = ["LinkedSampler", "instrument_tracing"]
 
-_traced: Final = Installed()
+_traced: Final = OncePerEngine()
 
 
 def instrument_tracing(

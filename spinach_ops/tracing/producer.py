@@ -14,9 +14,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, SpanKind
 
 from spinach.clock import ServerClock
+from spinach.hooks import Submission
 from spinach.job import Job, JobStatus
 from spinach.origin import Origin, mark
-from spinach.seams import Submission
 
 from .attributes import CREATE, LINK, LINK_CREATION, SEND
 from .propagation import LINK_HEADER, add_headers

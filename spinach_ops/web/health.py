@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spinach.vitals import ServiceVitals, Vitals
+from spinach.runtime.vitals import ServiceVitals, Vitals
 
 _INTERVALS: Final = 3
 # A loop that waits for a broker that does not answer comes back within its timeout of 15 s, and tries again.

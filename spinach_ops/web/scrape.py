@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from ..metrics.collector import DEADLINE_SECONDS, deadline
+from ..metrics.namespace_collector import DEADLINE_SECONDS, deadline
 from .http import Request, Response, Route
 
 # Rendering takes the interpreter's lock: what more scrapers get is slower jobs.

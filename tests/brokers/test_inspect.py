@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from spinach import RedisBroker
-from spinach.brokers.redis.connect import connect
+from spinach.brokers.redis.from_url import connect
 from spinach.brokers.redis.inspect.queues import MAX_QUEUES
 from spinach.brokers.redis.inspect.workers import MAX_WORKERS
 from spinach.exc import BrokerUnavailable, NotPermitted

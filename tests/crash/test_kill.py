@@ -55,16 +55,16 @@ def schedule_mix(engine: Engine, chance: random.Random, number: int) -> list[Job
 def test_random_kills_keep_every_promise(fleet: Fleet, seed: int) -> None:
     """Whatever dies and whenever: no job is lost, repeated against its promise, stuck, or in two places."""
     chance = random.Random(seed)
-    crew = [fleet.ours(threshold=THRESHOLD_SECONDS) for _ in range(2)]
+    supervisor = [fleet.ours(threshold=THRESHOLD_SECONDS) for _ in range(2)]
     jobs = schedule_mix(fleet.engine(), chance, 700)
     for _ in range(6):
         before = len(fleet.lines("start"))
         more = chance.randint(5, 60)
         wait_until(lambda b=before, m=more: len(fleet.lines("start")) >= b + m, "more jobs start")  # type: ignore[misc]
-        victim = chance.choice(crew)
+        victim = chance.choice(supervisor)
         victim.kill()
-        crew.remove(victim)
-        crew.append(fleet.ours(threshold=THRESHOLD_SECONDS))
+        supervisor.remove(victim)
+        supervisor.append(fleet.ours(threshold=THRESHOLD_SECONDS))
         jobs += schedule_mix(fleet.engine(), chance, 60)
     try:
         wait_until(lambda: settled(fleet, jobs), "all work is done", 45)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spinach_ops.cli import main
+from spinach_ops.commands.main import main
 from tests.dashboards.helpers import FILES, FOLDER
 
 

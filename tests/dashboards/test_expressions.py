@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.reading import metrics_in, queries_in, variable_queries_in
-from spinach_ops.catalog import METRICS, Metric, N
+from spinach_ops.metrics.catalog import METRICS, Metric, N
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
 from tests.prometheus import binary
 

@@ -13,7 +13,7 @@ import pytest
 
 from dashboards import generate
 from dashboards.reading import queries_in, variable_queries_in
-from spinach_ops.catalog import BY_NAME, N
+from spinach_ops.metrics.catalog import BY_NAME, N
 from tests.dashboards.helpers import FILES, load
 
 CORE_PANELS = {"stat", "timeseries", "table", "heatmap", "gauge", "state-timeline", "row", "bargauge"}

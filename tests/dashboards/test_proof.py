@@ -26,7 +26,7 @@ import pytest
 from dashboards.reading import queries_in, variable_queries_in
 from examples.observe.settings import CREWS, NAMESPACE, ORDERS_QUEUE, VICTIM
 from examples.shared.children import Child, free_port, script
-from spinach_ops.catalog import METRICS
+from spinach_ops.metrics.catalog import METRICS
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
 from tests.fleet import wait_until
 from tests.prometheus import Prometheus, binary, fetch, running
@@ -86,8 +86,10 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
         }
         prometheus = started.enter_context(running(folder, jobs, rules))
         workers = {
-            crew.name: start_worker(crew.name, crew.queue, crew.threads, folder, server.url, started)
-            for crew in CREWS
+            supervisor.name: start_worker(
+                supervisor.name, supervisor.queue, supervisor.threads, folder, server.url, started
+            )
+            for supervisor in CREWS
         }
         wait_until(
             lambda: prometheus.value('count(spinach_worker_slots{job="processes"})') == len(CREWS),
@@ -121,7 +123,14 @@ def _dropped() -> str:
 
 def start_exporter(folder: Path, url: str, started: contextlib.ExitStack) -> str:
     address = f"127.0.0.1:{free_port()}"
-    command = [*script("spinach-ops", "spinach_ops.cli"), "exporter", "--listen", address, "--redis", url]
+    command = [
+        *script("spinach-ops", "spinach_ops.commands.main"),
+        "exporter",
+        "--listen",
+        address,
+        "--redis",
+        url,
+    ]
     child = Child("exporter", [*command, "--namespace", NAMESPACE, "--cache", "0.5s"], folder)
     started.callback(child.stop)
     child.await_answer(f"http://{address}/healthz")
@@ -131,7 +140,7 @@ def start_exporter(folder: Path, url: str, started: contextlib.ExitStack) -> str
 def start_worker(
     name: str, queue: str, threads: int, folder: Path, url: str, started: contextlib.ExitStack
 ) -> Child:
-    command = [*script("spinach", "spinach_ops.worker_cli"), "worker", "examples.observe.app:engine"]
+    command = [*script("spinach", "spinach_ops.worker.cli"), "worker", "examples.observe.app:engine"]
     command += ["--queue", queue, "--threads", str(threads), "--metrics-port", "0"]
     child = Child(name, command, folder, {"SPINACH_REDIS_URL": url})
     started.callback(child.stop)

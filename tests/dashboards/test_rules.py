@@ -16,10 +16,10 @@ import pytest
 from dashboards import generate
 from dashboards.alerts import alerts
 from dashboards.objectives import BadObjective, Objective, read
+from dashboards.prometheus_rules import to_yaml
 from dashboards.reading import expressions_of_rules, metrics_of
 from dashboards.recording import recording
-from dashboards.rule import to_yaml
-from spinach_ops.catalog import METRICS
+from spinach_ops.metrics.catalog import METRICS
 from tests.dashboards.helpers import FOLDER
 from tests.dashboards.test_expressions import exposed
 from tests.prometheus import binary

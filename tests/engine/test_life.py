@@ -1,4 +1,4 @@
-"""Starting, stopping, several engines, threads, signals of the operating system, the seams."""
+"""Starting, stopping, several engines, threads, signals of the operating system, the hooks."""
 
 from __future__ import annotations
 

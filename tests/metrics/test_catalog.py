@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spinach_ops import catalog
-from spinach_ops.catalog import Metric
+from spinach_ops.metrics import catalog
+from spinach_ops.metrics.catalog import Metric
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = {

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from spinach.fleet import WorkerInfo, WorkerStats
 from spinach.stats import NamespaceSnapshot
-from spinach_ops.discovery import http_sd
-from spinach_ops.options import UsageError
-from spinach_ops.targets import check_distinct, read_targets
+from spinach.stats.workers import WorkerInfo, WorkerStats
+from spinach_ops.cli.options import UsageError
+from spinach_ops.exporter.config import check_distinct, read_targets
+from spinach_ops.exporter.service_discovery import http_sd
 from tests.fleet import Fleet, wait_until
 from tests.metrics.test_known_workload import exporter
 from tests.prometheus import check_page, fetch
@@ -33,7 +33,7 @@ def test_a_loopback_elsewhere_is_no_target() -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spinach_ops.cli", "exporter", *arguments]
+    command = [sys.executable, "-m", "spinach_ops.commands.main", "exporter", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from spinach import Engine
-from spinach.vitals import ServiceVitals, Vitals
+from spinach.runtime.vitals import ServiceVitals, Vitals
 from spinach_ops import serve
 from spinach_ops.web.health import liveness, readiness
 from tests.engine.conftest import until

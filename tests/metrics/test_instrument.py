@@ -117,7 +117,7 @@ def test_a_wrong_option_leaves_nothing_behind(
         instrument(engine, tracer_provider=provider, **option)  # type: ignore[arg-type]
     run_one(engine)
     assert spans.get_finished_spans() == ()
-    assert engine._seams.enqueues == []
+    assert engine._hooks.enqueues == []
 
 
 def test_a_variable_that_opentelemetry_refuses_stops_nobody() -> None:

@@ -25,7 +25,7 @@ THRESHOLD_SECONDS = 3
 def exporter(fleet: Fleet, *options: str) -> Iterator[str]:
     """Run `spinach-ops exporter` on the fleet's namespace; yield its URL."""
     command = [
-        sys.executable, "-m", "spinach_ops.cli", "exporter", "--listen", "0", "--json", "--cache", "0.5s",
+        sys.executable, "-m", "spinach_ops.commands.main", "exporter", "--listen", "0", "--json", "--cache", "0.5s",
         "--redis", f"redis://127.0.0.1:{fleet.server.port}/0", "-n", fleet.namespace, *options,
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from spinach import Engine, RedisBroker
 from spinach.exc import BrokerUnavailable, NotPermitted
-from spinach.fleet import OrphanStats, WorkerInfo, WorkerStats
 from spinach.stats import (
     Costs,
     HistogramStats,
@@ -24,10 +23,11 @@ from spinach.stats import (
     ReadError,
     ServerStats,
 )
-from spinach_ops.exporter import Discovery
-from spinach_ops.metrics.bounds import clean
-from spinach_ops.metrics.collector import NamespaceCollector, deadline
-from spinach_ops.metrics.feed import SnapshotFeed
+from spinach.stats.workers import OrphanStats, WorkerInfo, WorkerStats
+from spinach_ops.exporter.serve import Discovery
+from spinach_ops.metrics.labels import clean
+from spinach_ops.metrics.namespace_collector import NamespaceCollector, deadline
+from spinach_ops.metrics.snapshot_cache import SnapshotCache
 from spinach_ops.web.http import Request
 from tests.fleet import wait_until
 from tests.servers import Server
@@ -71,8 +71,8 @@ WELL = replace(BASE, namespace="well")
 
 def registry_of(snapshot: NamespaceSnapshot, *, per_worker: bool = False) -> CollectorRegistry:
     registry = CollectorRegistry()
-    feeds = {snapshot.namespace: SnapshotFeed(lambda _: snapshot)}
-    registry.register(NamespaceCollector(feeds, per_worker=per_worker))
+    caches = {snapshot.namespace: SnapshotCache(lambda _: snapshot)}
+    registry.register(NamespaceCollector(caches, per_worker=per_worker))
     return registry
 
 
@@ -207,7 +207,7 @@ def test_starts_that_were_taken_back_are_no_reset() -> None:
         replace(BASE, counters={("q", "t", name): count for name, count in each.items()}) for each in counters
     )
     registry = CollectorRegistry()
-    registry.register(NamespaceCollector({"ns": SnapshotFeed(lambda _: next(snapshots), cache_seconds=0)}))
+    registry.register(NamespaceCollector({"ns": SnapshotCache(lambda _: next(snapshots), cache_seconds=0)}))
     labels = {"spinach_namespace": "ns", "queue": "q", "task": "t", "outcome": "started"}
     assert [registry.get_sample_value("spinach_fleet_jobs_total", labels) for _ in counters] == [7, 7, 9, 1]
 
@@ -247,7 +247,7 @@ def test_a_namespace_that_cannot_be_read_is_one_series(error: Exception, reason:
         raise error
 
     registry = CollectorRegistry()
-    registry.register(NamespaceCollector({"ns": SnapshotFeed(fail), "well": SnapshotFeed(lambda _: WELL)}))
+    registry.register(NamespaceCollector({"ns": SnapshotCache(fail), "well": SnapshotCache(lambda _: WELL)}))
     shown = {
         family.name: [sample for sample in family.samples if sample.labels["spinach_namespace"] == "ns"]
         for family in registry.collect()
@@ -289,9 +289,9 @@ class Gate:
 def test_one_look_serves_all_who_ask_meanwhile() -> None:
     """Ten scrapes at once cost the server one look."""
     gate = Gate()
-    feed = SnapshotFeed(gate.look)
+    cache = SnapshotCache(gate.look)
     readings: list[Any] = []
-    threads = [threading.Thread(target=lambda: readings.append(feed.read(20))) for _ in range(10)]
+    threads = [threading.Thread(target=lambda: readings.append(cache.read(20))) for _ in range(10)]
     for thread in threads:
         thread.start()
     wait_until(lambda: gate.looks == 1, "the look begins")
@@ -307,9 +307,11 @@ def test_a_look_that_hangs_costs_a_scrape_no_more_than_its_deadline() -> None:
     """Namespaces that hang share one deadline, others show; the next scrape starts no second look."""
     gate = Gate()
     registry = CollectorRegistry()
-    hanging = SnapshotFeed(gate.look, cache_seconds=0)
+    hanging = SnapshotCache(gate.look, cache_seconds=0)
     registry.register(
-        NamespaceCollector({"a": hanging, "b": SnapshotFeed(gate.look), "well": SnapshotFeed(lambda _: BASE)})
+        NamespaceCollector(
+            {"a": hanging, "b": SnapshotCache(gate.look), "well": SnapshotCache(lambda _: BASE)}
+        )
     )
     up = "spinach_redis_up"
     token = deadline.set(0.2)
@@ -331,7 +333,7 @@ def test_a_look_that_hangs_costs_a_scrape_no_more_than_its_deadline() -> None:
 def test_one_namespace_that_answers_is_enough_to_be_ready() -> None:
     """Whoever asks whether anything can be read does not wait for what hangs."""
     gate = Gate()
-    collector = NamespaceCollector({"hangs": SnapshotFeed(gate.look), "well": SnapshotFeed(lambda _: WELL)})
+    collector = NamespaceCollector({"hangs": SnapshotCache(gate.look), "well": SnapshotCache(lambda _: WELL)})
     began = time.monotonic()
     readings = collector.can_read()
     assert time.monotonic() - began < 4  # the deadline is 5 s
@@ -351,7 +353,7 @@ def test_workers_of_a_namespace_in_an_outage_stay_targets() -> None:
             raise BrokerUnavailable("gone")
         return snapshots[0]
 
-    discover = Discovery(NamespaceCollector({"ns": SnapshotFeed(look, cache_seconds=0)}))
+    discover = Discovery(NamespaceCollector({"ns": SnapshotCache(look, cache_seconds=0)}))
     assert discover(Request("/sd")).status == 503
     snapshots.append(replace(BASE, workers=(serving,)))
     known = discover(Request("/sd"))
@@ -368,7 +370,7 @@ def test_a_scrape_costs_the_server_a_bounded_number_of_commands(valkey_server: S
         engine.schedule(f"task-{number}")
     look: Callable[..., NamespaceSnapshot] = lambda known: engine.broker.snapshot(known=known)  # noqa: E731
     registry = CollectorRegistry()
-    registry.register(NamespaceCollector({engine.namespace: SnapshotFeed(look, cache_seconds=0)}))
+    registry.register(NamespaceCollector({engine.namespace: SnapshotCache(look, cache_seconds=0)}))
     labels = {"spinach_namespace": engine.namespace}
     registry.get_sample_value("spinach_redis_up", labels)
     client = valkey_server.client()

@@ -11,10 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from spinach import AbortException, Engine, MemoryBroker, RetryException, signals
 from spinach.brokers.memory import MemoryStore
-from spinach.fleet import WorkerInfo
 from spinach.job import Job
-from spinach_ops import catalog, instrument
-from spinach_ops.metrics.bounds import Caps
+from spinach.stats.workers import WorkerInfo
+from spinach_ops import instrument
+from spinach_ops.metrics import catalog
+from spinach_ops.metrics.labels import Caps
 from tests.engine.conftest import until
 from tests.metrics.conftest import MakeEngine, Samples
 

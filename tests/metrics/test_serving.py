@@ -192,12 +192,12 @@ def test_no_more_than_two_pages_are_rendered_at_once() -> None:
 def test_a_closed_server_leaves_no_thread(engine: Engine) -> None:
     """Its thread ends, the port is free again, and its address is announced no more."""
     server = serve(engine, port=0)
-    assert engine._seams.announced == {"metrics_url": f"{server.url}/metrics"}
+    assert engine._hooks.announced == {"metrics_url": f"{server.url}/metrics"}
     name = f"{engine.namespace}-http"
     assert name in {thread.name for thread in threading.enumerate()}
     server.close()
     until(lambda: name not in {thread.name for thread in threading.enumerate()})
-    assert engine._seams.announced == {}
+    assert engine._hooks.announced == {}
     server.close()
     serve(engine, port=server.port).close()
 

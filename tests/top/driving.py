@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from textual.pilot import Pilot
 
-from spinach.brokers.redis.connect import connect
+from spinach.brokers.redis.from_url import connect
 from spinach_ops.top.tui.app import Look, TopApp
 from spinach_ops.top.tui.canvas import Canvas
 

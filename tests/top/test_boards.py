@@ -1,4 +1,4 @@
-"""What the boards show of a scene: pure, no terminal."""
+"""What the boards show of a view: pure, no terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from spinach.stats import HeldJob, JobInfo, LimitStats, OrphanStats, Page, PeriodicStats, Wanted
+from spinach_ops.polling.rates import Rate
+from spinach_ops.polling.trends import History
 from spinach_ops.top.boards import ALL, TABS, Board, board_of
 from spinach_ops.top.boards.explain import everything
-from spinach_ops.top.derive import Rate
-from spinach_ops.top.detail import Followed, describe
-from spinach_ops.top.history import History
-from spinach_ops.top.scene import Place, Scene
+from spinach_ops.top.screen.detail import Followed, describe
+from spinach_ops.top.view.view_model import Place, ViewModel
 
-from .scenes import (
+from .view_models import (  # fmt: skip
     NOW,
     failure,
     group,
@@ -24,19 +24,19 @@ from .scenes import (
     later,
     queue,
     running_page,
-    scene,
     snapshot,
     texts,
+    view,
     worker,
-)  # fmt: skip
+)
 
 
-def shown(scene: Scene, place: Place) -> list[dict[str, str]]:
+def shown(view: ViewModel, place: Place) -> list[dict[str, str]]:
     """Return the rows as texts by column."""
     board = board_of(place)
     names = [column.name for column in board.columns]
     return [
-        dict(zip(names, (cell.text for cell in row.cells), strict=True)) for row in board.rows(scene, place)
+        dict(zip(names, (cell.text for cell in row.cells), strict=True)) for row in board.rows(view, place)
     ]
 
 
@@ -52,8 +52,8 @@ def test_tabs_are_numbered() -> None:
 def test_an_empty_namespace_says_something(board: Board) -> None:
     """A board without rows says why in words."""
     place = Place(board.name, view="running" if board in TABS else "head")
-    assert list(board.rows(scene(), place)) == []
-    assert board.empty(scene(), place)
+    assert list(board.rows(view(), place)) == []
+    assert board.empty(view(), place)
     assert len({column.name for column in board.columns}) == len(board.columns)
 
 
@@ -63,7 +63,7 @@ def test_a_queue() -> None:
     history.add(
         snapshot(queue("old", 1339)), {"old": Rate(85.7, 29.2, exact=True), "new": Rate(1, 10, exact=True)}
     )
-    seen = Scene(
+    seen = ViewModel(
         snapshot(queue("old", 1339, 400, next_task="t"), queue("new", 90, 61), queue("no", 0)), history
     )
     old, new, empty = shown(seen, Place())
@@ -77,30 +77,30 @@ def test_a_bound_has_no_eta() -> None:
     """Of lower bounds no difference is made up."""
     history = History()
     history.add(snapshot(queue()), {"q": Rate(1, 10, exact=False)})
-    (row,) = shown(Scene(snapshot(queue()), history), Place())
+    (row,) = shown(ViewModel(snapshot(queue()), history), Place())
     assert (row["IN/s"], row["OUT/s"], row["Δ/s"], row["ETA"]) == ("≥1.0", "≥10.0", "-", "-")
 
 
 def test_a_queue_that_cannot_be_read() -> None:
     """What could not be read is a question mark, never a zero."""
-    (row,) = shown(scene(queue(depth=None, oldest=None)), Place())
+    (row,) = shown(view(queue(depth=None, oldest=None)), Place())
     assert (row["DEPTH"], row["OLDEST"]) == ("?", "?")
 
 
 def test_running_jobs_of_a_queue() -> None:
     """RUN counts live workers that serve only this queue; it is a lower bound while old ones do not say what they serve."""
     old = worker("w2", version=None, running=7)
-    (row,) = shown(scene(queue(), workers=(worker(running=3), old)), Place())
+    (row,) = shown(view(queue(), workers=(worker(running=3), old)), Place())
     assert (row["RUN"], row["WORK"]) == ("≥3", "≥1")
-    (row,) = shown(scene(queue(), workers=(worker(running=3), worker("w3", running=4, seen=90))), Place())
+    (row,) = shown(view(queue(), workers=(worker(running=3), worker("w3", running=4, seen=90))), Place())
     assert (row["RUN"], row["WORK"]) == ("3", "1")
-    (row,) = shown(scene(queue(), workers=(old,)), Place())
+    (row,) = shown(view(queue(), workers=(old,)), Place())
     assert (row["RUN"], row["WORK"]) == ("-", "-")
 
 
 def test_ages_go_on_while_the_server_is_lost() -> None:
     """While no look succeeds, ages count on from the last one."""
-    lost = replace(scene(queue(oldest=50), workers=(worker(seen=10),)), aged=20.0)
+    lost = replace(view(queue(oldest=50), workers=(worker(seen=10),)), aged=20.0)
     assert shown(lost, Place())[0]["OLDEST"] == "!1m10s"
     assert shown(lost, Place("workers"))[0]["SEEN"] == "30s"
 
@@ -108,9 +108,7 @@ def test_ages_go_on_while_the_server_is_lost() -> None:
 def test_workers() -> None:
     """Each worker has its state in a word and a sign, silent ones the time they have left, orphans what they hold."""
     silent = worker("w2", version=None, seen=100)
-    seen = scene(
-        workers=(worker(running=4), silent, worker("w3", seen=90)), orphans=(OrphanStats("gone", 2),)
-    )
+    seen = view(workers=(worker(running=4), silent, worker("w3", seen=90)), orphans=(OrphanStats("gone", 2),))
     live, late, dead, orphan = shown(seen, Place("workers"))
     assert (live["WORKER"], live["STATE"], live["RUN"], live["SLOTS"], live["LOAD"]) == (
         "host/w1", "● live", "4", "4", "████████",
@@ -125,28 +123,28 @@ def test_workers() -> None:
 def test_slots_that_are_busy() -> None:
     """Slots in use are counted over those workers that live and said how many they have."""
     old, dead = worker("w2", version=None, running=5), worker("w3", running=4, seen=90)
-    seen = scene(workers=(worker(running=3), old, dead), running=12, connected=2)
+    seen = view(workers=(worker(running=3), old, dead), running=12, connected=2)
     assert "3 of 4 slots busy" in board_of(Place("workers")).caption(seen, Place("workers"))
-    assert "slots" not in board_of(Place("workers")).caption(scene(workers=(old,)), Place("workers"))
+    assert "slots" not in board_of(Place("workers")).caption(view(workers=(old,)), Place("workers"))
 
 
 def test_jobs_of_a_queue() -> None:
     """The first jobs are numbered from 1, the last ones to the depth; what is no job says so."""
     odd = JobInfo.read(b"odd")
     page = jobs_page(job("a", retries=1), odd)
-    seen = replace(scene(queue(depth=10), pages=(page,)), show_arguments=True)
+    seen = replace(view(queue(depth=10), pages=(page,)), show_arguments=True)
     head, broken = shown(seen, Place("jobs", "q", "head"))
     assert (head["#"], head["TASK"], head["AGE"], head["TRY"]) == ("1", "task", "10s", "1/3")
     assert head["ARGS"] == '1, "two", key="secret"'
     assert "not a job" in broken["TASK"]
     tail = replace(page, wanted=Wanted("queue", "q", from_tail=True))
-    rows = shown(scene(queue(depth=10), pages=(tail,)), Place("jobs", "q", "tail"))
+    rows = shown(view(queue(depth=10), pages=(tail,)), Place("jobs", "q", "tail"))
     assert [row["#"] for row in rows] == ["9", "10"]
 
 
 def test_arguments_are_hidden() -> None:
     """Unless somebody asks for arguments no board and no detail shows any."""
-    seen = scene(queue(), pages=(jobs_page(job()),))
+    seen = view(queue(), pages=(jobs_page(job()),))
     (row,) = shown(seen, Place("jobs", "q", "head"))
     assert row["ARGS"] == "(hidden)"
     assert "secret" not in texts(describe(job(), seen, width=80, show_arguments=False))
@@ -155,9 +153,9 @@ def test_arguments_are_hidden() -> None:
 
 def test_a_page_of_another_queue_is_not_shown() -> None:
     """Right after turning to a queue, its other end or a worker, jobs of the place before are not taken for its own."""
-    other = scene(queue(), pages=(jobs_page(job(), of="other"),))
-    head = scene(queue(), pages=(jobs_page(job()),))
-    anybody = scene(queue(), pages=(running_page(HeldJob("w2", job())),))
+    other = view(queue(), pages=(jobs_page(job(), of="other"),))
+    head = view(queue(), pages=(jobs_page(job()),))
+    anybody = view(queue(), pages=(running_page(HeldJob("w2", job())),))
     for seen, place in (
         (other, Place("jobs", "q", "head")), (head, Place("jobs", "q", "tail")), (anybody, Place("jobs", "w1")),
     ):  # fmt: skip
@@ -170,7 +168,7 @@ def test_running_jobs() -> None:
     page = running_page(HeldJob("w1", job("a")), HeldJob("w1", job("b", at=int(NOW) - 99), reserved=True))
     history = History()
     history.add(snapshot(pages=(page,)), {})
-    seen = Scene(later(snapshot(workers=(worker(),), pages=(page,)), 5), history)
+    seen = ViewModel(later(snapshot(workers=(worker(),), pages=(page,)), 5), history)
     first, second = shown(seen, Place("jobs"))
     assert (first["TASK"], first["RUN≥"], first["DUE"], first["WORKER"]) == ("task", "5s", "15s", "host/w1")
     assert second["RUN≥"] == "reserved"
@@ -181,7 +179,7 @@ def test_scheduled_jobs() -> None:
     page = Page(
         Wanted("scheduled"), jobs=(job("a", at=int(NOW) - 71, retries=2), job("b", at=int(NOW) + 3600))
     )
-    late, later_one = shown(scene(pages=(page,)), Place("scheduled"))
+    late, later_one = shown(view(pages=(page,)), Place("scheduled"))
     assert (late["DUE IN"], late["WHY"], late["TRY"]) == ("!-1m11s", "retry", "2/3")
     assert (later_one["DUE IN"], later_one["WHY"]) == ("1h00m", "date")
 
@@ -191,7 +189,7 @@ def test_periodic_tasks_and_limits() -> None:
     periodic = (PeriodicStats("tick", "q", 60, NOW - 200, 200.0), PeriodicStats("tock", "q", None, None, 0.0))
     limits = (LimitStats("task", 2, 2), LimitStats("other", 5, 1))
     page = running_page(HeldJob("w1", job("a")))
-    seen = scene(periodic=periodic, limits=limits, running=1, pages=(page,))
+    seen = view(periodic=periodic, limits=limits, running=1, pages=(page,))
     late, unknown = shown(seen, Place("periodic"))
     assert (late["EVERY"], late["NEXT"], late["LATE"]) == ("1m00s", "0s", "!3m20s")
     assert (unknown["EVERY"], unknown["NEXT"], unknown["LATE"]) == ("?", "?", "-")
@@ -207,36 +205,36 @@ def test_drift_needs_all_jobs() -> None:
     """What a limit counts is compared only where every job that workers hold was seen, those beyond their slots, too."""
     page = running_page(HeldJob("w1", job("a")))
     for reserved, actual in ((0, "1"), (1, "?")):
-        seen = scene(limits=(LimitStats("task", 2, 2),), running=1, reserved=reserved, pages=(page,))
+        seen = view(limits=(LimitStats("task", 2, 2),), running=1, reserved=reserved, pages=(page,))
         assert shown(seen, Place("limits"))[0]["ACTUAL"] == actual
 
 
 def test_failures() -> None:
     """Failures are grouped; a group leads to its jobs, newest first, and to nothing of another group."""
     groups = Page(Wanted("groups"), groups=(group(), group("other", "Err", count=1)))
-    seen = scene(pages=(groups,))
+    seen = view(pages=(groups,))
     first, _ = shown(seen, Place("failures"))
     assert (first["TASK"], first["ERROR"], first["COUNT"], first["LAST"]) == ("task", "Boom", "3", "!30s")
     board = board_of(Place("failures"))
     place = board.leads_to(seen, Place("failures"), board.rows(seen, Place("failures"))[0].key)
     assert place == Place("failed", "task", error_type="app.Boom")
     page = Page(Wanted("failed"), failed=(failure("a"), failure("b", error_type="Other")))
-    (row,) = shown(scene(workers=(worker(),), pages=(page,)), place)
+    (row,) = shown(view(workers=(worker(),), pages=(page,)), place)
     assert (row["TASK"], row["TRIES"], row["MESSAGE"], row["WORKER"]) == ("task", "4", "it broke", "host/w1")
 
 
 def test_one_is_no_plural() -> None:
     """Captions speak of one job and of several as a person does."""
     for number, words in ((1, "1 failed job is kept"), (2, "2 failed jobs are kept")):
-        assert board_of(Place("failures")).caption(scene(failed=number), Place("failures")) == words
+        assert board_of(Place("failures")).caption(view(failed=number), Place("failures")) == words
     place = Place("jobs", "q", "head")
-    one = scene(queue(depth=1), pages=(jobs_page(job()),))
+    one = view(queue(depth=1), pages=(jobs_page(job()),))
     assert "first 1 of 1 job (" in board_of(place).caption(one, place)
 
 
 def test_old_workers_tell_no_failures() -> None:
     """With nothing but workers of the published package, failures and tasks say that they cannot know."""
-    seen = scene(workers=(worker(version=None),), counters={}, pages=(Page(Wanted("groups")),))
+    seen = view(workers=(worker(version=None),), counters={}, pages=(Page(Wanted("groups")),))
     for name in ("failures", "tasks"):
         assert "cannot be known" in board_of(Place(name)).empty(seen, Place(name))
 
@@ -244,14 +242,14 @@ def test_old_workers_tell_no_failures() -> None:
 def test_tasks() -> None:
     """Tasks show how their attempts ended, in numbers and as a part of all."""
     counts = {"started": 100, "succeeded": 80, "retried": 10, "failed": 5}
-    seen = scene(counters={("q", "task", name): number for name, number in counts.items()}, exact=True)
+    seen = view(counters={("q", "task", name): number for name, number in counts.items()}, exact=True)
     (row,) = shown(seen, Place("tasks"))
     assert (row["STARTED"], row["OK"], row["FAIL %"], row["FAILED"]) == ("100", "80", "!15.8", "5")
 
 
 def test_an_old_queue_is_explained() -> None:
     """What only somebody who watches can tell stands with the findings of the other tools, errors first."""
-    seen = scene(queue(oldest=400), workers=(worker(seen=20, heartbeat=5),), connected=1)
+    seen = view(queue(oldest=400), workers=(worker(seen=20, heartbeat=5),), connected=1)
     found = everything(seen)
     assert [finding.code for finding in found] == ["no_workers", "queue_old", "worker_silent"]
     (_, first, _) = board_of(Place("explain")).rows(seen, Place("explain"))
@@ -262,7 +260,7 @@ def test_an_old_queue_is_explained() -> None:
 
 def test_a_failure_in_full() -> None:
     """A failure shows error, message, attempts, traceback and the job's fields, wrapped and whole."""
-    text = texts(describe(failure(), scene(), width=60, show_arguments=False))
+    text = texts(describe(failure(), view(), width=60, show_arguments=False))
     for part in ("app.Boom", "it broke", "Traceback (most recent", "attempts", "2027-01-15", "(hidden)"):
         assert part in text
     assert "secret" not in text
@@ -271,18 +269,18 @@ def test_a_failure_in_full() -> None:
 def test_a_huge_payload_is_shown_whole() -> None:
     """Of a large payload nothing is left out."""
     info = JobInfo.read(job_text(task_args=["x" * 300_000]))
-    text = texts(describe(info, scene(), width=100, show_arguments=True)).replace("\n ", "")
+    text = texts(describe(info, view(), width=100, show_arguments=True)).replace("\n ", "")
     assert "x" * 300_000 in text
 
 
 def test_a_job_is_followed() -> None:
     """A job that is looked at is found again by its id, and when it is gone that is said and its last state shown."""
-    first = scene(queue(), pages=(jobs_page(job("b"), job("a")),))
+    first = view(queue(), pages=(jobs_page(job("b"), job("a")),))
     followed = Followed.of(first, "a")
     assert followed is not None
-    moved = scene(queue(), pages=(jobs_page(job("a", retries=2)),))
+    moved = view(queue(), pages=(jobs_page(job("a", retries=2)),))
     assert "2 used of 3" in texts(followed.lines(moved, width=80, show_arguments=True))
-    text = texts(followed.lines(scene(), width=80, show_arguments=True))
+    text = texts(followed.lines(view(), width=80, show_arguments=True))
     assert "left the window" in text
     assert "2 used of 3" in text
     assert Followed.of(first, "nothing") is None
@@ -291,13 +289,11 @@ def test_a_job_is_followed() -> None:
 @pytest.mark.parametrize("raw", [b"\xff", b"7", b"{}", b"[" * 100_000, b'{"status": "x", "task_args": 5}'])
 def test_odd_jobs_in_full(raw: bytes) -> None:
     """Bytes that are no job are shown as far as they can be."""
-    assert describe(JobInfo.read(raw), scene(), width=80, show_arguments=True)
+    assert describe(JobInfo.read(raw), view(), width=80, show_arguments=True)
 
 
 def test_jobs_with_one_id_are_two_rows() -> None:
     """Ids that are missing or written twice do not make one row of two."""
     page = jobs_page(job("a"), job("a"), JobInfo.read(b"x"), JobInfo.read(b"y"))
-    rows = board_of(Place("jobs", "q", "head")).rows(
-        scene(queue(), pages=(page,)), Place("jobs", "q", "head")
-    )
+    rows = board_of(Place("jobs", "q", "head")).rows(view(queue(), pages=(page,)), Place("jobs", "q", "head"))
     assert len({row.key for row in rows}) == 4

@@ -17,7 +17,8 @@ import pytest
 
 from spinach import Engine, RedisBroker
 from spinach.brokers.base import WorkerProfile
-from spinach_ops import cli, options
+from spinach_ops.cli import options
+from spinach_ops.commands import main as cli
 from spinach_ops.top import cli as top
 from tests.brokers.conftest import MakeRedisBroker
 from tests.brokers.helpers import claim, failed, queued, settle, task, waiting
@@ -129,7 +130,7 @@ def test_textual_is_not_loaded(console: Console) -> None:
 
 def test_help_is_light() -> None:
     """`--help` loads no client: it answers at once."""
-    for module in ("spinach_ops.cli", "spinach_ops.top.cli"):
+    for module in ("spinach_ops.commands.main", "spinach_ops.top.cli"):
         code = (
             f"import sys\nfrom {module} import main\n"
             "try: main(['--help'])\nexcept SystemExit: pass\nassert 'redis' not in sys.modules"

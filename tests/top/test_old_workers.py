@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from spinach.brokers.redis.connect import connect
-from spinach_ops.top.source import Source
+from spinach.brokers.redis.from_url import connect
+from spinach_ops.polling.poller import Poller
 from tests.fleet import Fleet, make_fleet, wait_until
 from tests.old_package import old_python
 from tests.servers import Server
@@ -25,7 +25,7 @@ def test_a_limit_makes_rates_bounds(
     blocked = [{"task": "limited", "args": [f"blocked-{number}", 60]} for number in range(6)]
     fleet.client("old", blocked)
     wait_until(lambda: len(fleet.starts()) == 1, "the limit is reached")
-    source = Source(connect(fleet.server.url, fleet.namespace), interval_seconds=0.2, discover=True)
+    source = Poller(connect(fleet.server.url, fleet.namespace), interval_seconds=0.2, discover=True)
     ticks = [source.look()]
     passing = [f"passing-{number}" for number in range(4)]
     fleet.client("old", [{"task": "safe", "args": [tag, 0]} for tag in passing])

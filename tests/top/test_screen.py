@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 
 from spinach import Engine, RedisBroker, Tasks
 from spinach.brokers.base import Broker
-from spinach_ops.top.keys import KEYS
+from spinach_ops.top.screen.keys import KEYS
 from spinach_ops.top.tui.app import TopApp
 from spinach_ops.top.tui.canvas import Canvas
 from spinach_ops.top.tui.overlays import Detail, Help, Picker
@@ -296,7 +296,7 @@ def test_a_filter_that_says_nothing_is_told(make: MakeRedisBroker) -> None:
         await pilot.press("slash", *"/(/", "enter")
         await until(pilot, lambda: len(app._notifications) == 1)
         await pilot.press("escape")
-        assert app.desk.filters == {}
+        assert app.navigation.filters == {}
         await until(pilot, shows(app, "mail", " q "))
 
     drive(make.server.url, make.default_namespace, story)
@@ -329,13 +329,13 @@ def test_the_mouse(make: MakeRedisBroker) -> None:
         heading = app.query_one("#table", Canvas).render_line(0).text
         await pilot.click("#table", offset=(heading.index("DEPTH") + 1, 0))
         await until(pilot, shows(app, "DEPTH▼"))
-        row = 2 if app.desk.viewport.index == 0 else 1
+        row = 2 if app.navigation.viewport.index == 0 else 1
         await pilot.click("#table", offset=(5, row))
-        await until(pilot, lambda: app.desk.viewport.index == row - 1)
+        await until(pilot, lambda: app.navigation.viewport.index == row - 1)
         await pilot.click("#table", offset=(5, row))
-        await until(pilot, lambda: app.desk.place.board == "jobs")
+        await until(pilot, lambda: app.navigation.place.board == "jobs")
         await pilot.click("#head", offset=(12, 4))
-        await until(pilot, lambda: app.desk.place.board == "workers")
+        await until(pilot, lambda: app.navigation.place.board == "workers")
 
     drive(make.server.url, make.default_namespace, story)
 
@@ -349,7 +349,7 @@ def test_the_palette(make: MakeRedisBroker) -> None:
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert {f"{key.label} ({key.shown})" for key in KEYS} < offered
         await pilot.press("ctrl+p", *"Workers", "enter")
-        await until(pilot, lambda: app.desk.place.board == "workers")
+        await until(pilot, lambda: app.navigation.place.board == "workers")
 
     drive(make.server.url, make.default_namespace, story)
 
@@ -380,7 +380,7 @@ def test_a_number_leads_out_of_everything(make: MakeRedisBroker) -> None:
         await until(pilot, lambda: isinstance(app.screen, Detail))
         await pilot.press("s", "v", "n", "slash")
         assert isinstance(app.screen, Detail)
-        assert app.desk.sorts == {}
+        assert app.navigation.sorts == {}
         await pilot.press("question_mark", "2")
         await until(pilot, shows(app, "WORKER", "STATE"))
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from itertools import pairwise
 
-from spinach.brokers.redis.connect import connect
-from spinach_ops.top.history import History
-from spinach_ops.top.source import Source, Tick
+from spinach.brokers.redis.from_url import connect
+from spinach_ops.polling.poller import Poll, Poller
+from spinach_ops.polling.trends import History
 from tests.fleet import Fleet, make_fleet, wait_until
 from tests.servers import Server
 
@@ -22,7 +22,7 @@ def test_jobs_given_back_did_not_come(make_fleet: Callable[..., Fleet], valkey_s
     """While a worker takes the last jobs of a queue, stops and gives them back, no rate says that any came."""
     fleet = make_fleet(valkey_server)
     worker = fleet.ours(number=2)
-    source = Source(
+    source = Poller(
         connect(fleet.server.url, fleet.namespace), interval_seconds=1, discover=True, totals=True
     )
     fleet.client("ours", [{"task": "safe", "args": [f"job-{number}", 0.01]} for number in range(_JOBS)])
@@ -43,7 +43,7 @@ def test_jobs_given_back_did_not_come(make_fleet: Callable[..., Fleet], valkey_s
     assert sum(estimated(first, second) for first, second in pairwise(ticks)) < 2
 
 
-def estimated(first: Tick, second: Tick) -> float:
+def estimated(first: Poll, second: Poll) -> float:
     """Return how many jobs came between two looks as the counters say."""
     history = History()
     history.add(first.snapshot, {})

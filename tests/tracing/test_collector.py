@@ -85,7 +85,7 @@ class Workers:
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"worker-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "spinach_ops.worker_cli", "worker", "shop:engine", "--trace", *arguments],
+                [sys.executable, "-m", "spinach_ops.worker.cli", "worker", "shop:engine", "--trace", *arguments],
                 cwd=self.folder, env={**self.environment, **environment},
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip

@@ -15,8 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers
 from spinach.job import Job
-from spinach_ops.sampling import LinkedSampler
-from spinach_ops.tracing import producer
+from spinach_ops.tracing import LinkedSampler, producer
 from tests.tracing.conftest import Engines, Traces, attributes, identity, links, parent, until
 
 
@@ -418,7 +417,7 @@ def test_headers_lost_on_the_way_give_a_root(engine: Engine, traces: Traces) -> 
         if len(traces.named("process task")) == 0:
             raise RetryException("again", at=now())
 
-    engine._seams.attempts.insert(0, drop)
+    engine._hooks.attempts.insert(0, drop)
     run(engine)
     engine.schedule("task")
     second = traces.some("process task", 2)[1]

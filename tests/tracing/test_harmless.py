@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers, signals
 from spinach.execution import Attempt, Environment
-from spinach_ops import otlp
 from spinach_ops.tracing import instrument_tracing, tracers
+from spinach_ops.tracing import provider as otlp
 from spinach_ops.tracing.flushing import flushing_of
 from tests.tracing.conftest import Engines, Traces, attributes, identity, parent, until
 
@@ -211,7 +211,7 @@ def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytes
         engine.schedule("task")
     began = time.monotonic()
     for engine in made:
-        engine._seams.tell_stopped()
+        engine._hooks.tell_stopped()
     assert 1.0 <= time.monotonic() - began < 2.0
     assert asked == [1000]
     assert flushing_of(provider).left_of(5.0) <= 4.0
@@ -453,7 +453,7 @@ def test_no_value_spoils_the_batch(
         raise spoilt("a\ud800b")
 
     engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
-    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._seams.attempts)
+    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._hooks.attempts)
     with Attempt(engine.schedule("task"), environment):
         task()
     span = traces.one("process task")
@@ -478,7 +478,7 @@ def test_names_are_cut_to_size(engines: Engines, traces: Traces) -> None:
         jobs[0].queue = "q" * 1_000_000
 
     engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
-    engine._seams.enqueues.insert(0, rename)
+    engine._hooks.enqueues.insert(0, rename)
     engine.schedule("task")
     (span,) = traces.exporter.get_finished_spans()
     assert len(span.name) <= len("send ") + 1024

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from spinach import Engine
 from spinach_ops.instrumentor import SpinachInstrumentor
-from spinach_ops.otel_metrics import instrument_otel_metrics
+from spinach_ops.metrics.otel import instrument_otel_metrics
 from tests.fleet import wait_until
 from tests.servers import Server
 from tests.tracing.collector import Collector, collector
@@ -80,9 +80,9 @@ def test_an_engine_is_made_whatever_a_provider_does(
     assert [record.args for record in made] == [("measure an engine", "RuntimeError")]
     meters = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False)
     remove = instrument_otel_metrics(first, meter_provider=meters)
-    assert len(first._seams.attempts) == 1
+    assert len(first._hooks.attempts) == 1
     remove()
-    assert first._seams.attempts == []
+    assert first._hooks.attempts == []
     meters.shutdown()
 
 
@@ -93,7 +93,7 @@ def test_options_are_checked_at_once(engines: Engines) -> None:
         with pytest.raises(ValueError, match="expected"):
             SpinachInstrumentor()._instrument(**options)
     assert Engine.__init__ is untouched
-    assert engines()._seams.attempts == []
+    assert engines()._hooks.attempts == []
 
 
 PROGRAM = """

@@ -79,9 +79,9 @@ def test_an_old_remover_does_nothing(engines: Engines) -> None:
     end = track_jobs(engine)
     old()
     track_jobs(engine)
-    assert len(engine._seams.attempts) == 1
+    assert len(engine._hooks.attempts) == 1
     end()
-    assert engine._seams.attempts == []
+    assert engine._hooks.attempts == []
 
 
 def test_a_line_is_strict_json(stream: io.StringIO) -> None:

@@ -12,9 +12,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from spinach import Batch, signals
 from spinach.exc import BrokerUnavailable
 from spinach.execution import Attempt, Environment
-from spinach_ops import otel_metrics
-from spinach_ops.metrics.bounds import Caps
-from spinach_ops.otel_metrics import instrument_otel_metrics
+from spinach_ops.metrics import otel as otel_metrics
+from spinach_ops.metrics.labels import Caps
+from spinach_ops.metrics.otel import instrument_otel_metrics
 from tests.tracing.conftest import Engines, until
 
 
@@ -140,7 +140,7 @@ def test_queues_and_tasks_are_bounded(engines: Engines, measured: Measured) -> N
     caps = Caps(queues=2, tasks=3)
     end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=caps)
     engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
-    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._seams.attempts)
+    environment = Environment("ns", engine.broker.clock, lambda _: None, engine._hooks.attempts)
     for number in range(6):
         engine.task(lambda: None, name=f"task-{number}")
         job = engine.schedule(f"task-{number}")

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from spinach import Batch, RetryException
-from spinach_ops.sampling import LinkedSampler
+from spinach_ops.tracing import LinkedSampler
 from spinach_ops.tracing.samplers import drops_children_of_unsampled
 from tests.tracing.conftest import Engines, Traces, identity, links, parent, until
 

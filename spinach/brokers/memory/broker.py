@@ -23,12 +23,12 @@ from ..messages import (
     WorkerProfile,
     WorkerState,
 )
-from . import rescue, timers
-from .announcement import announcement
-from .handout import Handout
-from .news import MemorySubscription
+from . import recovery, timers
+from .exchange import Handout
+from .membership import announcement
 from .readable import ReadableBroker
 from .store import Entry, MemoryStore, Namespace
+from .subscription import MemorySubscription
 from .timers import Arrival
 
 # A beat may be missed, or held up by other threads, a few times before its worker is called dead.
@@ -222,10 +222,10 @@ class MemoryBroker(ReadableBroker):
         """Take over what silent workers, and those that left with jobs in hand, held."""
         with self._step() as namespace:
             now = self._store.clock.now()
-            gone = [*rescue.silent_workers(namespace, now), *namespace.departed]
+            gone = [*recovery.silent_workers(namespace, now), *namespace.departed]
             # A worker that was away itself has not died: it is still here to ask.
             recoveries = [
-                rescue.recover_worker(namespace, worker_id, now)
+                recovery.recover_worker(namespace, worker_id, now)
                 for worker_id in gone
                 if worker_id != self._worker_id or worker_id in namespace.departed
             ]
@@ -241,9 +241,9 @@ class MemoryBroker(ReadableBroker):
             are dead letters now.
         """
         with self._step() as namespace:
-            recovery = rescue.recover_worker(namespace, str(dead_broker_id), self._store.clock.now())
+            found = recovery.recover_worker(namespace, str(dead_broker_id), self._store.clock.now())
         self._tell_news()
-        return len(recovery.requeued), [job.serialize().encode() for job in recovery.failed]
+        return len(found.requeued), [job.serialize().encode() for job in found.failed]
 
     @property
     def recovery_check_seconds(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from ...clock import Clock
 from ...stats import FailedJob, FailureGroup, JobInfo, NamespaceSnapshot, Wanted
 from ..base import Broker
-from . import sight
+from . import inspect
 from .store import MemoryStore, Namespace
 
 
@@ -48,12 +48,12 @@ class ReadableBroker(Broker):
     def queued_jobs(self, queue: str, limit: int = 100) -> list[JobInfo]:
         """Return the first jobs of a queue, whatever their texts are."""
         with self._step() as namespace:
-            return sight.queued_jobs(namespace, queue, limit)
+            return inspect.queued_jobs(namespace, queue, limit)
 
     def running_jobs(self, worker_id: str, limit: int = 100) -> list[JobInfo]:
         """Return jobs in the hands of a worker, those it reserved included."""
         with self._step() as namespace:
-            return sight.running_jobs(namespace, worker_id, limit)
+            return inspect.running_jobs(namespace, worker_id, limit)
 
     def snapshot(
         self,
@@ -68,7 +68,7 @@ class ReadableBroker(Broker):
         del totals, discover
         listeners = self._store.news(self.namespace).listeners
         with self._step() as namespace:
-            return sight.snapshot(
+            return inspect.snapshot(
                 self.namespace, namespace, self._store.clock.now(),
                 known=known, queues=queues, listeners=listeners, wanted=wanted,
             )  # fmt: skip

@@ -18,8 +18,8 @@ from ...clock import Clock, ServerClock
 from ...exc import MalformedJob
 from ...job import Job, JobStatus
 from ...stats import FailedJob
-from .ledger import Ledger
-from .news import News
+from .history import Ledger
+from .subscription import News
 
 # Bytes that are not a job are kept to be looked at, not to be stored.
 _MAX_REASON_CHARACTERS: Final = 300

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .broker import RedisBroker, recommended_socket_opts
-from .link import RedisUnavailable, RedisUncertain
+from .connection import RedisUnavailable, RedisUncertain
 
 __all__ = ["RedisBroker", "RedisUnavailable", "RedisUncertain", "recommended_socket_opts"]

@@ -22,9 +22,9 @@ from ...stats import (
     Wanted,
 )
 from ...task import Task
-from ...vitals import Contact
 from ..base import (
     Broker,
+    Contact,
     Delivery,
     Due,
     Exchange,
@@ -36,15 +36,15 @@ from ..base import (
     WorkerState,
 )
 from . import inspect
+from .connection import Connection, pairs
 from .enqueue import Producer
+from .exchange import Work
 from .keys import Keys
-from .link import Link, pairs
 from .membership import Membership
 from .recovery import Recoverer
 from .session import Session
+from .subscription import RedisSubscription
 from .timers import Timers
-from .wakeup import RedisSubscription
-from .work import Work
 
 # A dead connection is noticed, a slow server is waited for.
 recommended_socket_opts: dict[str, Any] = {
@@ -94,12 +94,12 @@ class RedisBroker(Broker):
     def namespace(self, value: str) -> None:
         Broker.namespace.fset(self, value)  # type: ignore[attr-defined]
         keys = Keys(value)
-        link = Link(self._redis, keys.brokers)
-        if link.is_cluster and not _has_hash_tag(value):
+        connection = Connection(self._redis, keys.brokers)
+        if connection.is_cluster and not _has_hash_tag(value):
             raise BrokerError(
                 f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}} instead of {value}"
             )
-        self._session = Session(link, keys, self.clock)
+        self._session = Session(connection, keys, self.clock)
         self._producer = Producer(self._session, self._retries)
         self._work = Work(self._session)
         self._timers = Timers(self._session)
@@ -110,19 +110,19 @@ class RedisBroker(Broker):
 
     def observe_requests(self, observer: RequestObserver | None) -> None:
         """See `Broker.observe_requests`."""
-        self._session.link.traffic.observer = observer
+        self._session.connection.request_log.observer = observer
 
     def contact(self) -> Contact:
         """See `Broker.contact`."""
-        return self._session.link.traffic.contact()
+        return self._session.connection.request_log.contact()
 
     def flush(self) -> None:
         """Delete everything in the namespace; others, even similar ones, are not touched."""
         prefix = self._session.keys("").encode()
-        for page in inspect.scan(self._session.link, self._session.keys.pattern, _FLUSH_PAGE):
+        for page in inspect.scan(self._session.connection, self._session.keys.pattern, _FLUSH_PAGE):
             names = [name for name in page if name.startswith(prefix)]
             if names:
-                self._session.link.call("UNLINK", *names)
+                self._session.connection.call("UNLINK", *names)
 
     # --- jobs --------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class RedisBroker(Broker):
 
     def is_queue_empty(self, queue: str) -> bool:
         """Return whether no job stands in the queue."""
-        return bool(self._session.link.call("LLEN", self._session.keys.queue(queue)) == 0)
+        return bool(self._session.connection.call("LLEN", self._session.keys.queue(queue)) == 0)
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -216,24 +216,24 @@ class RedisBroker(Broker):
 
     def subscribe(self) -> Subscription:
         """See `Broker.subscribe`."""
-        return RedisSubscription(self._session.link, self._session.keys.notifications)
+        return RedisSubscription(self._session.connection, self._session.keys.notifications)
 
     # --- sight -------------------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
         """Where the server is, without credentials."""
-        return self._session.link.address
+        return self._session.connection.address
 
     @property
     def endpoint(self) -> tuple[str, int | None] | None:
         """See `Broker.endpoint`."""
-        return self._session.link.endpoint
+        return self._session.connection.endpoint
 
     def get_all_brokers(self) -> list[dict[str, Any]]:
         """Return the registered workers as they announced themselves."""
         found = []
-        for _, text in pairs(self._session.link.call("HGETALL", self._session.keys.brokers)):
+        for _, text in pairs(self._session.connection.call("HGETALL", self._session.keys.brokers)):
             try:
                 entry = json.loads(text)
             except (ValueError, RecursionError):
@@ -260,7 +260,7 @@ class RedisBroker(Broker):
 
     def namespaces(self) -> set[str]:
         """Return namespaces of the server in which workers are registered, as far as a bounded look finds them."""
-        return inspect.namespaces(self._session.link)
+        return inspect.namespaces(self._session.connection)
 
     def snapshot(
         self,

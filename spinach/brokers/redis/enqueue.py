@@ -13,8 +13,8 @@ from typing import Any, Final
 from ...job import Job, JobStatus
 from ...stats import Tally
 from . import keys, scripts
-from .counting import count_arguments
-from .link import Argument, ConnectionLost, RedisUnavailable, RedisUncertain
+from .connection import Argument, ConnectionLost, RedisUnavailable, RedisUncertain
+from .counter_fields import count_arguments
 from .session import Session
 
 # Bounds the server's work per call; a call of this size takes it some milliseconds.

@@ -41,7 +41,7 @@ class Membership:
             NewerLayout: a newer release wrote in this namespace; nothing is written.
         """
         session, keys = self._session, self._session.keys
-        session.observe_time(session.link.call("TIME"))
+        session.observe_time(session.connection.call("TIME"))
         worker_id = str(uuid.uuid4())
         facts = {
             "id": worker_id,

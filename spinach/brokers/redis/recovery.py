@@ -11,13 +11,14 @@ from ...exc import BrokerUnavailable, LeaseRevoked, MalformedJob
 from ...job import Job, JobStatus
 from ...origin import mark_recovered
 from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, FailedJob, Tally, WorkerInfo
+from .. import dead_letters
 from ..base import Recovery
 from . import keys as layout
-from . import letters, scripts
-from .counting import group_field
-from .link import pairs, value
+from . import scripts
+from .connection import pairs, value
+from .counter_fields import group_field
+from .exchange import Move, Work
 from .session import Session, decoded
-from .work import Move, Work
 
 # An old worker stamps its own clock, which may be wrong: one whose stamp moved so recently lives.
 _SEEN_MOVING_SECONDS: Final = 120.0
@@ -109,14 +110,14 @@ class Recoverer:
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""
         session, keys = self._session, self._session.keys
-        time, entries, sights, remembered = session.link.read(
+        time, entries, sights, remembered = session.connection.read(
             ("TIME",),
             ("HGETALL", keys.brokers),
             ("ZRANGE", keys.brokers_by_sight, 0, -1, "WITHSCORES"),
             ("ZRANGE", keys.brokers_seen, 0, _ORPHANS_PER_LOOK - 1, "WITHSCORES"),
         )
         if isinstance(time, Exception):
-            raise session.link.translated(time)
+            raise session.connection.translated(time)
         now = session.observe_time(time)
         workers = read_registry(value(entries, []), value(sights, []))
         dead = [
@@ -143,7 +144,7 @@ class Recoverer:
     def recover_one(self, worker_id: str) -> Recovery:
         """Declare one worker dead whatever its heartbeat says, and take over its jobs."""
         keys = self._session.keys
-        (entry,) = self._session.link.read(("HGET", keys.brokers, worker_id))
+        (entry,) = self._session.connection.read(("HGET", keys.brokers, worker_id))
         info = _info(worker_id, value(entry, b"") or b"", None)
         return self._bury(Registered(info, b"", None)) or self._take_over(info, declared=False)
 
@@ -179,7 +180,7 @@ class Recoverer:
         """Note workers seen in the registry: the way to their running hashes once they are gone from it."""
         if worker_ids:
             pairs_ = [part for name in worker_ids for part in (int(now), name)]
-            self._session.link.read(("ZADD", self._session.keys.brokers_seen, "NX", *pairs_))
+            self._session.connection.read(("ZADD", self._session.keys.brokers_seen, "NX", *pairs_))
 
     def _plan(self, workers: Mapping[str, Registered], now: float) -> None:
         others = [worker.info for name, worker in workers.items() if name != self._session.worker_id]
@@ -193,9 +194,11 @@ class Recoverer:
         requeued: list[Job] = []
         failed: list[Job] = []
         keys, cursor = self._session.keys, b"0"
-        reserved = set(value(self._session.link.read(("HKEYS", keys.reserved(worker.id)))[0], []))
+        reserved = set(value(self._session.connection.read(("HKEYS", keys.reserved(worker.id)))[0], []))
         while True:
-            page = self._session.link.read(("HSCAN", keys.running(worker.id), cursor, "COUNT", _PAGE))[0]
+            page = self._session.connection.read(("HSCAN", keys.running(worker.id), cursor, "COUNT", _PAGE))[
+                0
+            ]
             if isinstance(page, Exception):
                 break
             cursor, entries = page
@@ -239,7 +242,7 @@ class Recoverer:
         if not was_reserved and not job.should_retry:
             letter = _in_doubt(job, raw, worker, now)
             return Move(
-                job, "fail", letters.to_record(letter), expected=raw, letter_id=letter.id,
+                job, "fail", dead_letters.to_record(letter), expected=raw, letter_id=letter.id,
                 group=group_field(job.task_name, letter.error_type), message=letter.message,
             )  # fmt: skip
         if not was_reserved:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from redis.exceptions import NoScriptError
 
-from .link import Argument, Link
+from .connection import Argument, Connection
 
 _FOLDER: Final = files(__package__) / "lua"
 _INCLUDE: Final = "-- include:"
@@ -57,10 +57,10 @@ REVOKE: Final = Script.load("revoke")
 COUNT_SLOTS: Final = Script.load("count_slots")
 
 
-def run(link: Link, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+def run(connection: Connection, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     """Run a script by its digest, sending its text where the server does not know it."""
     try:
-        return link.call("EVALSHA", script.sha, len(keys), *keys, *arguments, operation=script.name)
+        return connection.call("EVALSHA", script.sha, len(keys), *keys, *arguments, operation=script.name)
     except NoScriptError:
         # Not run, so sending it now runs it once.
-        return link.call("EVAL", script.text, len(keys), *keys, *arguments, operation=script.name)
+        return connection.call("EVAL", script.text, len(keys), *keys, *arguments, operation=script.name)

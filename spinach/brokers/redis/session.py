@@ -1,4 +1,4 @@
-"""What the parts of the Redis broker share: link, keys, clock, and this worker's identity."""
+"""What the parts of the Redis broker share: connection, keys, clock, and this worker's identity."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 from ...clock import ServerClock
 from ...exc import MalformedJob
 from ...job import Job
-from . import letters, scripts
-from .counting import group_field
+from .. import dead_letters
+from . import scripts
+from .connection import Argument, Connection
+from .counter_fields import group_field
 from .keys import Keys
-from .link import Argument, Link
 from .scripts import Script
 
 logger = getLogger(__name__)
@@ -24,13 +25,13 @@ class Session:
     """One broker's view of one namespace.
 
     Attributes:
-        link: The connection.
+        connection: The connection.
         keys: The namespace's keys.
         clock: Follows the server's clock.
         worker_id: Id under which this process is registered, empty for a client.
     """
 
-    link: Link
+    connection: Connection
     keys: Keys
     clock: ServerClock
     worker_id: str = ""
@@ -38,7 +39,7 @@ class Session:
 
     def run(self, script: Script, keys: Sequence[str], *arguments: Argument) -> Any:
         """Run a script."""
-        return scripts.run(self.link, script, keys, arguments)
+        return scripts.run(self.connection, script, keys, arguments)
 
     @property
     def minute_key(self) -> str:
@@ -64,11 +65,11 @@ class Session:
             raw: Its bytes, as somebody wrote them.
             held: The bytes that must stand there (``hash``), where they are others.
         """
-        letter = letters.malformed(raw, error, key, self.clock.now(), self.worker_id)
+        letter = dead_letters.malformed(raw, error, key, self.clock.now(), self.worker_id)
         moved = self.run(
             scripts.SET_ASIDE,
             [key, self.keys.failed, self.keys.failed_data, self.keys.failure_groups, self.keys.counters],
-            kind, member, raw if held is None else held, letter.id, letters.to_record(letter),
+            kind, member, raw if held is None else held, letter.id, dead_letters.to_record(letter),
             group_field("", letter.error_type), letter.message,
         )  # fmt: skip
         if moved:

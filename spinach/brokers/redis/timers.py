@@ -14,8 +14,8 @@ from ...schedule import next_run
 from ...task import Task
 from ..base import Due
 from . import scripts
-from .counting import counter_field
-from .link import Argument, pairs
+from .connection import Argument, pairs
+from .counter_fields import counter_field
 from .session import Session, decoded
 
 # Bounds what one look reads; a full page is followed by another look at once.
@@ -45,14 +45,14 @@ class Timers:
         """See `Broker.promote`."""
         session, key = self._session, self._session.keys.future
         horizon = session.clock.now() + _OLD_SCORE_SECONDS
-        time, page, later = session.link.read(
+        time, page, later = session.connection.read(
             ("TIME",),
             ("ZRANGEBYSCORE", key, "-inf", f"{horizon:.6f}", "LIMIT", 0, _PAGE),
             ("ZRANGEBYSCORE", key, f"({horizon:.6f}", "+inf", "WITHSCORES", "LIMIT", 0, 1),
         )
         for reply in (time, page, later):
             if isinstance(reply, Exception):
-                raise session.link.translated(reply)
+                raise session.connection.translated(reply)
         now = session.observe_time(time)
         due, upcoming = self._split(page, now)
         moved = self._push(due) if due else []
@@ -108,14 +108,14 @@ class Timers:
         """See `Broker.run_periodic`."""
         session, keys = self._session, self._session.keys
         horizon = f"{session.clock.now():.6f}"
-        time, ready, later = session.link.read(
+        time, ready, later = session.connection.read(
             ("TIME",),
             ("ZRANGEBYSCORE", keys.periodic_queue, "-inf", horizon, "WITHSCORES", "LIMIT", 0, _PAGE),
             ("ZRANGEBYSCORE", keys.periodic_queue, f"({horizon}", "+inf", "WITHSCORES", "LIMIT", 0, 1),
         )
         for reply in (time, ready, later):
             if isinstance(reply, Exception):
-                raise session.link.translated(reply)
+                raise session.connection.translated(reply)
         now = session.observe_time(time)
         upcoming = [float(score) for _, score in pairs(later)]
         planned = [(name, float(score)) for name, score in pairs(ready) if float(score) <= now]
@@ -125,7 +125,7 @@ class Timers:
 
     def _push_periodic(self, planned: list[tuple[bytes, float]], now: float) -> list[Job]:
         keys = self._session.keys
-        texts = self._session.link.call("HMGET", keys.periodic_tasks, *(name for name, _ in planned))
+        texts = self._session.connection.call("HMGET", keys.periodic_tasks, *(name for name, _ in planned))
         runs = []
         for (name, score), text in zip(planned, texts, strict=True):
             task = self._readable_task(name, text)
@@ -163,19 +163,19 @@ class Timers:
         """Return a registered task; one that cannot be read is set aside, for it stops old workers for good."""
         keys = self._session.keys
         if text is None:
-            self._session.link.call("ZREM", keys.periodic_queue, name)
+            self._session.connection.call("ZREM", keys.periodic_queue, name)
             return None
         try:
             return _parse_task(name, text)
         except MalformedJob as error:
             self._session.set_aside(keys.periodic_tasks, "hash", name, error, text)
-            self._session.link.call("ZREM", keys.periodic_queue, name)
+            self._session.connection.call("ZREM", keys.periodic_queue, name)
             return None
 
     def inspect(self) -> list[tuple[int, str]]:
         """See `Broker.inspect_periodic_tasks`."""
         planned = pairs(
-            self._session.link.call("ZRANGE", self._session.keys.periodic_queue, 0, -1, "WITHSCORES")
+            self._session.connection.call("ZRANGE", self._session.keys.periodic_queue, 0, -1, "WITHSCORES")
         )
         return [(int(float(score)), name.decode(errors="replace")) for name, score in planned]
 
@@ -196,7 +196,7 @@ class Timers:
         missing: list[Task] = []
         for key, tasks in ((keys.periodic_tasks, periodic), (keys.limits, limited)):
             if tasks:
-                known = self._session.link.read(("HMGET", key, *(task.name for task in tasks)))[0]
+                known = self._session.connection.read(("HMGET", key, *(task.name for task in tasks)))[0]
                 absent = isinstance(known, BaseException)
                 missing += [task for i, task in enumerate(tasks) if absent or known[i] is None]
         if missing:

@@ -1,10 +1,10 @@
-"""The boards: one table each, as data. What a screen shows is a pure function of a scene and a place."""
+"""The boards: one table each, as data. What a screen shows is a pure function of a view and a place."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ..scene import Place
+from ..view.view_model import Place
 from . import explain, failures, jobs, planned, queues, tasks, workers
 from .board import Board
 

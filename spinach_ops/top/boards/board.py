@@ -1,4 +1,4 @@
-"""What a board is: columns, rows from a scene, the page it needs, and where its rows lead. Pure."""
+"""What a board is: columns, rows from a view, the page it needs, and where its rows lead. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from spinach.stats import Wanted
 
-from ..cells import Column, Row, Tone
-from ..scene import Place, Scene
+from ..view.table import Column, Row, Tone
+from ..view.view_model import Place, ViewModel
 
 
 def _nothing(place: Place, limit: int) -> tuple[Wanted, ...]:
@@ -16,13 +16,13 @@ def _nothing(place: Place, limit: int) -> tuple[Wanted, ...]:
     return ()
 
 
-def _nowhere(scene: Scene, place: Place, key: str) -> Place | None:
-    del scene, place, key
+def _nowhere(view: ViewModel, place: Place, key: str) -> Place | None:
+    del view, place, key
     return None
 
 
-def _no_words(scene: Scene, place: Place) -> str:
-    del scene, place
+def _no_words(view: ViewModel, place: Place) -> str:
+    del view, place
     return ""
 
 
@@ -49,13 +49,13 @@ class Board:
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: Callable[[Scene, Place], Sequence[Row]]
+    rows: Callable[[ViewModel, Place], Sequence[Row]]
     number: int = 0
     wanted: Callable[[Place, int], tuple[Wanted, ...]] = _nothing
-    leads_to: Callable[[Scene, Place, str], Place | None] = _nowhere
-    caption: Callable[[Scene, Place], str] = _no_words
-    empty: Callable[[Scene, Place], str] = _no_words
+    leads_to: Callable[[ViewModel, Place, str], Place | None] = _nowhere
+    caption: Callable[[ViewModel, Place], str] = _no_words
+    empty: Callable[[ViewModel, Place], str] = _no_words
     ranked: bool = False
     by: str = ""
     has_items: bool = False
-    in_full: Callable[[Scene, str], Sequence[tuple[str, str, Tone]]] | None = None
+    in_full: Callable[[ViewModel, str], Sequence[tuple[str, str, Tone]]] | None = None

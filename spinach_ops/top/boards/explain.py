@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ...finding import Finding, by_severity
-from ...findings import findings, old_queue
-from ..cells import Cell, Column, Row, Tone, cell
-from ..figures import per_second
-from ..scene import Place, Scene
+from ...findings.finding import Finding, by_severity
+from ...findings.rules import findings, old_queue
+from ..view.format import per_second
+from ..view.table import Cell, Column, Row, Tone, cell
+from ..view.view_model import Place, ViewModel
 from .board import Board
 
 COLUMNS: Final = (
@@ -28,25 +28,25 @@ _MARKS: Final[dict[str, tuple[str, Tone]]] = {
 _AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
 
 
-def everything(scene: Scene) -> list[Finding]:
+def everything(view: ViewModel) -> list[Finding]:
     """Return what is wrong, errors first: the rules of all tools, and what only somebody who watches can see."""
-    known = [finding for finding in findings(scene.snapshot) if finding.code not in _AS_IT_GOES_ON]
-    return by_severity([*known, *_old_queues(scene)])
+    known = [finding for finding in findings(view.snapshot) if finding.code not in _AS_IT_GOES_ON]
+    return by_severity([*known, *_old_queues(view)])
 
 
-def _old_queues(scene: Scene) -> Sequence[Finding]:
+def _old_queues(view: ViewModel) -> Sequence[Finding]:
     found = []
-    for queue in scene.snapshot.queues:
-        pace = scene.history.paces.get(queue.name)
+    for queue in view.snapshot.queues:
+        pace = view.history.paces.get(queue.name)
         change = (pace.change if pace else None) or 0.0
         growing = f", growing by {per_second(change)}/s" if change > 0 else ""
-        finding = old_queue(scene.snapshot, queue, aged=scene.aged, growing=growing)
+        finding = old_queue(view.snapshot, queue, aged=view.aged, growing=growing)
         if finding is not None:
             found.append(finding)
     return found
 
 
-def rows(scene: Scene, place: Place) -> Sequence[Row]:
+def rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per finding."""
     del place
     return [
@@ -59,12 +59,12 @@ def rows(scene: Scene, place: Place) -> Sequence[Row]:
                 cell(finding.remedy, "dim"),
             ),
         )
-        for finding in everything(scene)
+        for finding in everything(view)
     ]
 
 
-def _in_full(scene: Scene, key: str) -> Sequence[tuple[str, str, Tone]]:
-    for finding in everything(scene):
+def _in_full(view: ViewModel, key: str) -> Sequence[tuple[str, str, Tone]]:
+    for finding in everything(view):
         if _key(finding) == key:
             mark, tone = _MARKS[finding.severity]
             return [
@@ -78,24 +78,24 @@ def _key(finding: Finding) -> str:
     return f"{finding.code}\n{finding.subject}"
 
 
-def _leads_to(scene: Scene, place: Place, key: str) -> Place | None:
+def _leads_to(view: ViewModel, place: Place, key: str) -> Place | None:
     del place
     kind, _, name = key.partition("\n")[2].partition(" ")
-    if kind == "queue" and any(queue.name == name for queue in scene.snapshot.queues):
+    if kind == "queue" and any(queue.name == name for queue in view.snapshot.queues):
         return Place("jobs", of=name, view="head")
     if kind == "worker":
         return Place("workers")
     return Place("scheduled") if key.startswith("overdue") else None
 
 
-def _caption(scene: Scene, place: Place) -> str:
+def _caption(view: ViewModel, place: Place) -> str:
     del place
-    number = len(everything(scene))
+    number = len(everything(view))
     return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
 
 
-def _empty(scene: Scene, place: Place) -> str:
-    del scene, place
+def _empty(view: ViewModel, place: Place) -> str:
+    del view, place
     return "Nothing is wrong, as far as can be seen from here."
 
 

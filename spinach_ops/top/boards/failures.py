@@ -7,9 +7,9 @@ from typing import Final
 
 from spinach.stats import MAX_PAGE, FailedJob, FailureGroup, Wanted
 
-from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
-from ..figures import age, clock, count, of, per_second
-from ..scene import Place, Scene, items_of
+from ..view.format import age, clock, count, of, per_second
+from ..view.table import NONE, UNKNOWN, Cell, Column, Row, cell
+from ..view.view_model import Place, ViewModel, items_of
 from .board import Board
 
 _RECENT_SECONDS: Final = 60.0
@@ -35,15 +35,15 @@ JOBS: Final = (
 )
 
 
-def group_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def group_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per group, the latest first."""
     del place
-    page = scene.page("groups")
-    return [_group_row(scene, group) for group in page.groups] if page else []
+    page = view.page("groups")
+    return [_group_row(view, group) for group in page.groups] if page else []
 
 
-def _group_row(scene: Scene, group: FailureGroup) -> Row:
-    last, first = max(0.0, scene.now - group.last_seen), max(0.0, scene.now - group.first_seen)
+def _group_row(view: ViewModel, group: FailureGroup) -> Row:
+    last, first = max(0.0, view.now - group.last_seen), max(0.0, view.now - group.first_seen)
     minutes = (group.last_seen - group.first_seen) / 60
     pace = (group.count - 1) / minutes if minutes > 1 / 60 and group.count > 1 else None
     recent = last < _RECENT_SECONDS
@@ -70,13 +70,13 @@ def _key(task: str, error_type: str) -> str:
     return f"{task}\n{error_type}"
 
 
-def job_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def job_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per dead letter of a group, the newest first."""
-    return [_job_row(scene, key, job) for key, job in _of_group(scene, place)]
+    return [_job_row(view, key, job) for key, job in _of_group(view, place)]
 
 
-def _of_group(scene: Scene, place: Place) -> list[tuple[str, FailedJob]]:
-    page = scene.page("failed")
+def _of_group(view: ViewModel, place: Place) -> list[tuple[str, FailedJob]]:
+    page = view.page("failed")
     group = (place.of, place.error_type)
     return [
         (key, job)
@@ -85,8 +85,8 @@ def _of_group(scene: Scene, place: Place) -> list[tuple[str, FailedJob]]:
     ]
 
 
-def _job_row(scene: Scene, key: str, job: FailedJob) -> Row:
-    since = max(0.0, scene.now - job.failed_at)
+def _job_row(view: ViewModel, key: str, job: FailedJob) -> Row:
+    since = max(0.0, view.now - job.failed_at)
     return Row(
         key,
         (
@@ -95,7 +95,7 @@ def _job_row(scene: Scene, key: str, job: FailedJob) -> Row:
             Cell(clock(job.failed_at), "dim", job.failed_at),
             Cell(count(job.attempts), "", job.attempts) if job.attempts else UNKNOWN,
             cell(job.queue, "dim") if job.queue else UNKNOWN,
-            cell(scene.host(job.worker), "dim") if job.worker else NONE,
+            cell(view.host(job.worker), "dim") if job.worker else NONE,
             cell(job.message or job.reason, "bad"),
             cell(job.id[:8], "dim", job.id),
         ),
@@ -112,15 +112,15 @@ def _jobs_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
     return (Wanted("failed", limit=MAX_PAGE),)
 
 
-def _leads_to(scene: Scene, place: Place, key: str) -> Place:
-    del scene, place
+def _leads_to(view: ViewModel, place: Place, key: str) -> Place:
+    del view, place
     task, _, error_type = key.partition("\n")
     return Place("failed", of=task, error_type=error_type)
 
 
-def _groups_caption(scene: Scene, place: Place) -> str:
+def _groups_caption(view: ViewModel, place: Place) -> str:
     del place
-    seen = scene.snapshot
+    seen = view.snapshot
     upstream = sum(not worker.is_ours for worker in seen.workers)
     told = of(upstream, "upstream worker does", "upstream workers do")
     missing = f"; {told} not tell of theirs" if upstream else ""
@@ -128,28 +128,28 @@ def _groups_caption(scene: Scene, place: Place) -> str:
     return f"{of(seen.failed, 'failed job is', 'failed jobs are')} kept{trimmed}{missing}"
 
 
-def _groups_empty(scene: Scene, place: Place) -> str:
+def _groups_empty(view: ViewModel, place: Place) -> str:
     del place
-    page = scene.page("groups")
+    page = view.page("groups")
     if page is None:
         return "Reading ..."
     if not page.is_readable:
         return "Failures cannot be read: e says why."
-    if scene.is_upstream:
+    if view.is_upstream:
         return "It cannot be known: workers of the published package 0.0.25 keep no failures. See their logs."
     return "Nothing failed for good."
 
 
-def _jobs_caption(scene: Scene, place: Place) -> str:
-    page = scene.page("failed")
-    shown, newest = len(_of_group(scene, place)), len(page.failed) if page else 0
+def _jobs_caption(view: ViewModel, place: Place) -> str:
+    page = view.page("failed")
+    shown, newest = len(_of_group(view, place)), len(page.failed) if page else 0
     among = f" among the newest {newest}" if newest >= MAX_PAGE else ""
     return f"{place.of or '(unknown task)'} with {place.error_type}: {shown} kept{among}"
 
 
-def _jobs_empty(scene: Scene, place: Place) -> str:
+def _jobs_empty(view: ViewModel, place: Place) -> str:
     del place
-    return "None of this group is kept any more." if scene.page("failed") else "Reading ..."
+    return "None of this group is kept any more." if view.page("failed") else "Reading ..."
 
 
 GROUPS_BOARD: Final = Board(

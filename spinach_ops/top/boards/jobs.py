@@ -8,9 +8,9 @@ from typing import Final
 
 from spinach.stats import HeldJob, JobInfo, Page, Wanted
 
-from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
-from ..figures import age, count, moment, of
-from ..scene import JOBS_VIEWS, Place, Scene, items_of
+from ..view.format import age, count, moment, of
+from ..view.table import NONE, UNKNOWN, Cell, Column, Row, cell
+from ..view.view_model import JOBS_VIEWS, Place, ViewModel, items_of
 from .board import Board
 
 _MAX_ARGUMENTS: Final = 200
@@ -36,49 +36,49 @@ STANDING: Final = (
 )
 
 
-def running_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def running_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per job in the hands of workers, those that run longest first."""
-    page = _page(scene, place)
+    page = _page(view, place)
     things = items_of(page) if page else []
-    found = [_running_row(scene, key, held) for key, held in things if isinstance(held, HeldJob)]
+    found = [_running_row(view, key, held) for key, held in things if isinstance(held, HeldJob)]
     return sorted(found, key=lambda row: -row.rank)
 
 
-def _page(scene: Scene, place: Place) -> Page | None:
+def _page(view: ViewModel, place: Place) -> Page | None:
     """Return the page of this place; right after one went there, that of the place before is still around."""
-    page = scene.page("running" if place.view == "running" else "queue")
+    page = view.page("running" if place.view == "running" else "queue")
     if page is None or page.wanted.of != place.of or page.wanted.from_tail != (place.view == "tail"):
         return None
     return page
 
 
-def _running_row(scene: Scene, key: str, held: HeldJob) -> Row:
+def _running_row(view: ViewModel, key: str, held: HeldJob) -> Row:
     job = held.job
-    since = scene.history.first_seen.get((held.worker_id, job.id))
-    runs = NONE if since is None else Cell(age(scene.now - since), "", scene.now - since)
+    since = view.history.first_seen.get((held.worker_id, job.id))
+    runs = NONE if since is None else Cell(age(view.now - since), "", view.now - since)
     return Row(
         key,
         (
             task_cell(job),
             Cell("reserved", "dim", -1.0) if held.reserved else runs,
-            _age_cell(scene, job.at),
+            _age_cell(view, job.at),
             cell(job.queue, "dim") if job.queue else UNKNOWN,
             tries(job),
-            cell(scene.host(held.worker_id), "dim"),
-            arguments(scene, job),
+            cell(view.host(held.worker_id), "dim"),
+            arguments(view, job),
             cell(job.id[:8], "dim", job.id),
         ),
         # The oldest date first, which does not change while they run.
-        rank=(scene.now - (job.at or scene.now)) - (1e9 if held.reserved else 0),
+        rank=(view.now - (job.at or view.now)) - (1e9 if held.reserved else 0),
     )
 
 
-def standing_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def standing_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per job of a queue, in its order."""
-    page = _page(scene, place)
+    page = _page(view, place)
     if page is None:
         return []
-    depth = next((queue.depth for queue in scene.snapshot.queues if queue.name == place.of), None)
+    depth = next((queue.depth for queue in view.snapshot.queues if queue.name == place.of), None)
     first = max(0, (depth or len(page.jobs)) - len(page.jobs)) if page.wanted.from_tail else 0
     return [
         Row(
@@ -86,9 +86,9 @@ def standing_rows(scene: Scene, place: Place) -> Sequence[Row]:
             (
                 Cell(count(first + number), "dim", first + number),
                 task_cell(job),
-                _age_cell(scene, job.ready_since),
+                _age_cell(view, job.ready_since),
                 tries(job),
-                arguments(scene, job),
+                arguments(view, job),
                 cell(job.id[:8], "dim", job.id),
             ),
         )
@@ -104,10 +104,10 @@ def task_cell(job: JobInfo) -> Cell:
     return cell(job.task_name, "strong") if job.task_name else UNKNOWN
 
 
-def _age_cell(scene: Scene, since: float | None) -> Cell:
+def _age_cell(view: ViewModel, since: float | None) -> Cell:
     if since is None:
         return UNKNOWN
-    return Cell(age(scene.now - since), "", scene.now - since)
+    return Cell(age(view.now - since), "", view.now - since)
 
 
 def tries(job: JobInfo) -> Cell:
@@ -119,9 +119,9 @@ def tries(job: JobInfo) -> Cell:
     )
 
 
-def arguments(scene: Scene, job: JobInfo) -> Cell:
+def arguments(view: ViewModel, job: JobInfo) -> Cell:
     """Return a job's arguments on one line, as far as a line goes."""
-    if not scene.show_arguments:
+    if not view.show_arguments:
         return Cell(HIDDEN, "dim")
     fields = fields_of(job.raw)
     given, named = fields.get("task_args"), fields.get("task_kwargs")
@@ -160,35 +160,35 @@ def next_view(place: Place) -> Place:
     return Place("jobs", of=place.of, view=other)
 
 
-def _running_caption(scene: Scene, place: Place) -> str:
-    page = _page(scene, place)
+def _running_caption(view: ViewModel, place: Place) -> str:
+    page = _page(view, place)
     shown = len(page.held) if page else 0
-    whose = f"of worker {scene.host(place.of)}" if place.of else "of all workers"
-    total = scene.snapshot.running
+    whose = f"of worker {view.host(place.of)}" if place.of else "of all workers"
+    total = view.snapshot.running
     if place.of:
-        worker = scene.worker(place.of)
+        worker = view.worker(place.of)
         total = worker.running if worker else None
     return f"running jobs {whose}: {shown} shown, {count(total)} running"
 
 
-def _standing_caption(scene: Scene, place: Place) -> str:
-    page = _page(scene, place)
-    depth = next((queue.depth for queue in scene.snapshot.queues if queue.name == place.of), None)
+def _standing_caption(view: ViewModel, place: Place) -> str:
+    page = _page(view, place)
+    depth = next((queue.depth for queue in view.snapshot.queues if queue.name == place.of), None)
     which = "last" if place.view == "tail" else "first"
     shown = len(page.jobs) if page else 0
     return f"queue {place.of}: {which} {shown} of {of(depth, 'job', 'jobs')} (v: the other end)"
 
 
-def _running_empty(scene: Scene, place: Place) -> str:
-    if _page(scene, place) is None:
+def _running_empty(view: ViewModel, place: Place) -> str:
+    if _page(view, place) is None:
         return "Reading ..."
-    if place.of and scene.worker(place.of) is None:
+    if place.of and view.worker(place.of) is None:
         return "This worker is gone, and nothing is left in its hands."
     return "Nothing runs at this moment."
 
 
-def _standing_empty(scene: Scene, place: Place) -> str:
-    page = _page(scene, place)
+def _standing_empty(view: ViewModel, place: Place) -> str:
+    page = _page(view, place)
     if page is None:
         return "Reading ..."
     return "The queue is empty." if page.is_readable else "The queue cannot be read: e says why."

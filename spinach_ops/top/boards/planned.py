@@ -8,9 +8,9 @@ from typing import Final
 
 from spinach.stats import OVERDUE_SECONDS, JobInfo, LimitStats, PeriodicStats, Wanted
 
-from ..cells import NONE, UNKNOWN, Cell, Column, Row, cell
-from ..figures import age, count, moment
-from ..scene import Place, Scene, items_of
+from ..view.format import age, count, moment
+from ..view.table import NONE, UNKNOWN, Cell, Column, Row, cell
+from ..view.view_model import Place, ViewModel, items_of
 from .board import Board
 from .jobs import arguments, task_cell, tries
 
@@ -43,20 +43,20 @@ LIMITS: Final = (
 )
 
 
-def scheduled_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def scheduled_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per job that waits, the earliest first."""
     del place
-    page = scene.page("scheduled")
+    page = view.page("scheduled")
     jobs = items_of(page) if page else []
     return [
-        _scheduled_row(scene, number, key, job)
+        _scheduled_row(view, number, key, job)
         for number, (key, job) in enumerate(jobs, 1)
         if isinstance(job, JobInfo)
     ]
 
 
-def _scheduled_row(scene: Scene, number: int, key: str, job: JobInfo) -> Row:
-    left = None if job.at is None else job.at - scene.now
+def _scheduled_row(view: ViewModel, number: int, key: str, job: JobInfo) -> Row:
+    left = None if job.at is None else job.at - view.now
     late = left is not None and left < -OVERDUE_SECONDS
     retry = (job.retries or 0) > 0
     return Row(
@@ -70,7 +70,7 @@ def _scheduled_row(scene: Scene, number: int, key: str, job: JobInfo) -> Row:
             Cell("retry", "warn") if retry else Cell("date", "dim"),
             cell(job.queue, "dim") if job.queue else UNKNOWN,
             tries(job),
-            arguments(scene, job),
+            arguments(view, job),
             cell(job.id[:8], "dim", job.id),
         ),
     )
@@ -81,27 +81,27 @@ def _scheduled_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
     return (Wanted("scheduled", limit=limit),)
 
 
-def _scheduled_caption(scene: Scene, place: Place) -> str:
+def _scheduled_caption(view: ViewModel, place: Place) -> str:
     del place
-    page, seen = scene.page("scheduled"), scene.snapshot
+    page, seen = view.page("scheduled"), view.snapshot
     late = f", {count(seen.overdue)} late by up to {age(seen.overdue_seconds)}" if seen.overdue else ""
     return f"next {len(page.jobs) if page else 0} of {count(seen.scheduled)} that wait for their date{late}"
 
 
-def _scheduled_empty(scene: Scene, place: Place) -> str:
+def _scheduled_empty(view: ViewModel, place: Place) -> str:
     del place
-    return "No job waits for its date." if scene.page("scheduled") else "Reading ..."
+    return "No job waits for its date." if view.page("scheduled") else "Reading ..."
 
 
-def periodic_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def periodic_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per periodic task, the next first."""
     del place
-    return [_periodic_row(scene, task) for task in scene.snapshot.periodic or ()]
+    return [_periodic_row(view, task) for task in view.snapshot.periodic or ()]
 
 
-def _periodic_row(scene: Scene, task: PeriodicStats) -> Row:
-    left = None if task.next_run is None else task.next_run - scene.now
-    late = task.late_seconds + scene.aged if task.late_seconds else 0.0
+def _periodic_row(view: ViewModel, task: PeriodicStats) -> Row:
+    left = None if task.next_run is None else task.next_run - view.now
+    late = task.late_seconds + view.aged if task.late_seconds else 0.0
     is_late = late > _LATE_SECONDS
     return Row(
         task.task_name,
@@ -121,25 +121,25 @@ def _periodic_row(scene: Scene, task: PeriodicStats) -> Row:
     )
 
 
-def _periodic_empty(scene: Scene, place: Place) -> str:
+def _periodic_empty(view: ViewModel, place: Place) -> str:
     del place
     return (
         "Periodic tasks cannot be read."
-        if scene.snapshot.periodic is None
+        if view.snapshot.periodic is None
         else "No periodic task is registered."
     )
 
 
-def limits_rows(scene: Scene, place: Place) -> Sequence[Row]:
+def limits_rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per task with a limit."""
     del place
-    page, running = scene.page("running"), scene.snapshot.running
+    page, running = view.page("running"), view.snapshot.running
     actual = None
     # Only where nothing was cut: less than all that workers hold says nothing.
-    held_by_all = None if running is None else running + (scene.snapshot.reserved or 0)
+    held_by_all = None if running is None else running + (view.snapshot.reserved or 0)
     if page is not None and held_by_all is not None and len(page.held) >= held_by_all:
         actual = Counter(held.job.task_name for held in page.held if not held.reserved)
-    return [_limit_row(limit, actual) for limit in scene.snapshot.limits or ()]
+    return [_limit_row(limit, actual) for limit in view.snapshot.limits or ()]
 
 
 def _limit_row(limit: LimitStats, actual: Counter[str] | None) -> Row:
@@ -167,12 +167,10 @@ def _limits_wanted(place: Place, limit: int) -> tuple[Wanted, ...]:
     return (Wanted("running", limit=200),)
 
 
-def _limits_empty(scene: Scene, place: Place) -> str:
+def _limits_empty(view: ViewModel, place: Place) -> str:
     del place
     return (
-        "Limits cannot be read."
-        if scene.snapshot.limits is None
-        else "No task has a limit (max_concurrency)."
+        "Limits cannot be read." if view.snapshot.limits is None else "No task has a limit (max_concurrency)."
     )
 
 

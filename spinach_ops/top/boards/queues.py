@@ -8,11 +8,11 @@ from typing import Final
 
 from spinach.stats import QueueStats, WorkerStats
 
-from ...findings import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
-from ..cells import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
-from ..figures import age, count, per_second
-from ..history import Pace
-from ..scene import Place, Scene
+from ...findings.rules import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
+from ...polling.trends import Pace
+from ..view.format import age, count, per_second
+from ..view.table import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
+from ..view.view_model import Place, ViewModel
 from .board import Board
 
 # Points of the trend: the board does not know how wide its column is.
@@ -39,11 +39,11 @@ COLUMNS: Final = (
 )
 
 
-def rows(scene: Scene, place: Place) -> Sequence[Row]:
+def rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per queue."""
     del place
-    fleet = _Fleet.of(scene.snapshot.workers)
-    return [_row(scene, queue, fleet) for queue in scene.snapshot.queues]
+    fleet = _Fleet.of(view.snapshot.workers)
+    return [_row(view, queue, fleet) for queue in view.snapshot.queues]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class _Fleet:
         return cls(running, serving, "" if all(worker.queues for worker in alive) else "≥")
 
 
-def _row(scene: Scene, queue: QueueStats, fleet: _Fleet) -> Row:
-    pace = scene.history.paces.get(queue.name)
-    oldest = _oldest(scene, queue)
+def _row(view: ViewModel, queue: QueueStats, fleet: _Fleet) -> Row:
+    pace = view.history.paces.get(queue.name)
+    oldest = _oldest(view, queue)
     return Row(
         queue.name,
         (
@@ -95,7 +95,7 @@ def _row(scene: Scene, queue: QueueStats, fleet: _Fleet) -> Row:
             _number(fleet.running.get(queue.name), fleet.mark),
             _number(fleet.serving.get(queue.name), fleet.mark),
             cell(queue.next_task, "") if queue.next_task else NONE,
-            _trend(scene, queue.name),
+            _trend(view, queue.name),
         ),
         rank=_RANKS.get(oldest.tone, 0.0),
     )
@@ -104,12 +104,12 @@ def _row(scene: Scene, queue: QueueStats, fleet: _Fleet) -> Row:
 _RANKS: Final[dict[Tone, float]] = {"bad": 2.0, "warn": 1.0}
 
 
-def _oldest(scene: Scene, queue: QueueStats) -> Cell:
+def _oldest(view: ViewModel, queue: QueueStats) -> Cell:
     if queue.oldest_seconds is None:
         return UNKNOWN
     if not queue.depth:
         return Cell("-", "dim", 0.0)
-    seconds = queue.oldest_seconds + scene.aged
+    seconds = queue.oldest_seconds + view.aged
     if seconds > OLDEST_CRITICAL_SECONDS:
         return Cell(f"!!{age(seconds)}", "bad", seconds)
     if seconds > OLDEST_WARNING_SECONDS:
@@ -149,19 +149,19 @@ def _number(number: int | None, mark: str) -> Cell:
     return NONE if number is None else Cell(f"{mark}{number}", "" if number else "dim", number)
 
 
-def _trend(scene: Scene, queue: str) -> Cell:
-    values = scene.history.depth(queue).buckets(TREND_POINTS, scene.now, scene.history.span_seconds)
+def _trend(view: ViewModel, queue: str) -> Cell:
+    values = view.history.depth(queue).buckets(TREND_POINTS, view.now, view.history.span_seconds)
     return Cell("", "accent", bars=tuple(values))
 
 
-def _leads_to(scene: Scene, place: Place, key: str) -> Place:
-    del scene, place
+def _leads_to(view: ViewModel, place: Place, key: str) -> Place:
+    del view, place
     return Place("jobs", of=key, view="head")
 
 
-def _empty(scene: Scene, place: Place) -> str:
+def _empty(view: ViewModel, place: Place) -> str:
     del place
-    return f"No queues under {scene.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
+    return f"No queues under {view.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
 
 
 BOARD: Final = Board(

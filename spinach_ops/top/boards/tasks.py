@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..cells import NONE, Cell, Column, Row, cell
-from ..figures import count, per_second
-from ..history import TaskPace
-from ..scene import Place, Scene
+from ...polling.trends import TaskPace
+from ..view.format import count, per_second
+from ..view.table import NONE, Cell, Column, Row, cell
+from ..view.view_model import Place, ViewModel
 from .board import Board
 
 _MANY_FAIL: Final = 0.05
@@ -27,15 +27,15 @@ COLUMNS: Final = (
 )
 
 
-def rows(scene: Scene, place: Place) -> Sequence[Row]:
+def rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per task and queue, the busiest first."""
     del place
     totals: dict[tuple[str, str], dict[str, int]] = {}
-    for (queue, task, counter), number in (scene.snapshot.counters or {}).items():
+    for (queue, task, counter), number in (view.snapshot.counters or {}).items():
         if task:
             totals.setdefault((queue, task), {})[counter] = number
     return [
-        _row(queue, task, known, scene.history.task_paces.get((queue, task)))
+        _row(queue, task, known, view.history.task_paces.get((queue, task)))
         for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
     ]
 
@@ -72,16 +72,16 @@ def _total(number: int, tone: str = "") -> Cell:
     return Cell(count(number), ("bad" if tone else "") if number else "dim", number)
 
 
-def _caption(scene: Scene, place: Place) -> str:
+def _caption(view: ViewModel, place: Place) -> str:
     del place
-    return "" if scene.snapshot.exact else "≥ lower bounds: not every worker counts"
+    return "" if view.snapshot.exact else "≥ lower bounds: not every worker counts"
 
 
-def _empty(scene: Scene, place: Place) -> str:
+def _empty(view: ViewModel, place: Place) -> str:
     del place
-    if scene.snapshot.counters is None:
+    if view.snapshot.counters is None:
         return "The counters are not read, or cannot be."
-    if scene.is_upstream:
+    if view.is_upstream:
         return "It cannot be known: workers of the published package 0.0.25 do not count."
     return "No task has run yet."
 

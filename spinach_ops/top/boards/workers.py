@@ -7,9 +7,9 @@ from typing import Final
 
 from spinach.stats import OrphanStats, WorkerStats
 
-from ..cells import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
-from ..figures import age
-from ..scene import Place, Scene
+from ..view.format import age
+from ..view.table import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
+from ..view.view_model import Place, ViewModel
 from .board import Board
 
 COLUMNS: Final = (
@@ -37,17 +37,17 @@ _MARKS: Final[dict[str, tuple[str, Tone, float]]] = {
 }
 
 
-def rows(scene: Scene, place: Place) -> Sequence[Row]:
+def rows(view: ViewModel, place: Place) -> Sequence[Row]:
     """Return a row per worker, then one per orphan."""
     del place
     return [
-        *(_row(scene, worker) for worker in scene.snapshot.workers),
-        *(_orphan(orphan) for orphan in scene.snapshot.orphans),
+        *(_row(view, worker) for worker in view.snapshot.workers),
+        *(_orphan(orphan) for orphan in view.snapshot.orphans),
     ]
 
 
-def _row(scene: Scene, worker: WorkerStats) -> Row:
-    info, seen = worker.info, worker.seen_seconds + scene.aged
+def _row(view: ViewModel, worker: WorkerStats) -> Row:
+    info, seen = worker.info, worker.seen_seconds + view.aged
     pid = info.details.get("pid")
     text, tone, rank = _MARKS[worker.state]
     return Row(
@@ -61,7 +61,7 @@ def _row(scene: Scene, worker: WorkerStats) -> Row:
             _count(worker.reserved if worker.is_ours else None),
             _load(worker),
             _dies_in(worker, seen),
-            Cell(age(scene.now - info.started_at), "", scene.now - info.started_at)
+            Cell(age(view.now - info.started_at), "", view.now - info.started_at)
             if info.started_at
             else NONE,
             Cell(str(pid), "dim", pid) if type(pid) is int and 0 < pid < 2**31 else NONE,
@@ -99,14 +99,14 @@ def _dies_in(worker: WorkerStats, seen: float) -> Cell:
     return Cell(age(left), "warn", left)
 
 
-def _leads_to(scene: Scene, place: Place, key: str) -> Place:
-    del scene, place
+def _leads_to(view: ViewModel, place: Place, key: str) -> Place:
+    del view, place
     return Place("jobs", of=key, view="running")
 
 
-def _caption(scene: Scene, place: Place) -> str:
+def _caption(view: ViewModel, place: Place) -> str:
     del place
-    seen = scene.snapshot
+    seen = view.snapshot
     # Those that do not say how many slots they have are on neither side.
     known = [worker for worker in seen.workers if worker.slots and worker.state != "dead"]
     slots, running = sum(one.slots or 0 for one in known), sum(one.running or 0 for one in known)
@@ -116,8 +116,8 @@ def _caption(scene: Scene, place: Place) -> str:
     )
 
 
-def _empty(scene: Scene, place: Place) -> str:
-    del scene, place
+def _empty(view: ViewModel, place: Place) -> str:
+    del view, place
     return "No worker is registered. Start one: spinach worker package.module:engine"
 
 

@@ -1,1 +1,1 @@
-"""The terminal: the only part that loads Textual. Draws what `frame` returns, turns keys into what `desk` does."""
+"""The terminal: the only part that loads Textual. Draws what `frame` returns, turns keys into what `navigation` does."""

@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from ...options import INTERRUPTED, OK
+from ...cli.options import INTERRUPTED, OK
 from ...text import printable
-from ..keys import KEYS, next_interval
-from ..order import BadFilter, matcher
+from ..screen.filters import BadFilter, matcher
+from ..screen.keys import KEYS, next_interval
 from .canvas import Canvas
 from .opener import Opener
 from .stage import Look, run
@@ -43,17 +43,17 @@ class TopApp(Opener):
         """Go to a tab, from whatever lies over the table."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
-        self.desk.go(board)
+        self.navigation.go(board)
         self._moved()
 
     def action_leave(self) -> None:
         """End the filter, or go back."""
-        if self.desk.back():
+        if self.navigation.back():
             self._moved()
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
-        self.desk.move(rows)
+        self.navigation.move(rows)
         self.draw_all()
 
     def action_page(self, pages: int) -> None:
@@ -66,22 +66,22 @@ class TopApp(Opener):
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        self.desk.next_sort()
+        self.navigation.next_sort()
         self.draw_all()
 
     def action_sort_by(self, column: str) -> None:
         """Sort by a column."""
-        self.desk.sort_by(column)
+        self.navigation.sort_by(column)
         self.draw_all()
 
     def action_invert(self) -> None:
         """Turn the order round."""
-        self.desk.invert()
+        self.navigation.invert()
         self.draw_all()
 
     def action_view(self) -> None:
         """Change between the first and the last jobs of a queue."""
-        self.desk.turn()
+        self.navigation.turn()
         self._moved()
 
     def action_freeze(self) -> None:
@@ -91,12 +91,12 @@ class TopApp(Opener):
 
     def action_interval(self, step: int) -> None:
         """Change the time between two looks."""
-        self._watcher.interval_seconds = next_interval(self._watcher.interval_seconds, step)
+        self._polling_thread.interval_seconds = next_interval(self._polling_thread.interval_seconds, step)
         self.draw_all()
 
     def action_look(self) -> None:
         """Look now."""
-        self._watcher.look_now()
+        self._polling_thread.look_now()
 
     def action_arguments(self) -> None:
         """Show or hide arguments."""
@@ -108,7 +108,7 @@ class TopApp(Opener):
 
     def action_copy(self) -> None:
         """Copy the key of the row."""
-        key = self.desk.viewport.key.partition("\n")[0]
+        key = self.navigation.viewport.key.partition("\n")[0]
         if key:
             self.copy_to_clipboard(key)
             self.notify(f"Copied {printable(key, 60)}", markup=False, timeout=2)
@@ -127,7 +127,7 @@ class TopApp(Opener):
         """Open the line for the filter."""
         box = self.query_one("#filter", Input)
         box.add_class("-open")
-        box.value = self.desk.filters.get(self.desk.board.name, "")
+        box.value = self.navigation.filters.get(self.navigation.board.name, "")
         box.focus()
         self.draw_all()
 
@@ -135,10 +135,10 @@ class TopApp(Opener):
         """Filter while one types."""
         if event.input.id == "filter" and event.input.has_class("-open"):
             try:
-                matcher(event.value, self.desk.board.columns)
+                matcher(event.value, self.navigation.board.columns)
             except BadFilter:
                 return
-            self.desk.filters[self.desk.board.name] = event.value
+            self.navigation.filters[self.navigation.board.name] = event.value
             self.draw_all()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -146,7 +146,7 @@ class TopApp(Opener):
         if event.input.id != "filter":
             return
         try:
-            matcher(event.value, self.desk.board.columns)
+            matcher(event.value, self.navigation.board.columns)
         except BadFilter as error:
             self.notify(printable(str(error), 200), severity="warning", markup=False)
             return
@@ -158,7 +158,7 @@ class TopApp(Opener):
         if event.key == "escape" and self.focused is not None and self.focused.id == "filter":
             event.stop()
             event.prevent_default()
-            self.desk.filters.pop(self.desk.board.name, None)
+            self.navigation.filters.pop(self.navigation.board.name, None)
             self._close_filter()
 
     def _close_filter(self) -> None:

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ..cells import Line, Piece
+from ..view.table import Line, Piece
 
 _WHEEL_ROWS = 3
 

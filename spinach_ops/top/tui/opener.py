@@ -8,19 +8,19 @@ from threading import Thread
 from spinach.brokers.base import Broker
 from spinach.exc import BrokerError
 
-from ...options import UsageError
+from ...cli.options import UsageError
+from ...polling.trends import History
 from ...text import printable
-from ..cells import Line, Tone, plain
-from ..detail import Followed, labelled
-from ..history import History
-from ..scene import Place, Scene
+from ..screen.detail import Followed, labelled
+from ..view.table import Line, Tone, plain
+from ..view.view_model import Place, ViewModel
 from .overlays import Detail, Help, Picker
 from .stage import Stage
 
 _COPY_WIDTH = 100_000
 
 Describe = Callable[[int, bool], Sequence[Line]]
-InFull = Callable[[Scene, str], Sequence[tuple[str, str, Tone]]]
+InFull = Callable[[ViewModel, str], Sequence[tuple[str, str, Tone]]]
 
 
 class Opener(Stage):
@@ -28,37 +28,37 @@ class Opener(Stage):
 
     def action_open(self) -> None:
         """Open the row under the cursor."""
-        scene, key = self.scene, self.desk.viewport.key
-        if scene is None or not key:
+        view, key = self.view, self.navigation.viewport.key
+        if view is None or not key:
             return
-        board, place = self.desk.board, self.desk.place
-        self.desk.choose()
+        board, place = self.navigation.board, self.navigation.place
+        self.navigation.choose()
         if board.has_items:
-            self._open_item(scene, key)
+            self._open_item(view, key)
         elif board.in_full is not None:
-            self._open_text(board.in_full, board.leads_to(scene, place, key), scene, key)
+            self._open_text(board.in_full, board.leads_to(view, place, key), view, key)
         else:
-            self._go_to(board.leads_to(scene, place, key))
+            self._go_to(board.leads_to(view, place, key))
 
     def _go_to(self, place: Place | None) -> None:
         if place is not None:
-            self.desk.enter(place)
+            self.navigation.enter(place)
             self._moved()
 
-    def _open_text(self, in_full: InFull, place: Place | None, scene: Scene, key: str) -> None:
+    def _open_text(self, in_full: InFull, place: Place | None, view: ViewModel, key: str) -> None:
         def lines(width: int, show_arguments: bool) -> list[Line]:
             del show_arguments
-            return labelled(in_full(self.scene or scene, key), width)
+            return labelled(in_full(self.view or view, key), width)
 
         self._show_detail("Finding", lines, lambda goes_on: self._go_to(place) if goes_on else None)
 
-    def _open_item(self, scene: Scene, key: str) -> None:
-        followed = Followed.of(scene, key)
+    def _open_item(self, view: ViewModel, key: str) -> None:
+        followed = Followed.of(view, key)
         if followed is None:
             return
 
         def lines(width: int, show_arguments: bool) -> list[Line]:
-            return followed.lines(self.scene or scene, width=width, show_arguments=show_arguments)
+            return followed.lines(self.view or view, width=width, show_arguments=show_arguments)
 
         # What failed is looked at for its traceback, and shown to others.
         self._show_detail(followed.title, lines, show=self._show_arguments and not followed.is_failure)
@@ -85,7 +85,7 @@ class Opener(Stage):
 
     def action_help(self) -> None:
         """Show the help."""
-        self.push_screen(Help(self.desk.board, ascii_only=self._look.ascii_only))
+        self.push_screen(Help(self.navigation.board, ascii_only=self._look.ascii_only))
 
     def action_namespace(self) -> None:
         """Choose another namespace."""
@@ -114,6 +114,6 @@ class Opener(Stage):
             return
         self._namespace, self._broker, self._history = namespace, broker, History()
         self._report = self._seen = self._frozen = None
-        self.desk.home()
-        self._watcher.turn_to(self._source(broker))
+        self.navigation.home()
+        self._polling_thread.turn_to(self._source(broker))
         self._moved()

@@ -15,9 +15,9 @@ from textual.widgets.option_list import Option
 
 from ...text import printable
 from ..boards import Board
-from ..cells import Line, Piece, padded, piece
-from ..frame import in_ascii
-from ..keys import KEYS
+from ..screen.draw import in_ascii
+from ..screen.keys import KEYS
+from ..view.table import Line, Piece, padded, piece
 from .canvas import Canvas
 
 _SCROLL: list[BindingType] = [

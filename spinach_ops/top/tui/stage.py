@@ -20,16 +20,16 @@ from spinach.brokers.base import Broker
 from spinach.const import VERSION
 from spinach.stats import MAX_PAGE, Wanted
 
-from ...options import OK
-from .. import side
+from ...cli.options import OK
+from ...polling.poller import Poller
+from ...polling.polling_thread import PollingThread, Report
+from ...polling.trends import History
 from ..boards import board_of
-from ..desk import Desk
-from ..frame import Frame, draw
-from ..headline import Situation
-from ..history import History
-from ..scene import Scene
-from ..source import Source
-from ..watcher import Report, Watcher
+from ..screen import queue_panel
+from ..screen.draw import Frame, draw
+from ..screen.header import Situation
+from ..screen.navigation import Navigation
+from ..view.view_model import ViewModel
 from .canvas import Canvas
 from .overlays import Detail
 from .theme import THEMES
@@ -92,7 +92,7 @@ class Stage(App[int]):
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.desk = Desk()
+        self.navigation = Navigation()
         self._connect = connect
         self._namespace = namespace
         self._look = look
@@ -107,15 +107,15 @@ class Stage(App[int]):
         self._show_arguments = False  # whoever stands behind may not be meant to see them
         self._away: Timer | None = None
         self._usual_seconds: float | None = None
-        self._watcher = Watcher(
+        self._polling_thread = PollingThread(
             self._source(self._broker), self._deliver, interval_seconds=look.interval_seconds, now=now
         )
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = look.theme or THEMES[0].name
 
-    def _source(self, broker: Broker) -> Source:
-        return Source(
+    def _source(self, broker: Broker) -> Poller:
+        return Poller(
             broker,
             interval_seconds=self._look.interval_seconds,
             queues=self._look.queues,
@@ -139,8 +139,8 @@ class Stage(App[int]):
     def on_mount(self) -> None:
         """Begin to look."""
         self.query_one("#table").focus()
-        self._watcher.want(self._wanted())
-        self._watcher.start()
+        self._polling_thread.want(self._wanted())
+        self._polling_thread.start()
         self.set_interval(_TICK_SECONDS, self.draw_all)
         if not self.is_headless:
             self.set_interval(_TERMINAL_CHECK_SECONDS, self._check_terminal)
@@ -148,7 +148,7 @@ class Stage(App[int]):
 
     def on_unmount(self) -> None:
         """Look no more."""
-        self._watcher.stop()
+        self._polling_thread.stop()
 
     def _check_terminal(self) -> None:
         """End when the terminal is gone and whoever started this ignores SIGHUP."""
@@ -169,12 +169,12 @@ class Stage(App[int]):
         if self._away is not None:
             self._away.stop()
         if self._usual_seconds is not None:
-            self._watcher.interval_seconds = self._usual_seconds
+            self._polling_thread.interval_seconds = self._usual_seconds
         self._away = self._usual_seconds = None
 
     def _slow_down(self) -> None:
-        self._usual_seconds = self._watcher.interval_seconds
-        self._watcher.interval_seconds = self._usual_seconds * _AWAY_FACTOR
+        self._usual_seconds = self._polling_thread.interval_seconds
+        self._polling_thread.interval_seconds = self._usual_seconds * _AWAY_FACTOR
 
     def _deliver(self, report: Report) -> None:
         self.post_message(Reported(report))
@@ -196,13 +196,13 @@ class Stage(App[int]):
     # --- drawing ---------------------------------------------------------------------------------
 
     @property
-    def scene(self) -> Scene | None:
+    def view(self) -> ViewModel | None:
         """What is shown."""
         report = self._frozen[0] if self._frozen else self._seen
         if report is None or report.tick is None:
             return None
-        lost = self._watcher.connection.failures > 0 and self._frozen is None
-        return Scene(
+        lost = self._polling_thread.connection.failures > 0 and self._frozen is None
+        return ViewModel(
             report.tick.snapshot,
             self._history,
             aged=self._now() - self._seen_at if lost else 0.0,
@@ -217,9 +217,9 @@ class Stage(App[int]):
             namespace=self._namespace,
             address=self._broker.address,
             version=VERSION,
-            connection=self._watcher.connection,
+            connection=self._polling_thread.connection,
             now=now,
-            interval_seconds=self._watcher.interval_seconds,
+            interval_seconds=self._polling_thread.interval_seconds,
             frozen_seconds=now - self._frozen[1] if self._frozen else None,
         )
 
@@ -227,7 +227,7 @@ class Stage(App[int]):
         """Return the screen as lines."""
         is_filtering = self.screen_stack[0].query_one("#filter").has_class("-open")
         return draw(
-            self.scene, self.desk, self.situation,
+            self.view, self.navigation, self.situation,
             width=self.size.width, height=self.size.height - is_filtering, now=self._now(), last_key_at=self._last_key_at,
             ascii_only=self._look.ascii_only,
         )  # fmt: skip
@@ -243,7 +243,7 @@ class Stage(App[int]):
             if head.styles.height is None or head.styles.height.value != len(frame.head):
                 head.styles.height = len(frame.head)
             head.show(frame.head)
-            table.set_class(self._watcher.connection.failures > 0, "-stale")
+            table.set_class(self._polling_thread.connection.failures > 0, "-stale")
             table.show(frame.table, frame.cursor)
             beside.display = bool(frame.side)
             beside.show(frame.side)
@@ -251,20 +251,20 @@ class Stage(App[int]):
             if isinstance(self.screen, Detail):
                 self.screen.draw()
         # The row under the cursor may be another one now.
-        self._watcher.want(self._wanted())
+        self._polling_thread.want(self._wanted())
 
     def on_resize(self) -> None:
         """Draw for the new size, and want as many rows as fit."""
-        self._watcher.want(self._wanted())
+        self._polling_thread.want(self._wanted())
         self.draw_all()
 
     def _wanted(self) -> tuple[Wanted, ...]:
         rows = max(20, min(MAX_PAGE, self.size.height + 10))
-        page = board_of(self.desk.place).wanted(self.desk.place, rows)
-        return page or side.wanted(self.desk, self.size.width)
+        page = board_of(self.navigation.place).wanted(self.navigation.place, rows)
+        return page or queue_panel.wanted(self.navigation, self.size.width)
 
     def _moved(self) -> None:
-        self._watcher.want(self._wanted())
+        self._polling_thread.want(self._wanted())
         self.draw_all()
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ....records import FailedJob, FailureGroup, JobInfo
-from .. import letters
-from ..link import pairs
+from ....stats.jobs import FailedJob, FailureGroup, JobInfo
+from ... import dead_letters
+from ..connection import pairs
 from ..session import Session
 
 # Four facts a group, and a scan counts fields and values.
@@ -20,12 +20,12 @@ def failed_jobs(session: Session, limit: int) -> list[FailedJob]:
     if limit < 1:
         return []
     keys = session.keys
-    newest = pairs(session.link.call("ZREVRANGE", keys.failed, 0, limit - 1, "WITHSCORES"))
+    newest = pairs(session.connection.call("ZREVRANGE", keys.failed, 0, limit - 1, "WITHSCORES"))
     if not newest:
         return []
-    records = session.link.call("HMGET", keys.failed_data, *(name for name, _ in newest))
+    records = session.connection.call("HMGET", keys.failed_data, *(name for name, _ in newest))
     return [
-        letters.from_record(name.decode(errors="replace"), record, float(score))
+        dead_letters.from_record(name.decode(errors="replace"), record, float(score))
         for (name, score), record in zip(newest, records, strict=True)
         if record is not None
     ]
@@ -34,7 +34,7 @@ def failed_jobs(session: Session, limit: int) -> list[FailedJob]:
 def failure_groups(session: Session) -> list[FailureGroup]:
     """Return what fails and since when, the latest first."""
     key = session.keys.failure_groups
-    _, entries = session.link.call("HSCAN", key, 0, "COUNT", GROUP_FIELDS)
+    _, entries = session.connection.call("HSCAN", key, 0, "COUNT", GROUP_FIELDS)
     return groups_of(entries)
 
 
@@ -85,7 +85,7 @@ def queued_jobs(session: Session, queue: str, limit: int) -> list[JobInfo]:
     """Return the first jobs of a queue."""
     if limit < 1:
         return []
-    return jobs_of(session.link.call("LRANGE", session.keys.queue(queue), 0, limit - 1))
+    return jobs_of(session.connection.call("LRANGE", session.keys.queue(queue), 0, limit - 1))
 
 
 def running_jobs(session: Session, worker_id: str, limit: int) -> list[JobInfo]:
@@ -94,7 +94,7 @@ def running_jobs(session: Session, worker_id: str, limit: int) -> list[JobInfo]:
     found: dict[Any, bytes] = {}
     cursor: Any = 0
     while len(found) < limit:
-        cursor, entries = session.link.call("HSCAN", key, cursor, "COUNT", min(limit, 200))
+        cursor, entries = session.connection.call("HSCAN", key, cursor, "COUNT", min(limit, 200))
         found.update(pairs(entries))
         if cursor in (b"0", 0):
             break

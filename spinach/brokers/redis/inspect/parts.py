@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ....fleet import WorkerInfo
-from ....records import JobInfo
 from ....stats import (
     COUNTERS,
     HISTOGRAM_EDGES,
@@ -18,7 +16,9 @@ from ....stats import (
     QueueStats,
     ServerStats,
 )
-from ..link import pairs
+from ....stats.jobs import JobInfo
+from ....stats.workers import WorkerInfo
+from ..connection import pairs
 from .reader import Reader
 
 # Elements beyond are not worth sending back and forth; rates are then unknown.

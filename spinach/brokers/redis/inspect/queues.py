@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from ....records import JobInfo
 from ....stats import NamespaceSnapshot, QueueStats
+from ....stats.jobs import JobInfo
+from ..connection import Argument
 from ..keys import MAX_QUEUES as MAX_INDEXED
 from ..keys import Keys
-from ..link import Argument
 from . import parts
 from .reader import Question, Reader
 

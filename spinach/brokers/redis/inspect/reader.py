@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from ....stats import ReadError
-from ..link import Argument, Link
+from ..connection import Argument, Connection
 
 T = TypeVar("T")
 # One error tells as much as a hundred of its kind.
@@ -28,12 +28,12 @@ class Reader:
     """One reader's conversation with the server.
 
     Attributes:
-        link: The connection.
+        connection: The connection.
         together: Whether to ask for groups in a transaction; cleared when the server refuses that.
         errors: What could not be read.
     """
 
-    link: Link
+    connection: Connection
     together: bool = True
     round_trips: int = 0
     commands: int = 0
@@ -86,7 +86,7 @@ class Reader:
     def _read(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         self.round_trips += 1
         self.commands += len(commands)
-        return self.link.read(*commands, operation="snapshot")
+        return self.connection.read(*commands, operation="snapshot")
 
     def answer(self, question: Question | None, default: T) -> Any | T:
         """Return the reply, or the default for none; an error is noted."""

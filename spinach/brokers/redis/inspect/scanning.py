@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from ..connection import Connection
 from ..keys import Keys, brokers_of_any, namespace_of_brokers
-from ..link import Link
 
 _PAGE: Final = 1000
 # A step takes the server about half a millisecond.
 MAX_PAGES: Final = 200
 
 
-def scan(link: Link, pattern: str, page: int, kind: str = "") -> Iterator[list[bytes]]:
+def scan(connection: Connection, pattern: str, page: int, kind: str = "") -> Iterator[list[bytes]]:
     """Yield pages of the key names that match, in steps that never block the server."""
     cursor: bytes | int = b"0"
     options = ("TYPE", kind) if kind else ()
     while True:
-        cursor, names = link.call("SCAN", cursor, "MATCH", pattern, "COUNT", page, *options)
+        cursor, names = connection.call("SCAN", cursor, "MATCH", pattern, "COUNT", page, *options)
         yield names
         if cursor in (b"0", 0):
             return
 
 
-def list_names(link: Link, keys: Keys, max_pages: int = MAX_PAGES) -> tuple[set[str], int]:
+def list_names(connection: Connection, keys: Keys, max_pages: int = MAX_PAGES) -> tuple[set[str], int]:
     """Return names of lists in the namespace, as far as a bounded look finds them, and the steps it took."""
     prefix = keys("")
     names: set[str] = set()
     number = 0
-    for page in scan(link, keys.pattern, _PAGE, "list"):
+    for page in scan(connection, keys.pattern, _PAGE, "list"):
         number += 1
         texts = (name.decode(errors="replace") for name in page)
         names |= {text.removeprefix(prefix) for text in texts if text.startswith(prefix)}
@@ -38,10 +38,10 @@ def list_names(link: Link, keys: Keys, max_pages: int = MAX_PAGES) -> tuple[set[
     return names, number
 
 
-def namespaces(link: Link, max_pages: int = MAX_PAGES) -> set[str]:
+def namespaces(connection: Connection, max_pages: int = MAX_PAGES) -> set[str]:
     """Return namespaces in which workers are registered, as far as a bounded look finds them."""
     found: set[str] = set()
-    for number, page in enumerate(scan(link, brokers_of_any(), _PAGE, "hash"), 1):
+    for number, page in enumerate(scan(connection, brokers_of_any(), _PAGE, "hash"), 1):
         found |= {namespace_of_brokers(name.decode(errors="replace")) for name in page}
         if number >= max_pages:
             break

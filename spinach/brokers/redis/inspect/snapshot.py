@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from ....exc import NotPermitted
-from ....fleet import WorkerStats
-from ....records import JobInfo
 from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats, Wanted
+from ....stats.jobs import JobInfo
+from ....stats.workers import WorkerStats
+from ..connection import pairs
 from ..keys import MAX_LOST_WORKERS
-from ..link import pairs
 from ..session import Session
 from . import parts
 from .queues import Queues
@@ -60,14 +60,14 @@ class _Look:
         self._began = session.clock.elapsed()
         self._tasks_are_cut = False
         together = known is None or all(queue.consistent for queue in known.queues)
-        self._reader = Reader(session.link, together)
+        self._reader = Reader(session.connection, together)
         self._queues = Queues(session.keys, self._reader, known, queues, self._guesses() if discover else ())
         self._workers = Workers(session.keys, self._reader, known, int(session.clock.now() / 2))
         self._pages = WantedPages(session.keys, self._reader, known, wanted)
 
     def _guesses(self) -> set[str]:
         try:
-            names, steps = list_names(self._session.link, self._session.keys)
+            names, steps = list_names(self._session.connection, self._session.keys)
         except NotPermitted as error:
             self._reader.note("permission", "SCAN", str(error))
             return set()
@@ -122,7 +122,7 @@ class _Look:
 
     def _read_time(self, wall: float) -> None:
         if isinstance(self._time.reply, Exception):
-            raise self._session.link.translated(self._time.reply)
+            raise self._session.connection.translated(self._time.reply)
         self._now = self._session.observe_time(self._time.reply)
         self._skew = wall - self._now
 
@@ -179,7 +179,7 @@ class _Look:
         return self._finished(self._with_totals(snapshot))
 
     def _connected(self, workers: list[WorkerStats]) -> int | None:
-        if self._session.link.is_cluster:  # one node counts only those that ask it
+        if self._session.connection.is_cluster:  # one node counts only those that ask it
             return sum(worker.state not in ("silent", "dead") for worker in workers)
         return self._workers.connected()
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ....records import FailedJob, HeldJob, JobInfo, Page, Wanted
 from ....stats import NamespaceSnapshot
-from .. import letters
+from ....stats.jobs import FailedJob, HeldJob, JobInfo, Page, Wanted
+from ... import dead_letters
+from ..connection import pairs
 from ..keys import Keys
-from ..link import pairs
 from . import parts
 from .pages import GROUP_FIELDS, groups_of
 from .reader import Question, Reader
@@ -157,7 +157,7 @@ class WantedPages:
         for name, score in self._listed(page):
             record, at = texts.get(name), float(score)
             if record is not None:
-                found.append(letters.from_record(_text(name), record, at))
+                found.append(dead_letters.from_record(_text(name), record, at))
             elif (_text(name), at) in self._letters:
                 found.append(self._letters[_text(name), at])
         return tuple(found)

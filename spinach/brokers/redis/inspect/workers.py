@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ....fleet import OrphanStats, WorkerStats
 from ....stats import NamespaceSnapshot
+from ....stats.workers import OrphanStats, WorkerStats
+from ..connection import pairs
 from ..keys import Keys
-from ..link import pairs
 from ..recovery import read_registry
 from . import parts
 from .reader import Question, Reader

@@ -1,0 +1,241 @@
+"""The connection: sends commands, reads raw replies, and says in our words what went wrong.
+
+Replies are read as bytes whatever the client was configured for, and nothing is repeated behind our back:
+whether a request may be sent again is the caller's to know. Pure transport; it knows no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import redis
+from redis import exceptions as redis_errors
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    MaxConnectionsError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, NotPermitted, WrongKeyType
+from .request_log import RequestLog
+
+Argument = str | bytes | int | float
+T = TypeVar("T")
+
+
+class RedisUnavailable(BrokerUnavailable, redis.ConnectionError):
+    """`BrokerUnavailable`, for applications that catch redis-py's errors."""
+
+    __repr__ = Exception.__repr__  # redis-py's reads what only its own constructor sets
+
+
+class RedisUncertain(EnqueueUncertain, redis.ConnectionError):
+    """`EnqueueUncertain`, for applications that catch redis-py's errors."""
+
+    __repr__ = Exception.__repr__
+
+
+class RedisNotPermitted(RedisUnavailable, NotPermitted):
+    """`NotPermitted`, for applications that catch redis-py's errors."""
+
+
+class ConnectionLost(RedisUnavailable):
+    """The connection broke after the request was sent: it may have been applied."""
+
+
+# What a server that is up says when it cannot take a request now; it was not applied.
+_NOT_PERMITTED: Final = (AuthenticationError, NoPermissionError)
+_REFUSALS: Final = (
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    MaxConnectionsError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+_REFUSING_WORDS: Final = ("LOADING", "READONLY", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")  # fmt: skip
+
+
+class Connection:
+    """Commands to one server through a redis-py client's connection pool.
+
+    Args:
+        client: The application's client; its pool, timeouts and credentials are used.
+        slot_key: Any key of the namespace: on a cluster it tells the node that has all of them.
+
+    Attributes:
+        request_log: Notes every round trip.
+    """
+
+    def __init__(self, client: Any, slot_key: str) -> None:
+        self.client = client
+        self.is_cluster = not hasattr(client, "connection_pool")
+        self._slot_key = slot_key
+        self.request_log = RequestLog()
+
+    def call(self, *command: Argument, operation: str = "") -> Any:
+        """Send one command and return its raw reply.
+
+        Args:
+            *command: The command and its arguments.
+            operation: What the observer is told; by default the command's name.
+
+        Raises:
+            RedisUnavailable: it was not applied (`ConnectionLost`: it may have been).
+            WrongKeyType: a key holds another type.
+            NoScriptError: the script is not known to the server.
+            BrokerError: whatever else the server answered.
+        """
+        reply = self.read(command, operation=operation)[0]
+        if isinstance(reply, Exception):
+            raise self.translated(reply)
+        return reply
+
+    def read(self, *commands: Sequence[Argument], operation: str = "") -> list[Any]:
+        """Send commands in one go and return their raw replies; error replies are returned, not raised."""
+        began = self.request_log.begin()
+        replies, failure = None, None
+        try:
+            replies = self._read(commands)
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self.request_log.end(began, operation or str(commands[0][0]).lower(), replies, failure)
+        return replies
+
+    def _read(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        replies = self._send(commands)
+        if self.is_cluster and any(isinstance(reply, (MovedError, AskError)) for reply in replies):
+            # The slot moved to another node and nothing was applied here.
+            self._learn_nodes()
+            replies = self._send(commands)
+        return replies
+
+    def _send(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        try:
+            pool = self._pool()
+            connection = pool.get_connection()
+        except (RedisError, OSError) as error:
+            self._learn_nodes()
+            raise self._unreachable(error) from error
+        try:
+            return _exchange(connection, commands)
+        except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+            connection.disconnect()
+            self._learn_nodes()
+            raise ConnectionLost(f"the connection to {self.address} broke: {error}") from error
+        except BaseException:
+            # Whatever it was, a reply may be left unread: the connection is spoilt.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+    def _pool(self) -> Any:
+        if not self.is_cluster:
+            return self.client.connection_pool
+        # All keys of the namespace are in one slot, so one node has them.
+        node = self.client.get_node_from_key(self._slot_key)
+        return self.client.get_redis_connection(node).connection_pool
+
+    def _learn_nodes(self) -> None:
+        """Ask the cluster anew who has the slot."""
+        if self.is_cluster:
+            with suppress(RedisError, OSError):
+                self.client.nodes_manager.initialize()
+
+    @property
+    def address(self) -> str:
+        """Where the server is, without credentials."""
+        if self.is_cluster:
+            return "the cluster"
+        settings = self.client.connection_pool.connection_kwargs
+        if "path" in settings:
+            return str(settings["path"])
+        return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+    @property
+    def endpoint(self) -> tuple[str, int | None] | None:
+        """Host and port, or path and None; None for a cluster and for what a Sentinel names."""
+        if self.is_cluster:
+            return None
+        settings = self.client.connection_pool.connection_kwargs
+        if "path" in settings:
+            return str(settings["path"]), None
+        # A pool of Sentinel's has neither: the server changes.
+        return (str(settings["host"]), int(settings["port"])) if {"host", "port"} <= set(settings) else None
+
+    def _unreachable(self, error: Exception) -> RedisUnavailable:
+        if isinstance(error, _NOT_PERMITTED) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+            return RedisNotPermitted(
+                f"the server at {self.address} refuses the user name or password ({error}); "
+                "check the credentials of the redis client or URL",
+                at_login=True,
+            )
+        return RedisUnavailable(
+            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?"
+        )
+
+    def translated(self, error: Exception) -> Exception:
+        """Return an error reply in our words."""
+        text = str(error)
+        if isinstance(error, NoScriptError):
+            return error
+        if "WRONGTYPE" in text:
+            return WrongKeyType(f"a key of the namespace holds another type: {text}")
+        if isinstance(error, (ClusterCrossSlotError, MovedError, AskError)) or "CROSSSLOT" in text:
+            return BrokerError(
+                "this server is part of a cluster: use a redis.cluster.RedisCluster client and a namespace "
+                "with a hash tag, such as '{prod}', so that all its keys are in one slot"
+            )
+        if isinstance(error, _NOT_PERMITTED) or text.startswith(("NOPERM", "NOAUTH")):
+            at_login = isinstance(error, AuthenticationError) or text.startswith("NOAUTH")
+            return RedisNotPermitted(
+                f"the server at {self.address} does not permit that: {error}", at_login=at_login
+            )
+        if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
+            return RedisUnavailable(f"the server at {self.address} refuses: {error}")
+        return BrokerError(f"the server at {self.address} answered: {text}")
+
+
+def _exchange(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    if len(commands) == 1:
+        connection.send_command(*commands[0])
+    else:
+        connection.send_packed_command(connection.pack_commands(commands))
+    return [_reply_of(connection) for _ in commands]
+
+
+def _reply_of(connection: Any) -> Any:
+    try:
+        reply = connection.read_response(disable_decoding=True)
+    except (ResponseError, AuthenticationError, BusyLoadingError) as error:  # answers, not lost connections
+        return error
+    return reply
+
+
+def pairs(reply: Any) -> list[tuple[Any, Any]]:
+    """Return the pairs of a reply: flat list, list of pairs (RESP3) or map (RESP3)."""
+    if isinstance(reply, dict):
+        return list(reply.items())
+    if not reply:
+        return []
+    if isinstance(reply[0], list):
+        return [(first, second) for first, second in reply]
+    return list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def value(reply: T | Exception, default: T) -> T:
+    """Return a reply, or the default for an error reply (a foreign type, a missing permission)."""
+    return default if isinstance(reply, Exception) else reply

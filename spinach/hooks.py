@@ -1,0 +1,183 @@
+"""The hooks: where instrumentation and integrations hook into an engine, and what they cannot do there.
+
+A hook sees jobs and attempts go by and may put context around them. Whatever it raises or swallows, the job, the
+caller's result and the caller's exception stay what they are.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from logging import getLogger
+from types import TracebackType
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+from .execution import AttemptWrapper
+from .job import Job
+
+logger = getLogger(__name__)
+
+EnqueueWrapper = Callable[["Submission"], AbstractContextManager[Any] | None]
+StopListener = Callable[[], None]
+Remover = Callable[[], None]
+ServiceWrapper = Callable[[], AbstractContextManager[Any]]
+H = TypeVar("H")
+
+_NOTHING_AROUND: Final = nullcontext()
+
+
+class Submission(list[Job]):
+    """The jobs of one call that schedules; knows whether they came as a batch, which may hold a single job."""
+
+    __slots__ = ("is_batch",)
+
+    is_batch: bool
+
+
+class Hooks:
+    """The hooks of one engine.
+
+    Attributes:
+        attempts: Put around every attempt, outermost first.
+        enqueues: Put around every call that enqueues jobs, outermost first.
+        stops: Called after the workers stopped.
+        services: Put around each background duty, in its thread, from its start to its end.
+        announced: What this process tells of itself in its worker's record, beside what the engine does.
+    """
+
+    def __init__(self) -> None:
+        self.attempts: list[AttemptWrapper] = []
+        self.enqueues: list[EnqueueWrapper] = []
+        self.stops: list[StopListener] = []
+        self.services: list[ServiceWrapper] = []
+        self.announced: dict[str, str] = {}
+
+    def around_enqueue(self, jobs: Sequence[Job], *, is_batch: bool) -> AbstractContextManager[None]:
+        """Enter every enqueue wrapper; return what tells each how the call went."""
+        if not self.enqueues:
+            return _NOTHING_AROUND
+        submission = Submission(jobs)
+        submission.is_batch = is_batch
+        entered: list[AbstractContextManager[Any]] = []
+        try:
+            for wrapper in tuple(self.enqueues):
+                if (context := _enter(wrapper, submission)) is not None:
+                    entered.append(context)  # noqa: PERF401 - what was entered so far must be known
+        except BaseException:  # an interrupt: what was entered must not stay in the caller's thread
+            _Entered(entered).__exit__(*sys.exc_info())
+            raise
+        return _Entered(entered) if entered else _NOTHING_AROUND
+
+    def announce(self, name: str, value: str) -> Callable[[], None]:
+        """Announce a fact; return a function that takes it away again, unless another took its place."""
+        self.announced[name] = value
+
+        def remove() -> None:
+            if self.announced.get(name) is value:
+                del self.announced[name]
+
+        return remove
+
+    def tell_stopped(self) -> None:
+        """Call every stop listener."""
+        for listener in list(self.stops):
+            try:
+                listener()
+            except Exception:
+                logger.exception("Stop listener %r failed; it is ignored", listener)
+
+
+class _Entered:
+    """Wrappers that were entered and are to be left. Slim, for it is on the path of every job that is scheduled."""
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self, contexts: list[AbstractContextManager[Any]]) -> None:
+        self._contexts = contexts
+
+    def __enter__(self) -> None:
+        """Nothing is left to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for context in reversed(self._contexts):
+            _exit(context, kind, error, traceback)
+
+
+def added(hooks: list[H], hook: H) -> Callable[[], None]:
+    """Add a hook; return a function that takes it away again."""
+    hooks.append(hook)
+
+    def remove() -> None:
+        if hook in hooks:
+            hooks.remove(hook)
+
+    return remove
+
+
+def _enter(wrapper: EnqueueWrapper, jobs: Submission) -> AbstractContextManager[Any] | None:
+    try:
+        context = wrapper(jobs)
+        if context is not None:
+            context.__enter__()
+    except Exception:
+        logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
+        return None
+    return context
+
+
+def _exit(
+    context: AbstractContextManager[Any],
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    try:
+        context.__exit__(kind, error, traceback)
+    except BaseException as failure:
+        if failure is not error:  # a generator re-raises what it was given: no failure
+            # The jobs were accepted, or not, already: the caller must learn that and nothing else.
+            logger.exception("Enqueue wrapper %r failed at its end; it is ignored", context)
+
+
+class OncePerEngine:
+    """The engines that carry one kind of hook: each gets it once, and loses it once."""
+
+    def __init__(self) -> None:
+        self._engines: WeakSet[Any] = WeakSet()
+        self._lock = threading.RLock()
+
+    def put_on(self, engine: Any, install: Callable[[], list[Remover]]) -> Remover:
+        """Install the hook on an engine that does not carry it yet.
+
+        Args:
+            engine: The engine.
+            install: Installs the hook and returns the functions that remove it; when it raises, the engine stays
+                as it was.
+
+        Returns:
+            A function that removes the hook. It does nothing on a second call, or if the engine carried the hook
+            already.
+        """
+        with self._lock:
+            if engine in self._engines:
+                return _remove_nothing
+            removers = install()
+            self._engines.add(engine)
+
+        def remove() -> None:
+            with self._lock:
+                if removers:
+                    self._engines.discard(engine)
+                while removers:
+                    removers.pop()()
+
+        return remove
+
+
+def _remove_nothing() -> None:
+    """Remove nothing: another caller owns the hook."""

@@ -1,0 +1,50 @@
+"""The rescuer: looks for dead workers and tells what became of their jobs."""
+
+from __future__ import annotations
+
+from logging import getLogger
+
+from .. import signals
+from ..brokers.base import Broker, Recovery
+from ..exc import WorkerLost
+from .service import Service
+
+logger = getLogger(__name__)
+
+
+class Rescuer(Service):
+    """Recovers the jobs of dead workers, and sends the signals that tell of it."""
+
+    duty = "rescuer"
+
+    def __init__(self, *, broker: Broker) -> None:
+        super().__init__(f"{broker.namespace}-rescuer")
+        self._broker = broker
+
+    def tick(self) -> float | None:
+        """Look once."""
+        for recovery in self._broker.recover():
+            self._tell(recovery)
+        return self._broker.recovery_check_seconds
+
+    def _tell(self, recovery: Recovery) -> None:
+        worker, namespace = recovery.worker, self._broker.namespace
+        if recovery.declared:
+            logger.warning(
+                "Worker %s on %s is dead (last seen %s): %d of its jobs queued again, %d in doubt",
+                worker.id, worker.name or "an unknown host", worker.last_seen_at,
+                len(recovery.requeued), len(recovery.failed),
+                extra={"action": "worker_lost"},
+            )  # fmt: skip
+        for job in recovery.requeued:
+            signals.job_recovered.send(namespace, job=job, worker_info=worker)
+        for job in recovery.failed:
+            error = WorkerLost(f"worker {worker.id} on {worker.name} died while it ran the job")
+            signals.job_failed.send(namespace, job=job, err=error)
+        if recovery.declared:
+            signals.worker_lost.send(
+                namespace,
+                worker_info=worker,
+                recovered=len(recovery.requeued),
+                failed=len(recovery.failed),
+            )

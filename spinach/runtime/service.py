@@ -1,0 +1,161 @@
+"""The contract of background duties: started once, supervised, stopped and joined within bounds.
+
+A service is a thread that repeats `tick`. A tick that raises is logged and repeated after a jittered backoff,
+so that an outage or a bug in one duty never ends a worker.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from contextvars import Context
+from logging import getLogger
+from time import monotonic, time
+from typing import ClassVar, Final
+
+from ..brokers.messages import Contact
+from ..exc import BrokerUnavailable, LeaseRevoked
+from ..hooks import ServiceWrapper
+from .vitals import ServiceVitals
+
+logger = getLogger(__name__)
+
+_MIN_BACKOFF_SECONDS: Final = 0.1
+# Long enough to spare a struggling server, short enough that recovery is felt at once.
+_MAX_BACKOFF_SECONDS: Final = 5.0
+# A duty that only waits to be woken ticks so often anyway: a loop that shows no sign of life cannot be told from a dead one.
+_LONGEST_WAIT_SECONDS: Final = 60.0
+
+
+class Service(ABC):
+    """One background duty in a thread of its own.
+
+    Args:
+        name: Name of the thread.
+        on_revoked: Called with the worker id when that worker turns out to have been declared dead.
+
+    Attributes:
+        duty: What it is called in metrics and health checks.
+        failures: Ticks that failed since the last one that did not.
+    """
+
+    duty: ClassVar[str]
+
+    def __init__(self, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
+        self.name = name
+        self._on_revoked = on_revoked
+        self.failures = 0
+        self._failures_in_all = 0
+        self._last_run = (time(), monotonic())
+        self._interval = 0.0
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, wrappers: Sequence[ServiceWrapper] = ()) -> None:
+        """Start the thread, in an empty context: whatever is current where workers are started must not live as long.
+
+        Args:
+            wrappers: Context managers to put around the duty.
+        """
+        self._thread = threading.Thread(
+            target=Context().run, args=(self._run, wrappers), name=self.name, daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the duty to end; it finishes its tick. Does not wait."""
+        self._stopping.set()
+        self._wake.set()
+
+    def join(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for the end; return whether it came in time."""
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def wake(self) -> None:
+        """Make the next tick come at once."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def vitals(self, contact: Contact) -> ServiceVitals:
+        """Return how this duty fares; `contact` tells which threads wait for the broker."""
+        thread, (at, since) = self._thread, self._last_run
+        return ServiceVitals(
+            name=self.duty,
+            expected=thread is not None and not self._stopping.is_set(),
+            alive=thread is not None and thread.is_alive(),
+            last_run_at=at,
+            silent_seconds=max(0.0, monotonic() - since),
+            interval_seconds=self._interval,
+            failures=self._failures_in_all,
+            asking=thread is not None and thread.ident in contact.asking,
+        )
+
+    @abstractmethod
+    def tick(self) -> float | None:
+        """Do the duty once; return seconds until the next time, None for as long as nothing wakes it."""
+
+    def _run(self, wrappers: Sequence[ServiceWrapper]) -> None:
+        around = ExitStack()
+        for wrapper in wrappers:
+            try:
+                around.enter_context(wrapper())
+            except Exception:
+                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.name)
+        self._repeat()
+        try:
+            around.close()
+        except Exception:
+            logger.exception("A wrapper failed after %s; it is ignored", self.name)
+
+    def _repeat(self) -> None:
+        while not self._stopping.is_set():
+            self._last_run = (time(), monotonic())
+            pause = self._supervised_tick()
+            self._last_run = (time(), monotonic())
+            self._interval = _LONGEST_WAIT_SECONDS if pause is None else pause
+            if self._interval > 0:
+                self._wake.wait(self._interval)
+            self._wake.clear()
+
+    def _supervised_tick(self) -> float | None:
+        try:
+            pause = self.tick()
+        except LeaseRevoked as error:
+            return self._rejoin(error.worker_id)
+        except BrokerUnavailable as error:
+            self._log_outage(error)
+            return self._backoff()
+        except BaseException:
+            logger.exception("%s failed; it starts again", self.name, extra={"action": "service_failed"})
+            return self._backoff()
+        if self.failures:
+            logger.info("%s works again", self.name, extra={"action": "service_recovered"})
+            self.failures = 0
+        return pause
+
+    def _rejoin(self, worker_id: str) -> float:
+        try:
+            if self._on_revoked is not None:
+                self._on_revoked(worker_id)
+        except BrokerUnavailable as error:
+            self._log_outage(error)
+            return self._backoff()
+        return 0.0
+
+    def _log_outage(self, error: BrokerUnavailable) -> None:
+        # One line when it begins; the end of the outage says the rest.
+        level = logger.warning if self.failures == 0 else logger.debug
+        level("%s waits for the broker: %s", self.name, error, extra={"action": "broker_unavailable"})
+
+    def _backoff(self) -> float:
+        self.failures += 1
+        self._failures_in_all += 1
+        ceiling = min(_MAX_BACKOFF_SECONDS, _MIN_BACKOFF_SECONDS * 2.0 ** min(self.failures, 10))
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret

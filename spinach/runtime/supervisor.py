@@ -1,0 +1,202 @@
+"""The supervisor: everything that runs in a worker process, started and stopped in the right order.
+
+::
+
+    subscriber ──news──► arbiter ──jobs──► workers
+                            ▲                 │
+                            └─────attempts────┘──errors──► result notifier
+    heartbeat, rescuer: on their own, so that a busy arbiter never makes a worker look dead
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from logging import getLogger
+from time import monotonic
+from typing import Final
+
+from ..brokers.base import Broker, WorkerProfile, WorkerState
+from ..exc import BrokerUnavailable
+from ..execution import Environment
+from ..hooks import Hooks
+from ..task import Tasks
+from ..worker import BaseWorkers
+from .arbiter import Arbiter
+from .heartbeat import Heartbeat
+from .notifier import ResultNotifier
+from .rescuer import Rescuer
+from .service import Service
+from .subscriber import BrokerSubscriber
+from .vitals import Vitals
+
+logger = getLogger(__name__)
+
+# With the broker gone at the end of a stop, results that cannot be delivered are another's to recover.
+_LAST_WORDS_SECONDS: Final = 10.0
+_JOIN_SECONDS: Final = 5.0
+
+
+class Supervisor:
+    """The services and workers of one engine, for one start.
+
+    Args:
+        broker: A started broker.
+        workers: Workers that are not started.
+        tasks: The engine's registry.
+        queue: Queue to serve.
+        hooks: The engine's hooks.
+        on_drained: Called once the queue is empty and nothing runs, when given.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        workers: BaseWorkers,
+        tasks: Tasks,
+        queue: str,
+        hooks: Hooks,
+        on_drained: Callable[[], None] | None,
+    ) -> None:
+        self._broker = broker
+        self._workers = workers
+        self._tasks = tasks
+        self._hooks = hooks
+        self._state = "starting"
+        self._process = os.getpid()
+        self._rejoin_lock = threading.Lock()
+        self._profile = WorkerProfile(
+            queue=queue,
+            slots=workers.num_workers,
+            kind=type(workers).__name__,
+            task_names=tuple(tasks.names),
+            announced=hooks.announced,
+        )
+        self._started_at = broker.clock.local.now()
+        self.notifier = ResultNotifier(broker=broker, on_revoked=self._rejoin)
+        self.arbiter = Arbiter(
+            broker=broker,
+            workers=workers,
+            notifier=self.notifier,
+            tasks=tasks,
+            queue=queue,
+            on_revoked=self._rejoin,
+            on_drained=on_drained,
+        )
+        self.heartbeat = Heartbeat(broker=broker, state=self.state, on_revoked=self._rejoin)
+        self.rescuer = Rescuer(broker=broker)
+        self.subscriber = BrokerSubscriber(broker=broker, on_news=self.arbiter.hear_news)
+        self._environment = Environment(broker.namespace, broker.clock, self.arbiter.report, hooks.attempts)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process runs it: a forked child has the object, not the threads."""
+        return self._process == os.getpid()
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """The background duties."""
+        return (self.subscriber, self.notifier, self.heartbeat, self.rescuer, self.arbiter)
+
+    def state(self) -> WorkerState:
+        """Return what the heartbeat tells of this worker."""
+        return WorkerState(self._state, self.arbiter.busy, self.arbiter.fetched)
+
+    def vitals(self) -> Vitals:
+        """Return how this process fares."""
+        heard_at, heard = self.heartbeat.heard
+        contact = self._broker.contact()
+        return Vitals(
+            state=self._state,
+            slots=self._workers.num_workers,
+            busy=self.arbiter.busy,
+            started_at=self._started_at,
+            heartbeat_at=heard_at,
+            heartbeat_seconds=max(0.0, monotonic() - heard),
+            answered_seconds=contact.answered_seconds,
+            unacknowledged=self.arbiter.unacknowledged + self.notifier.unacknowledged,
+            services=tuple(service.vitals(contact) for service in self.services),
+        )
+
+    def start(self) -> None:
+        """Register and start everything.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached; nothing was started.
+        """
+        self._broker.join(self._profile)
+        try:
+            self._broker.register(self._tasks.tasks.values())
+            self._workers.start(self._environment)
+        except BaseException:
+            self._leave()
+            raise
+        self._state = "running"
+        for service in self.services:
+            service.start(self._hooks.services)
+
+    def stop(self) -> bool:
+        """Stop in order: fetch no more, finish what runs, tell the broker, unregister.
+
+        Returns:
+            Whether the broker heard of everything.
+        """
+        self._state = "stopping"
+        self.heartbeat.wake()
+        self.arbiter.close(_JOIN_SECONDS)
+        self._workers.stop()
+        heard = self._report_last_results()
+        for service in (self.heartbeat, self.rescuer):
+            service.stop()
+            service.join(_JOIN_SECONDS)
+        self.subscriber.stop()  # before leaving: the news of that end its wait
+        heard = self._leave() and heard
+        self.subscriber.join(_JOIN_SECONDS)
+        self.subscriber.disconnect()
+        return heard
+
+    def _report_last_results(self) -> bool:
+        """Hand in everything that ended, trying for a bounded time."""
+        for service in (self.arbiter, self.notifier):
+            service.stop()
+        if not all(service.join(_LAST_WORDS_SECONDS) for service in (self.arbiter, self.notifier)):
+            logger.error("Stopped while the broker did not answer; results of the last jobs may be lost")
+            return False
+        deadline = self._broker.clock.elapsed() + _LAST_WORDS_SECONDS
+        pause = threading.Event()
+        while True:
+            try:
+                self.arbiter.flush()
+                self.notifier.flush()
+            except BrokerUnavailable as error:
+                if self._broker.clock.elapsed() > deadline:
+                    logger.error("Stopped before the broker heard of all results: %s", error)
+                    return False
+                pause.wait(0.2)
+            else:
+                return True
+
+    def _leave(self) -> bool:
+        try:
+            self._broker.leave()
+        except BrokerUnavailable as error:
+            logger.warning("Stopped without telling the broker: %s", error)
+            return False
+        return True
+
+    def _rejoin(self, worker_id: str) -> None:
+        """Register anew after `worker_id` was declared dead; once, whoever notices first."""
+        with self._rejoin_lock:
+            if self._broker.worker_id != worker_id:
+                return
+            logger.warning(
+                "This worker (%s) was declared dead while it was away; it joins again, and results of "
+                "jobs it held are void",
+                worker_id,
+                extra={"action": "lease_revoked"},
+            )
+            self._broker.join(self._profile)
+            self._broker.register(self._tasks.tasks.values())
+        self.arbiter.wake()

@@ -1,0 +1,37 @@
+"""The read model: frozen values that describe a namespace at one moment.
+
+Everything that looks at a namespace (terminal UI, exporter, command line) reads these values and no others.
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from .counters import COUNTERS, HISTOGRAM_EDGES, Histogram, Tally
+from .jobs import MAX_PAGE, FailedJob, FailureGroup, HeldJob, JobInfo, Page, Wanted
+from .namespace import (
+    OVERDUE_SECONDS,
+    Costs,
+    HistogramStats,
+    LimitStats,
+    NamespaceSnapshot,
+    PeriodicStats,
+    QueueStats,
+    ReadError,
+    ServerStats,
+)
+from .workers import (
+    DEFAULT_DEAD_AFTER_SECONDS,
+    STATES,
+    UPSTREAM_DEAD_AFTER_SECONDS,
+    LostWorker,
+    OrphanStats,
+    WorkerInfo,
+    WorkerStats,
+)
+
+__all__ = [
+    "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_PAGE", "OVERDUE_SECONDS", "STATES",
+    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram", "HistogramStats",
+    "JobInfo", "LimitStats", "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page", "PeriodicStats", "QueueStats", "ReadError",
+    "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
+]  # fmt: skip

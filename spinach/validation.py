@@ -1,0 +1,98 @@
+"""Checks the names and numbers that an application gives: namespaces, queues, and the values of a task.
+
+Every error says what was given and what is expected. Pure: nothing is changed or sent.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from .exc import InvalidNamespace
+
+# Longer would be longer than most payloads; names are labels of metrics and fields of hashes.
+_MAX_NAME_LENGTH: Final = 512
+
+
+def check_namespace(namespace: object) -> str:
+    """Return the namespace, checked.
+
+    Raises:
+        InvalidNamespace: it is not a text, is empty, or holds control characters or lone surrogates.
+    """
+    if not isinstance(namespace, str) or not namespace:
+        raise InvalidNamespace(f"a namespace is a non-empty string, not {namespace!r}")
+    if any(character < " " or "\x7f" <= character < "\xa0" for character in namespace):
+        raise InvalidNamespace(f"namespace {namespace!r} contains control characters")
+    try:
+        namespace.encode()
+    except UnicodeEncodeError:
+        raise InvalidNamespace(f"namespace {namespace!r} cannot be written as UTF-8") from None
+    return namespace
+
+
+def check_queue_name(queue: object) -> None:
+    """Check the name of a queue that an application may use.
+
+    Raises:
+        ValueError: it is not a text, empty, reserved, or cannot be stored.
+    """
+    _check_text("queue", queue)
+    if str(queue).startswith("_"):
+        raise ValueError(f"queue {queue!r} is reserved: names that start with '_' belong to Spinach")
+
+
+def _check_text(what: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a task needs a {what}: a non-empty string, not {value!r}")
+    if len(value) > _MAX_NAME_LENGTH:
+        raise ValueError(f"{what} {value[:40]!r}... is longer than {_MAX_NAME_LENGTH} characters")
+    if any(character < " " or character == "\x7f" for character in value):
+        raise ValueError(f"{what} {value!r} contains control characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} {value!r} cannot be written as UTF-8") from None
+
+
+def check_task(
+    name: object,
+    func: object,
+    queue: object,
+    max_retries: object,
+    periodicity: object,
+    max_concurrency: object,
+) -> None:
+    """Check the values of a task as it is registered.
+
+    Raises:
+        TypeError: its function is not callable.
+        ValueError: another value is not valid; the message names the task, the value and what is expected.
+    """
+    if not callable(func):
+        raise TypeError(f"task {name!r}: {func!r} is not callable")
+    _check_text("name", name)
+    check_queue_name(queue)
+    if type(max_retries) is not int or max_retries < 0:
+        raise ValueError(f"task {name!r}: max_retries is {max_retries!r}, expected an integer of 0 or more")
+    if periodicity is not None:
+        _check_periodicity(name, periodicity)
+    if max_concurrency is not None:
+        _check_max_concurrency(name, max_concurrency, max_retries)
+
+
+def _check_periodicity(name: object, period: object) -> None:
+    if not isinstance(period, timedelta) or period < timedelta(seconds=1) or period.microseconds:
+        raise ValueError(
+            f"task {name!r}: periodicity is {period!r}, expected a timedelta of whole seconds, at least one"
+        )
+
+
+def _check_max_concurrency(name: object, limit: object, max_retries: int) -> None:
+    if type(limit) is not int or limit < 1:
+        raise ValueError(f"task {name!r}: max_concurrency is {limit!r}, expected an integer of 1 or more")
+    if max_retries <= 0:
+        raise ValueError(
+            f"task {name!r}: max_concurrency needs max_retries > 0, since a slot is given back "
+            "by repeating the job of a dead worker"
+        )

@@ -1,0 +1,1 @@
+"""The command `spinach-ops`: one module per command."""

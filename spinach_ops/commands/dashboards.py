@@ -1,0 +1,39 @@
+"""`spinach-ops dashboards`: hands out the Grafana dashboards that come with this package. Talks to no server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from ..cli.assets import packaged, write_all
+from ..cli.options import OK, UsageError
+
+# Of every file; a person may leave it out.
+_PREFIX: Final = "spinach-"
+HELP = "the Grafana dashboards: list, print, write to a folder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("name", nargs="?", help="print this one; without it, list what there is")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write the files there instead")
+
+
+def run(given: argparse.Namespace) -> int:
+    """List, print or write the dashboards; return the exit code."""
+    chosen = {name.removesuffix(".json"): text for name, text in packaged(".json").items()}
+    if given.name is not None:
+        name = given.name if given.name in chosen else f"{_PREFIX}{given.name}"
+        if name not in chosen:
+            raise UsageError(f"no dashboard {given.name!r}; there are: {', '.join(chosen)}")
+        chosen = {name: chosen[name]}
+    if given.out is not None:
+        write_all({f"{name}.json": text for name, text in chosen.items()}, given.out)
+        print("In Grafana: Dashboards, New, Import, upload the file, choose the Prometheus.", file=sys.stderr)
+    elif given.name is not None:
+        print(*chosen.values(), end="")
+    else:
+        print("\n".join(chosen))
+    return OK

@@ -1,0 +1,138 @@
+"""`spinach-ops doctor`: looks for what is wrong, and says what was looked at when nothing is."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Final
+
+from spinach.brokers.base import Broker
+from spinach.stats import NamespaceSnapshot
+
+from ..cli import tables
+from ..cli.namespaces import is_empty, nothing_there
+from ..cli.options import FINDINGS, OK, add_common, read_common
+from ..findings.finding import Finding, by_severity
+from ..findings.rules import findings, recent_failures
+from ..text import duration, printable
+
+HELP = "look for what is wrong: evidence and remedy each"
+# Slots move between two reads; what stays wrong over so many looks is a leak.
+_DRIFT_LOOKS: Final = 3
+_MAX_RUNNING: Final = 2000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_common(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Examine a namespace; return the exit code: 1 when something is in error."""
+    options = read_common(given)
+    broker = options.connect()
+    snapshot = broker.snapshot(discover=True)
+    found = by_severity(
+        [
+            *nothing_found(broker, snapshot),
+            *findings(snapshot),
+            *limit_drift(broker, snapshot),
+            *recent_failures(broker.failure_groups(), snapshot.at),
+        ]
+    )
+    facts = checked(snapshot, options.server)
+    if options.json:
+        print(tables.to_json(_document(snapshot, facts, found)))
+    else:
+        print("\n".join(f"{name + ':':12} {printable(fact)}" for name, fact in facts.items()))
+        print(
+            "\n" + (tables.finding_lines(found, color=options.color) if found else "nothing wrong was found")
+        )
+    return FINDINGS if any(finding.severity == "error" for finding in found) else OK
+
+
+def nothing_found(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
+    """Return what there is to say when there is nothing: most likely the namespace is called otherwise."""
+    if not is_empty(snapshot):
+        return []
+    return [
+        Finding(
+            "empty_namespace",
+            "error",
+            snapshot.namespace,
+            nothing_there(broker),
+            "check --namespace and --redis",
+        )
+    ]
+
+
+def _document(snapshot: NamespaceSnapshot, facts: dict[str, str], found: Iterable[Finding]) -> dict[str, Any]:
+    return {
+        "schema": tables.SCHEMA,
+        "namespace": snapshot.namespace,
+        "at": snapshot.at,
+        "checked": facts,
+        "findings": [asdict(finding) for finding in found],
+    }
+
+
+def checked(snapshot: NamespaceSnapshot, url: str) -> dict[str, str]:
+    """Return what was looked at, one line each."""
+    server = snapshot.server
+    states = Counter(worker.state for worker in snapshot.workers)
+    versions = Counter(worker.info.version or "upstream" for worker in snapshot.workers)
+    skew = server.clock_skew_seconds if server else None
+    return {
+        "server": f"{url}, version {server.version if server else '?'}",
+        "answer": f"{snapshot.costs.round_trips} round trips, {duration(snapshot.costs.seconds)}",
+        "eviction": (server.eviction_policy if server else None) or "not told",
+        "clock": "?" if skew is None else f"this machine's is {skew:+.3f} s from the server's",
+        "namespace": snapshot.namespace,
+        "workers": f"{snapshot.connected} connected, {len(snapshot.workers)} registered: {_counts(states)}",
+        "versions": _counts(versions),
+        "queues": f"{len(snapshot.queues)}, {snapshot.queued} jobs",
+        "scheduled": f"{snapshot.scheduled}, {snapshot.overdue} overdue",
+        "limits": str(len(snapshot.limits or ())),
+        "failed jobs": str(snapshot.failed),
+    }
+
+
+def _counts(counts: Counter[Any]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
+    """Return limits whose slots taken are not the jobs that run, look after look."""
+    drifts: list[dict[str, tuple[int, int]]] = []
+    for look in range(_DRIFT_LOOKS):
+        seen = snapshot if not look else broker.snapshot(known=snapshot, totals=False)
+        drifts.append(_drift(broker, seen))
+        if not drifts[-1]:
+            return []
+    return [
+        Finding(
+            "limit_drift", "error" if taken > running else "warning", f"task {task}",
+            f"{taken} slots count as taken, {running} of its jobs run",
+            "a worker of this package counts them anew within a heartbeat; old workers never do: start one of ours",
+        )
+        for task, (taken, running) in drifts[0].items()
+        if all(drift.get(task) == (taken, running) for drift in drifts)
+    ]  # fmt: skip
+
+
+def _drift(broker: Broker, snapshot: NamespaceSnapshot) -> dict[str, tuple[int, int]]:
+    """Return (slots taken, jobs held) of tasks where they differ; none when not every job could be looked at."""
+    limits = snapshot.limits or ()
+    held = (snapshot.running or 0) + (snapshot.reserved or 0)
+    if not limits or held > _MAX_RUNNING or "workers" in snapshot.truncated:
+        return {}
+    holders = [worker.info.id for worker in snapshot.workers] + [orphan.id for orphan in snapshot.orphans]
+    jobs = [job for holder in holders for job in broker.running_jobs(holder, _MAX_RUNNING)]
+    running = Counter(job.task_name for job in jobs)
+    return {
+        limit.task_name: (limit.taken, running[limit.task_name])
+        for limit in limits
+        if limit.taken != running[limit.task_name]
+    }

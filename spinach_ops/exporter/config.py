@@ -1,0 +1,105 @@
+"""What an exporter reads: servers and namespaces, from the command line or a file. No I/O but reading that file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ..cli.options import UsageError, masked
+from ..metrics.labels import clean
+
+_FIELDS: Final = {"name", "url", "url_file", "namespaces", "queues"}
+_EXAMPLE: Final = (
+    '[[target]] with name = "main", url = "redis://..." (or url_file = "..."), namespaces = ["prod"]'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Namespaces on one server.
+
+    Attributes:
+        name: For people.
+        url: Of the server, credentials included: never to be shown.
+        namespaces: At least one.
+        queues: Names to look at beside those the namespaces tell of.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    namespaces: tuple[str, ...]
+    queues: tuple[str, ...] = ()
+
+    @property
+    def server(self) -> str:
+        """The URL without credentials."""
+        return masked(self.url)
+
+
+def read_targets(path: Path) -> list[Target]:
+    """Return the targets that a TOML file names.
+
+    Raises:
+        UsageError: the file cannot be read, or says something else.
+    """
+    try:
+        with path.open("rb") as file:
+            found = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--targets {path} cannot be read: {error}") from None
+    entries = found.get("target")
+    if not isinstance(entries, list) or not entries:
+        raise UsageError(f"--targets {path} names no target: expected {_EXAMPLE}")
+    return [_target(entry, f"target {number} of {path}") for number, entry in enumerate(entries, 1)]
+
+
+def _target(entry: Any, where: str) -> Target:
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where} is no table: expected {_EXAMPLE}")
+    if unknown := entry.keys() - _FIELDS:
+        raise UsageError(f"{where} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(_FIELDS))}")
+    name, url = entry.get("name"), _url_of(entry, where)
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{where} has no name: expected {_EXAMPLE}")
+    namespaces = _texts(entry, "namespaces", where)
+    if not namespaces:
+        raise UsageError(f"{where} names no namespaces: expected {_EXAMPLE}")
+    return Target(name, url, namespaces, _texts(entry, "queues", where))
+
+
+def _url_of(entry: dict[str, Any], where: str) -> str:
+    url, file = entry.get("url"), entry.get("url_file")
+    if isinstance(file, str) and url is None:
+        try:
+            url = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the url_file of {where} cannot be read: {error}") from None
+    if not isinstance(url, str) or not url or (file is not None and entry.get("url") is not None):
+        raise UsageError(f"{where} needs either a url or a url_file: expected {_EXAMPLE}")
+    return url
+
+
+def _texts(entry: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
+    found = entry.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(text, str) and text for text in found):
+        raise UsageError(f"{name} of {where} is {found!r}, expected a list of texts")
+    return tuple(found)
+
+
+def check_distinct(targets: Sequence[Target]) -> None:
+    """Check that no namespace is named twice.
+
+    Raises:
+        UsageError: one is: series of two servers could not be told apart.
+    """
+    counts = Counter(clean(namespace) for target in targets for namespace in target.namespaces)
+    twice = sorted(namespace for namespace, count in counts.items() if count > 1)
+    if twice:
+        raise UsageError(
+            f"namespace {', '.join(twice)} is named more than once: series of two servers could not be told apart, "
+            "run an exporter for each"
+        )

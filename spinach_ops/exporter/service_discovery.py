@@ -1,0 +1,53 @@
+"""Where the workers of a namespace serve their metrics, as they say themselves, in the form Prometheus reads. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from spinach.stats import NamespaceSnapshot, WorkerInfo
+
+from ..metrics.labels import clean
+from ..serve import METRICS_URL
+from ..web.addresses import is_loopback
+
+
+def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:
+    """Return a target group for each live worker that serves metrics where they can be reached.
+
+    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling keeps them, and none of ours is shadowed.
+
+    Args:
+        snapshot: Of the namespace.
+        here: This machine's name: a worker elsewhere that serves on its loopback cannot be reached from here.
+    """
+    return [
+        group
+        for worker in snapshot.workers
+        if worker.state != "dead" and (group := _group(snapshot.namespace, worker.info, here)) is not None
+    ]
+
+
+def _group(namespace: str, worker: WorkerInfo, here: str) -> dict[str, Any] | None:
+    address = worker.details.get(METRICS_URL)
+    try:
+        parts = urlsplit(address if isinstance(address, str) else "")
+        port = parts.port
+    except ValueError:  # what a worker announces is only text
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port is None:
+        return None
+    if is_loopback(parts.hostname) and worker.name != here:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return {
+        "targets": [clean(f"{host}:{port}")],
+        "labels": {
+            "__scheme__": parts.scheme,
+            "__metrics_path__": clean(parts.path) or "/metrics",
+            "__meta_spinach_namespace": clean(namespace),
+            "__meta_spinach_worker": clean(worker.id),
+            "__meta_spinach_host": clean(worker.name),
+            "__meta_spinach_version": clean(worker.version or ""),
+        },
+    }

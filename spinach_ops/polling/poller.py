@@ -1,0 +1,99 @@
+"""Where snapshots come from: one after the other, each cheaper for knowing the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from spinach.brokers.base import Broker
+from spinach.stats import NamespaceSnapshot, Page, Wanted
+
+from .rates import Rate, rates
+
+# A page of large jobs is made shorter: nobody waits for megabytes twice.
+_MAX_PAGE_BYTES: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One look at a namespace, and what it says together with the one before."""
+
+    snapshot: NamespaceSnapshot
+    rates: Mapping[str, Rate] = field(default_factory=dict)
+
+
+class Poller:
+    """Looks at a namespace again and again.
+
+    A look that fails raises and forgets the one before: the next begins anew, without rates over the gap. Queues that
+    were found are remembered.
+
+    Args:
+        broker: Reads the namespace.
+        interval_seconds: How far apart the looks are meant to be.
+        queues: Names to look at beside those the namespace tells of.
+        discover: Whether the first look searches all keys for queues.
+        totals: Whether to read counters and histograms.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        interval_seconds: float = 2.0,
+        queues: Sequence[str] = (),
+        discover: bool = False,
+        totals: bool = False,
+    ) -> None:
+        self.interval_seconds = interval_seconds
+        self._broker = broker
+        self._queues = queues
+        self._discover = discover
+        self._totals = totals
+        self._known: NamespaceSnapshot | None = None
+        self._found: tuple[str, ...] = ()
+        self._bytes_each: dict[str, float] = {}
+
+    @property
+    def broker(self) -> Broker:
+        """Who reads."""
+        return self._broker
+
+    def look(self, wanted: Sequence[Wanted] = ()) -> Poll:
+        """Look once.
+
+        Args:
+            wanted: Pages of single things to bring along; of large ones fewer come than were wanted.
+
+        Raises:
+            BrokerError: the namespace cannot be read now.
+        """
+        before, self._known = self._known, None
+        snapshot = self._broker.snapshot(
+            known=before,
+            # What is known is asked for anyway; after a gap it is not.
+            queues=self._queues if before is not None else [*self._queues, *self._found],
+            totals=self._totals,
+            discover=self._discover and not self._found and before is None,
+            wanted=[self._thrifty(one, before) for one in wanted],
+        )
+        self._known = snapshot
+        self._found = tuple(queue.name for queue in snapshot.queues)
+        for page in snapshot.pages:
+            self._weigh(page)
+        return Poll(snapshot, rates(before, snapshot, interval_seconds=self.interval_seconds))
+
+    def _thrifty(self, wanted: Wanted, before: NamespaceSnapshot | None) -> Wanted:
+        each = self._bytes_each.get(f"{wanted.kind} {wanted.of}", 0.0)
+        if not each and wanted.kind == "queue" and before is not None:
+            # Nobody saw a page of it yet, but one of its jobs.
+            each = max((queue.element_bytes for queue in before.queues if queue.name == wanted.of), default=0)
+        return replace(wanted, limit=max(1, int(min(wanted.limit, _MAX_PAGE_BYTES / max(1.0, each)))))
+
+    def _weigh(self, page: Page) -> None:
+        sizes = [len(job.raw) for job in (*page.jobs, *(held.job for held in page.held))]
+        if len(self._bytes_each) > 1000:
+            self._bytes_each.clear()
+        if sizes:
+            self._bytes_each[f"{page.wanted.kind} {page.wanted.of}"] = sum(sizes) / len(sizes)

@@ -1,0 +1,276 @@
+"""What was seen over the last minutes: depths for the trend, and rates that do not jump. Pure, bounded.
+
+A gap in the looks stays a gap: nothing is made up for the time in which nobody looked.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from spinach.stats import NamespaceSnapshot
+
+from .rates import Rate, began_anew
+
+TREND_SECONDS: Final = 600.0
+_POINTS: Final = 600
+_HALF_LIFE_SECONDS: Final = 10.0
+# However close two looks are, the later one has some weight.
+_LEAST_SECONDS: Final = 0.001
+# Queues beyond have no trend.
+_MAX_SERIES: Final = 600
+_NEGLIGIBLE: Final = 0.05
+# Jobs per second, and part of what comes in, below which a queue neither grows nor shrinks.
+_STILL: Final = 0.03
+_ENDED: Final = frozenset({"succeeded", "retried", "failed"})
+
+
+class Series:
+    """Values over time, the newest `_POINTS` of them."""
+
+    __slots__ = ("_times", "_values")
+
+    def __init__(self) -> None:
+        self._times = array("d")
+        self._values = array("d")
+
+    def add(self, at: float, value: float) -> None:
+        """Add a value at a time (epoch seconds); a time that went back begins anew."""
+        if self._times and at < self._times[-1]:
+            del self._times[:], self._values[:]
+        is_close = self._times and at - self._times[-1] < TREND_SECONDS / _POINTS
+        if is_close and not math.isnan(self._values[-1]):
+            self._values[-1] = value
+            return
+        self._times.append(at)
+        self._values.append(value)
+        if len(self._times) > _POINTS:
+            del self._times[0], self._values[0]
+
+    @property
+    def seconds(self) -> float:
+        """How much time lies between the first value and the last."""
+        return self._times[-1] - self._times[0] if self._times else 0.0
+
+    def buckets(self, number: int, now: float, seconds: float = TREND_SECONDS) -> list[float | None]:
+        """Return the highest value in each of so many equal parts of the last seconds, None where nobody looked."""
+        found: list[float | None] = [None] * number
+        last, filled = math.nan, 0
+        for at, value in zip(self._times, self._values, strict=True):
+            index = number - 1 - int((now - at) * number / seconds)
+            if index >= number:
+                break
+            for missing in range(max(0, filled), index):  # between two looks it stayed as it was
+                found[missing] = found[missing] if math.isnan(last) else max(last, found[missing] or 0.0)
+            last, filled = value, index
+            if index >= 0 and not math.isnan(value):
+                found[index] = max(value, found[index] or 0.0)
+        return found
+
+    def interrupt(self) -> None:
+        """Note that nobody looked from the last value on."""
+        if self._times:
+            self._times.append(self._times[-1])
+            self._values.append(math.nan)
+
+
+Mark = Literal["", "≈", "≥"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast jobs come into a queue and leave it, smoothed; the mark says how far to trust it.
+
+    Attributes:
+        in_per_second: Jobs pushed.
+        out_per_second: Jobs taken by workers.
+        mark: Nothing for exact, ``≈`` for an estimate from counters, ``≥`` for a lower bound.
+        doubt: Which part of it was not measured exactly, 0 to 1.
+        weight: How much it rests on, 0 to 1: little after looks that were short or few.
+    """
+
+    in_per_second: float
+    out_per_second: float
+    mark: Mark = ""
+    doubt: float = 0.0
+    weight: float = 0.0
+
+    @property
+    def change(self) -> float | None:
+        """Jobs per second by which it grows, below zero by which it shrinks, 0 when it stays; None when unknown."""
+        if self.mark == "≥":  # the difference of two bounds is none
+            return None
+        change = self.in_per_second - self.out_per_second
+        return change if abs(change) > max(_STILL, _STILL * self.in_per_second) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPace:
+    """Attempts of a task per second: begun, and ended one way or another; `weight` as in `Pace`."""
+
+    started: float = 0.0
+    ended: float = 0.0
+    weight: float = 0.0
+
+
+@dataclass(slots=True)
+class History:
+    """What is remembered of one namespace while somebody watches.
+
+    Attributes:
+        backlog: Jobs in all queues.
+        paces: Of each queue for which they can be told.
+        task_paces: By queue and task, from the counters.
+        first_seen: Of jobs that run, by worker and job: epoch seconds of the look that first showed them.
+    """
+
+    backlog: Series = field(default_factory=Series)
+    paces: dict[str, Pace] = field(default_factory=dict)
+    task_paces: dict[tuple[str, str], TaskPace] = field(default_factory=dict)
+    first_seen: dict[tuple[str, str], float] = field(default_factory=dict)
+    _depths: dict[str, Series] = field(default_factory=dict)
+    _before: NamespaceSnapshot | None = None
+
+    def add(self, snapshot: NamespaceSnapshot, rates: Mapping[str, Rate], *, gap: bool = False) -> None:
+        """Learn from a look.
+
+        Args:
+            snapshot: What was seen.
+            rates: As measured since the look before.
+            gap: Whether the connection was lost since the look before: then all rates begin anew.
+        """
+        if gap:
+            for series in (self.backlog, *self._depths.values()):
+                series.interrupt()
+        for queue in snapshot.queues:
+            if queue.depth is not None and (queue.name in self._depths or len(self._depths) < _MAX_SERIES):
+                self._depths.setdefault(queue.name, Series()).add(snapshot.at, queue.depth)
+        self.backlog.add(snapshot.at, snapshot.queued)
+        before, self._before = (None if gap else self._before), snapshot
+        seconds = snapshot.at - before.at if before is not None else 0.0
+        kept = 0.5 ** (max(_LEAST_SECONDS, seconds) / _HALF_LIFE_SECONDS)
+        self.task_paces = _task_paces(before, snapshot, seconds, self.task_paces, kept)
+        now = _estimates(before, snapshot, seconds) | _measured(rates, snapshot)
+        # What was not measured now is forgotten: a rate of some time ago says nothing.
+        self.paces = {name: _smoothed(self.paces.get(name), pace, kept) for name, pace in now.items()}
+        self._note_running(snapshot)
+
+    @property
+    def span_seconds(self) -> float:
+        """How much time a trend shows: what was watched in whole minutes, at most ten."""
+        return min(TREND_SECONDS, 60.0 * max(1, math.ceil(self.backlog.seconds / 60)))
+
+    def depth(self, queue: str) -> Series:
+        """Return the depths of a queue."""
+        return self._depths.get(queue) or Series()
+
+    def _note_running(self, snapshot: NamespaceSnapshot) -> None:
+        shown = [held for page in snapshot.pages for held in page.held if not held.reserved]
+        if any(page.wanted.kind == "running" for page in snapshot.pages):
+            keys = [(held.worker_id, held.job.id) for held in shown]
+            self.first_seen = {key: self.first_seen.get(key, snapshot.at) for key in keys}
+
+
+def _measured(rates: Mapping[str, Rate], snapshot: NamespaceSnapshot) -> dict[str, Pace]:
+    # Where all workers count, what is no more than a bound is better estimated.
+    return {
+        name: Pace(
+            rate.in_per_second, rate.out_per_second, "" if rate.exact else "≥", 0.0 if rate.exact else 1.0
+        )
+        for name, rate in rates.items()
+        if rate.exact or not _counts(snapshot)
+    }
+
+
+def _counts(snapshot: NamespaceSnapshot) -> bool:
+    return snapshot.exact and bool(snapshot.counters)
+
+
+def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
+    """Return what the counters say: what was started left the queue, and what else its depth lacks came in."""
+    if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or began_anew(before, now):
+        return {}
+    started, unstarted = _started(now), _unstarted(now)
+    started_before, unstarted_before = _started(before), _unstarted(before)
+    depths = {queue.name: queue.depth for queue in before.queues}
+    found = {}
+    for queue in now.queues:
+        earlier = depths.get(queue.name)
+        if earlier is None or queue.depth is None:
+            continue
+        # Below zero where a worker gave back what it had claimed: that stands in the queue again, and did not come.
+        left = started.get(queue.name, 0) - started_before.get(queue.name, 0)
+        held = unstarted.get(queue.name, 0) - unstarted_before.get(queue.name, 0)
+        came = max(0, left + held + queue.depth - earlier)
+        found[queue.name] = Pace(came / seconds, max(0, left) / seconds, "≈", 1.0)
+    return found
+
+
+def _started(snapshot: NamespaceSnapshot) -> dict[str, int]:
+    """Return attempts begun, ever, by queue."""
+    started: dict[str, int] = {}
+    for (queue, _, counter), number in (snapshot.counters or {}).items():
+        if counter == "started":
+            started[queue] = started.get(queue, 0) + number
+    return started
+
+
+def _unstarted(snapshot: NamespaceSnapshot) -> dict[str, int]:
+    """Return jobs that left their queue and were not started, of workers that serve one queue."""
+    found: dict[str, int] = {}
+    for worker in snapshot.workers:
+        if len(worker.queues) == 1 and worker.held is not None and worker.claimed is not None:
+            name = worker.queues[0]
+            found[name] = found.get(name, 0) + worker.held - worker.claimed
+    return found
+
+
+def _task_paces(
+    before: NamespaceSnapshot | None,
+    now: NamespaceSnapshot,
+    seconds: float,
+    earlier: Mapping[tuple[str, str], TaskPace],
+    kept: float,
+) -> dict[tuple[str, str], TaskPace]:
+    if before is None or before.counters is None or now.counters is None or seconds <= 0:
+        return {}
+    changes: dict[tuple[str, str], list[int]] = {}
+    for (queue, task, counter), number in now.counters.items():
+        change = changes.setdefault((queue, task), [0, 0])
+        if counter == "started" or counter in _ENDED:
+            change[counter in _ENDED] += max(0, number - before.counters.get((queue, task, counter), 0))
+    found = {}
+    for key, (started, ended) in changes.items():
+        old = earlier.get(key, TaskPace())
+        part = _part(old.weight, kept)
+        found[key] = TaskPace(
+            started=_mean(old.started, started / seconds, part),
+            ended=_mean(old.ended, ended / seconds, part),
+            weight=old.weight * kept + 1 - kept,
+        )
+    return found
+
+
+def _smoothed(before: Pace | None, now: Pace, kept: float) -> Pace:
+    old = before or Pace(0.0, 0.0)
+    part = _part(old.weight, kept)
+    doubt = _mean(old.doubt, now.doubt, part)
+    return Pace(
+        in_per_second=_mean(old.in_per_second, now.in_per_second, part),
+        out_per_second=_mean(old.out_per_second, now.out_per_second, part),
+        mark="" if doubt < _NEGLIGIBLE else now.mark or old.mark,
+        doubt=doubt,
+        weight=old.weight * kept + 1 - kept,
+    )
+
+
+def _part(weight: float, kept: float) -> float:
+    """Return which part of a mean the newest value has: all of the first one, however short it was measured."""
+    return (1 - kept) / (weight * kept + 1 - kept)
+
+
+def _mean(before: float, now: float, part: float) -> float:
+    return before + (now - before) * part

@@ -1,0 +1,223 @@
+"""Where a person stands and what they chose: place, cursor, order, filter. Knows no terminal; pure but for its own state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..boards import Board, board_of
+from ..boards.jobs import next_view
+from ..view.table import Line, Piece, Row, cut_line, layout, padded, paragraph, piece, row_line
+from ..view.view_model import Place, ViewModel
+from .filters import BadFilter, matcher
+from .sorting import Ranking, Sort, sort_rows
+
+_MAX_DEPTH: Final = 20
+# The cursor at the left, a space at the right.
+_MARGINS: Final = 3
+
+
+@dataclass(slots=True)
+class Viewport:
+    """A cursor that stays on its row, and the part of the rows that is seen.
+
+    Attributes:
+        key: Of the row under the cursor, empty for the first.
+        index: Where that row was last.
+        top: The first row that is seen.
+        is_chosen: Whether somebody put it there; until then it is on the first row, whichever that is.
+    """
+
+    key: str = ""
+    index: int = 0
+    top: int = 0
+    is_chosen: bool = False
+
+    def follow(self, keys: Sequence[str], height: int) -> None:
+        """Find the cursor's row among the rows as they are now; where it is gone, stay at its place."""
+        if not self.is_chosen:
+            self.index = 0
+        elif self.key in keys:
+            self.index = keys.index(self.key)
+        self.index = max(0, min(self.index, len(keys) - 1))
+        self.key = keys[self.index] if keys else self.key
+        self.top = max(0, min(self.top, self.index, len(keys) - height))
+        if self.index >= self.top + height:
+            self.top = self.index - height + 1
+
+    def move(self, keys: Sequence[str], steps: int) -> None:
+        """Move the cursor by rows."""
+        if keys:
+            self.is_chosen = True
+            self.index = max(0, min(self.index + steps, len(keys) - 1))
+            self.key = keys[self.index]
+
+
+@dataclass(slots=True)
+class Navigation:
+    """What one person does with the screen.
+
+    Attributes:
+        filters: Text of the filter, by board.
+        sorts: Order that was asked for, by board.
+    """
+
+    filters: dict[str, str] = field(default_factory=dict)
+    sorts: dict[str, Sort] = field(default_factory=dict)
+    _places: list[Place] = field(default_factory=lambda: [Place()])
+    _viewports: dict[Place, Viewport] = field(default_factory=dict)
+    _ranking: Ranking = field(default_factory=Ranking)
+    _keys: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> Place:
+        """Where one is."""
+        return self._places[-1]
+
+    @property
+    def board(self) -> Board:
+        """What is shown there."""
+        return board_of(self.place)
+
+    @property
+    def viewport(self) -> Viewport:
+        """The cursor there."""
+        return self._viewports.setdefault(self.place, Viewport())
+
+    def go(self, board: str) -> None:
+        """Go to a tab; the jobs are those of the selected queue or worker."""
+        selected, here = self.viewport.key, self.place
+        if board == "jobs" and here.board in ("queues", "workers") and selected:
+            view = "head" if here.board == "queues" else "running"
+            self.enter(Place("jobs", of=selected, view="head" if view == "head" else "running"))
+        elif board == "explain":
+            self.enter(Place(board))
+        elif here != Place(board):
+            self._places = [Place(board)]
+
+    def enter(self, place: Place) -> None:
+        """Go to a place from which one can come back."""
+        self.choose()
+        if place != self.place:
+            self._places = [*self._places[-_MAX_DEPTH:], place]
+
+    def choose(self) -> None:
+        """Keep the cursor on the row where it is."""
+        self.viewport.is_chosen = True
+
+    def back(self) -> bool:
+        """End the filter, else go back; return whether there was anything to do."""
+        if self.filters.pop(self.place.board, ""):
+            return True
+        if len(self._places) > 1:
+            self._places.pop()
+            return True
+        return False
+
+    def home(self) -> None:
+        """Forget what belongs to one namespace, and keep the screen with its order and filter."""
+        self._places = [Place(self._places[0].board)]
+        self._viewports.clear()
+
+    def turn(self) -> None:
+        """Change between the first and the last jobs of a queue."""
+        self._places[-1] = next_view(self.place)
+
+    def sort_by(self, column: str) -> None:
+        """Sort by a column; by the same again turns the order round."""
+        before = self.sorts.get(self.board.name)
+        text_first = next((one.align == "left" for one in self.board.columns if one.name == column), False)
+        descending = not before.descending if before and before.column == column else not text_first
+        self.sorts[self.board.name] = Sort(column, descending)
+
+    def next_sort(self) -> None:
+        """Sort by the column after the one by which it is sorted; after the last, as the board has it."""
+        names = [column.name for column in self.board.columns]
+        before = self.sorts.pop(self.board.name, None)
+        number = names.index(before.column) + 1 if before and before.column in names else 0
+        if number < len(names):
+            self.sort_by(names[number])
+
+    def invert(self) -> None:
+        """Turn the order round."""
+        before = self.sorts.get(self.board.name)
+        if before is not None:
+            self.sorts[self.board.name] = Sort(before.column, not before.descending)
+
+    # --- what is shown ---------------------------------------------------------------------------
+
+    def rows(self, view: ViewModel, *, now: float = 0.0, last_key_at: float = float("-inf")) -> list[Row]:
+        """Return the rows that are shown, in their order.
+
+        Args:
+            view: What they are of.
+            now: Monotonic seconds.
+            last_key_at: When a key was pressed last.
+        """
+        board, name = self.board, self.board.name
+        rows: Sequence[Row] = board.rows(view, self.place)
+        try:
+            test = matcher(self.filters.get(name, ""), board.columns)
+        except BadFilter:  # it was told when it was typed
+            test = _all
+        sort = self.sorts.get(name)
+        found = sort_rows(board, [row for row in rows if test(row)], sort)
+        if board.ranked or sort is not None:
+            what = (self.place, sort)
+            found = self._ranking.arrange(found, what=what, now=now, last_key_at=last_key_at)
+        self._keys = [row.key for row in found]
+        return found
+
+    def move(self, steps: int) -> None:
+        """Move the cursor among the rows that were shown last."""
+        self.viewport.move(self._keys, steps)
+
+    def table(
+        self, view: ViewModel, rows: Sequence[Row], width: int, height: int
+    ) -> tuple[list[Line], int | None]:
+        """Return the table's lines, heading first, and which of them is under the cursor."""
+        board, places = self.board, layout(self.board.columns, width - _MARGINS)
+        viewport, space = self.viewport, max(1, height - 1)
+        viewport.follow(self._keys, space)
+        lines = [padded(self._heading(places), width)]
+        if not rows:
+            words = (
+                "No row matches the filter."
+                if self.filters.get(board.name)
+                else board.empty(view, self.place)
+            )
+            return [*lines, (), *paragraph(words, width)], None
+        for number, row in enumerate(rows[viewport.top : viewport.top + space], viewport.top):
+            mark = Piece("▸ ", "accent") if number == viewport.index else Piece("  ")
+            lines.append((mark, *row_line(board.columns, places, row.cells)))
+        return lines, 1 + viewport.index - viewport.top
+
+    def _heading(self, places: Sequence[tuple[int, int]]) -> Line:
+        board, sort = self.board, self.sorts.get(self.board.name)
+        pieces = [Piece("  ", "head")]
+        for number, (index, width) in enumerate(places):
+            column = board.columns[index]
+            name = column.name
+            if sort is not None and sort.column == name:
+                name = f"{name}{'▼' if sort.descending else '▲'}"[-max(width, 2) :]
+            text = name[:width].rjust(width) if column.align != "left" else name[:width].ljust(width)
+            pieces.append(Piece(("  " if number else "") + text, "head", f"sort_by({column.name!r})"))
+        return tuple(pieces)
+
+    def caption(self, view: ViewModel, width: int, shown: int) -> Line:
+        """Return the line over the table: what it is of, filter and order; nothing where there is nothing to say."""
+        board = self.board
+        texts = [board.caption(view, self.place)]
+        text_filter, sort = self.filters.get(board.name), self.sorts.get(board.name)
+        pieces: list[Piece] = [piece(f" {text} ", "dim") for text in texts if text]
+        if text_filter:
+            pieces.append(piece(f" filter {text_filter}: {shown} shown, esc ends ", "warn"))
+        if sort is not None:
+            pieces.append(piece(f" sorted by {sort.column} {'▼' if sort.descending else '▲'} ", "dim"))
+        return cut_line(tuple(pieces), width)
+
+
+def _all(row: Row) -> bool:
+    del row
+    return True

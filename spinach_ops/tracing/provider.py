@@ -1,0 +1,148 @@
+"""A tracer provider as the standard ``OTEL_*`` variables describe it, for processes that have no other, such as `spinach worker --trace`.
+
+What is made here is also shut down here, within bounds; a provider that the application made is left to it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
+from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+
+from spinach import Engine
+
+from . import instrument_tracing
+from .flushing import flushing_of
+
+# With the flush before it: whoever stops a worker waits no longer for spans.
+SHUTDOWN_SECONDS: Final = 5.0
+_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_HTTP: Final = "http/protobuf"
+
+
+class TracingUnavailable(Exception):
+    """Spans cannot be exported as asked for; the message says what to do."""
+
+
+def trace_worker(engine: Engine) -> Callable[[], None]:
+    """Trace an engine's jobs, with the application's provider or else with one made from the environment.
+
+    Args:
+        engine: Its namespace is the name of the service where none is set.
+
+    Returns:
+        A function that ends the tracing, and shuts down the provider if it was made here.
+
+    Raises:
+        TracingUnavailable: the exporter is not installed, or a variable has a value that cannot be used.
+    """
+    made = None
+    _check_provider(os.environ)
+    with _refusals_told():
+        present = trace.get_tracer_provider()
+    if isinstance(present, trace.ProxyTracerProvider):
+        made = make_provider(engine.namespace)
+        # The spans that the tasks themselves make go the same way.
+        trace.set_tracer_provider(made)
+    remove = instrument_tracing(engine)
+
+    def end() -> None:
+        remove()
+        if made is not None:
+            shut_down(made)
+
+    return end
+
+
+def _check_provider(environment: Mapping[str, str]) -> None:
+    """Look for the provider that the environment names, if any: the API would log a traceback where there is none."""
+    wanted = environment.get(OTEL_PYTHON_TRACER_PROVIDER)
+    if wanted is None or getattr(trace, "_TRACER_PROVIDER", None) is not None:
+        return
+    known = sorted({entry.name for entry in entry_points(group="opentelemetry_tracer_provider")})
+    if wanted not in known:
+        raise TracingUnavailable(
+            f"{OTEL_PYTHON_TRACER_PROVIDER} is {wanted!r}; installed are {', '.join(known)}. Unset it, to have one made"
+        )
+
+
+def make_provider(service: str, environment: Mapping[str, str] = os.environ) -> TracerProvider:
+    """Return a provider that exports in the background; sampler, limits and batches are as the SDK reads them.
+
+    Args:
+        service: Name of the service, unless the environment has one.
+        environment: Where to look for what the SDK does not read itself.
+
+    Raises:
+        TracingUnavailable: see `trace_worker`.
+    """
+    exporter = _exporter(environment)
+    named = environment.get(OTEL_SERVICE_NAME) or "service.name=" in environment.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
+    with _refusals_told():
+        resource = Resource.create(None if named else {SERVICE_NAME: service})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        if exporter is not None:
+            provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turn whatever the SDK raises about its variables into `TracingUnavailable`."""
+    try:
+        yield
+    except Exception as error:
+        raise TracingUnavailable(
+            f"an OTEL_* variable cannot be used: {type(error).__name__}: {error}".rstrip(": ")
+        ) from None
+
+
+def shut_down(provider: TracerProvider) -> None:
+    """Export what is left and end, whether or not anybody answers: with the flush before it in at most `SHUTDOWN_SECONDS`."""
+    thread = threading.Thread(target=provider.shutdown, name="spinach-trace-shutdown", daemon=True)
+    thread.start()
+    thread.join(flushing_of(provider).left_of(SHUTDOWN_SECONDS))
+
+
+def _exporter(environment: Mapping[str, str]) -> SpanExporter | None:
+    wanted = environment.get(_EXPORTER, "").strip() or "otlp"
+    if wanted == "none":
+        return None
+    if wanted == "console":
+        return ConsoleSpanExporter()
+    if wanted != "otlp":
+        raise TracingUnavailable(f"{_EXPORTER} is {wanted!r}; known are otlp, console and none")
+    return _otlp_exporter(environment)
+
+
+def _otlp_exporter(environment: Mapping[str, str]) -> SpanExporter:
+    for name in _PROTOCOLS:
+        protocol = environment.get(name, "").strip()
+        if protocol and protocol != _HTTP:
+            raise TracingUnavailable(
+                f"{name} is {protocol!r}, but spans are exported by {_HTTP} only: unset it, and point "
+                "OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for HTTP, which is mostly 4318"
+            )
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # an extra
+    except ImportError as error:
+        raise TracingUnavailable(
+            f"the OTLP exporter is not installed ({error}): pip install 'spinach-ops[otel]'"
+        ) from None
+    try:
+        return OTLPSpanExporter()
+    except (ValueError, OSError) as error:  # by some releases; others log it and go on
+        raise TracingUnavailable(f"an OTEL_EXPORTER_OTLP_* variable cannot be used: {error}") from None
