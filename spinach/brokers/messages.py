@@ -49,10 +49,10 @@ class Exchange:
     Attributes:
         done: Jobs that succeeded.
         starting: Jobs reserved by earlier calls that now start.
-        room: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
+        free_slots: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
             allowed attempt and jobs of limited tasks are handed out only against a free slot.
-        extra: How many jobs beyond `room` may be claimed at once; only jobs that may be repeated.
-        prefetch: How many more may be reserved, not started; only jobs that may be repeated.
+        claim_ahead: How many jobs beyond `free_slots` may be claimed at once; only jobs that may be repeated.
+        reserve_ahead: How many more may be reserved, not started; only jobs that may be repeated.
         tally: Counts to add.
         worker_id: The worker that holds the jobs named here; by default the present one.
         held: Returns the jobs that the worker holds, those that ended and are not settled included; asked only
@@ -62,9 +62,9 @@ class Exchange:
     queue: str
     done: Sequence[Job] = ()
     starting: Sequence[Job] = ()
-    room: int = 0
-    extra: int = 0
-    prefetch: int = 0
+    free_slots: int = 0
+    claim_ahead: int = 0
+    reserve_ahead: int = 0
     tally: Tally = field(default_factory=Tally)
     worker_id: str = ""
     held: Callable[[], Iterable[Job]] = tuple

@@ -162,23 +162,31 @@ class Arbiter(Service):
         self._start([*exchange.starting, *self._known(delivery.claimed)])
         fetched = len(delivery.claimed) + len(delivery.reserved)
         self.fetched += fetched
-        return fetched > 0 and fetched >= exchange.room + exchange.extra + exchange.prefetch
+        return fetched > 0 and fetched >= exchange.free_slots + exchange.claim_ahead + exchange.reserve_ahead
 
     def _next_exchange(self) -> Exchange | None:
         done, tally = self._collect()
-        room = extra = prefetch = 0
+        free_slots = claim_ahead = reserve_ahead = 0
         starting: list[Job] = []
         if not self._closing:
             allowed = self._pace.allowance()
-            room = max(0, self._workers.num_workers - self._busy)
-            extra = max(0, self._workers.num_workers + allowed.extra - self._busy - room)
-            starting, room, extra = startable(self._reserved, room, extra)
-            prefetch = max(0, allowed.prefetch - (len(self._reserved) - len(starting)))
-            self._low_water = allowed.extra // 2
-        if not (done or tally or starting or room or extra):
+            free_slots = max(0, self._workers.num_workers - self._busy)
+            claim_ahead = max(0, self._workers.num_workers + allowed.claim_ahead - self._busy - free_slots)
+            starting, free_slots, claim_ahead = startable(self._reserved, free_slots, claim_ahead)
+            reserve_ahead = max(0, allowed.reserve_ahead - (len(self._reserved) - len(starting)))
+            self._low_water = allowed.claim_ahead // 2
+        if not (done or tally or starting or free_slots or claim_ahead):
             return None
         return Exchange(
-            self._queue, done, starting, room, extra, prefetch, tally, self._lease, self._jobs_held
+            self._queue,
+            done,
+            starting,
+            free_slots,
+            claim_ahead,
+            reserve_ahead,
+            tally,
+            self._lease,
+            self._jobs_held,
         )
 
     def _jobs_held(self) -> list[Job]:

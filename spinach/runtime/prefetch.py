@@ -13,7 +13,7 @@ from ..job import Job
 # What is claimed beyond the free slots is expected to begin within this time.
 _WINDOW_SECONDS: Final = 0.03
 # Past this many jobs per call the server's share per job no longer shrinks.
-_MAX_EXTRA: Final = 128
+_MAX_CLAIM_AHEAD: Final = 128
 # Weight of the newest batch: a few batches of long jobs forget the short ones, and one is enough
 # when they are much longer, since the larger of average and newest decides.
 _WEIGHT: Final = 0.3
@@ -22,8 +22,8 @@ _WEIGHT: Final = 0.3
 class Allowance(NamedTuple):
     """Jobs that may be held beyond the slots: claimed at once, and reserved."""
 
-    extra: int
-    prefetch: int
+    claim_ahead: int
+    reserve_ahead: int
 
 
 class Pace:
@@ -57,25 +57,25 @@ class Pace:
         if self._average is None:
             return Allowance(0, 0)
         expected = max(self._average, self._newest, 1e-6)
-        extra = min(_MAX_EXTRA, int(self._slots * _WINDOW_SECONDS / expected))
-        return Allowance(extra, extra // 2)
+        claim_ahead = min(_MAX_CLAIM_AHEAD, int(self._slots * _WINDOW_SECONDS / expected))
+        return Allowance(claim_ahead, claim_ahead // 2)
 
 
-def startable(reserved: list[Job], room: int, extra: int) -> tuple[list[Job], int, int]:
+def startable(reserved: list[Job], free_slots: int, claim_ahead: int) -> tuple[list[Job], int, int]:
     """Return the reserved jobs, from the first on, that may start, and the places left after them.
 
     Args:
         reserved: Jobs held for this worker that did not start.
-        room: Free slots.
-        extra: Places beyond them, for jobs that may be repeated.
+        free_slots: Free slots.
+        claim_ahead: Places beyond them, for jobs that may be repeated.
     """
     starting: list[Job] = []
     for job in reserved:
-        if job.should_retry and extra > 0:
-            extra -= 1
-        elif room > 0:
-            room -= 1
+        if job.should_retry and claim_ahead > 0:
+            claim_ahead -= 1
+        elif free_slots > 0:
+            free_slots -= 1
         else:
             break
         starting.append(job)
-    return starting, room, extra
+    return starting, free_slots, claim_ahead

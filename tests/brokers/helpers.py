@@ -39,27 +39,27 @@ def task(
 def fetch(
     worker: Broker,
     *,
-    room: int = 0,
-    extra: int = 0,
-    prefetch: int = 0,
+    free_slots: int = 0,
+    claim_ahead: int = 0,
+    reserve_ahead: int = 0,
     queue: str = "q",
     done: list[Job] | None = None,
     starting: list[Job] | None = None,
 ) -> Delivery:
-    exchange = Exchange(queue, done or [], starting or [], room, extra, prefetch)
+    exchange = Exchange(queue, done or [], starting or [], free_slots, claim_ahead, reserve_ahead)
     delivery = worker.exchange(exchange)
     assert delivery.error == ""
     return delivery
 
 
-def claim(worker: Broker, room: int = 100, queue: str = "q") -> list[Job]:
-    """Claim up to `room` jobs, in as many exchanges as it takes.
+def claim(worker: Broker, free_slots: int = 100, queue: str = "q") -> list[Job]:
+    """Claim up to `free_slots` jobs, in as many exchanges as it takes.
 
     A broker may reserve instead of claim what it cannot read without its client; it starts by a second call.
     """
     jobs: list[Job] = []
-    while room > len(jobs):
-        delivery = fetch(worker, room=room - len(jobs), queue=queue)
+    while free_slots > len(jobs):
+        delivery = fetch(worker, free_slots=free_slots - len(jobs), queue=queue)
         if not delivery.claimed + delivery.reserved:
             break
         if delivery.reserved:

@@ -201,16 +201,16 @@ def test_claimed_jobs_run_and_reserved_ones_do_not(make_broker: MakeBroker) -> N
     """A claimed job comes as RUNNING, a reserved one still as QUEUED."""
     worker = make_broker.worker()
     worker.enqueue([queued(1), queued(2)])
-    delivery = fetch(worker, room=1, prefetch=1)
+    delivery = fetch(worker, free_slots=1, reserve_ahead=1)
     assert [job.status for job in delivery.claimed] == [JobStatus.RUNNING]
     assert [job.status for job in delivery.reserved] == [JobStatus.QUEUED]
 
 
 def test_repeatable_jobs_fill_room_then_extra_then_prefetch(make_broker: MakeBroker) -> None:
-    """Jobs that may be repeated are claimed up to room + extra, then reserved up to prefetch."""
+    """Jobs that may be repeated are claimed up to free_slots + claim_ahead, then reserved up to prefetch."""
     worker = make_broker.worker()
     worker.enqueue([queued(number) for number in range(10)])
-    delivery = fetch(worker, room=2, extra=3, prefetch=4)
+    delivery = fetch(worker, free_slots=2, claim_ahead=3, reserve_ahead=4)
     assert firsts(delivery.claimed) == [0, 1, 2, 3, 4]
     assert firsts(delivery.reserved) == [5, 6, 7, 8]
     assert firsts(claim(worker)) == [9]
@@ -220,17 +220,17 @@ def test_last_attempts_are_claimed_against_room_only(make_broker: MakeBroker) ->
     """A job that must not be repeated is handed out only when a slot is free, and always claimed."""
     worker = make_broker.worker()
     worker.enqueue([queued(number, retries=UNSAFE) for number in range(4)])
-    delivery = fetch(worker, room=2, extra=5, prefetch=5)
+    delivery = fetch(worker, free_slots=2, claim_ahead=5, reserve_ahead=5)
     assert firsts(delivery.claimed) == [0, 1]
     assert delivery.reserved == []
-    assert fetch(worker, extra=5, prefetch=5).claimed == []
+    assert fetch(worker, claim_ahead=5, reserve_ahead=5).claimed == []
 
 
 def test_repeatable_jobs_take_room_from_last_attempts(make_broker: MakeBroker) -> None:
     """Room is shared in the order of the queue: what was claimed before counts against it."""
     worker = make_broker.worker()
     worker.enqueue([queued(0), queued(1), queued(2, retries=UNSAFE), queued(3)])
-    delivery = fetch(worker, room=2, extra=5, prefetch=5)
+    delivery = fetch(worker, free_slots=2, claim_ahead=5, reserve_ahead=5)
     assert firsts(delivery.claimed) == [0, 1]
     assert delivery.reserved == []
     assert firsts(claim(worker)) == [2, 3]
@@ -242,7 +242,7 @@ def test_last_allowed_attempt_is_strict(make_broker: MakeBroker) -> None:
     job = queued(1, retries=1)
     worker.enqueue([job])
     settle(worker, retried(worker, claim_one(worker)))
-    delivery = fetch(worker, extra=5, prefetch=5)
+    delivery = fetch(worker, claim_ahead=5, reserve_ahead=5)
     assert delivery.claimed + delivery.reserved == []
     assert firsts(claim(worker)) == [1]
 
@@ -251,7 +251,7 @@ def test_no_one_overtakes_a_job_without_room(make_broker: MakeBroker) -> None:
     """The walk stops at the first strict job there is no room for; those behind it keep their place."""
     worker = make_broker.worker()
     worker.enqueue([queued(0, retries=UNSAFE), queued(1)])
-    delivery = fetch(worker, extra=5, prefetch=5)
+    delivery = fetch(worker, claim_ahead=5, reserve_ahead=5)
     assert (delivery.claimed, delivery.reserved) == ([], [])
     assert firsts(claim(worker)) == [0, 1]
 
@@ -260,7 +260,7 @@ def test_a_job_is_handed_out_once(make_broker: MakeBroker) -> None:
     """Two workers never get the same job."""
     one, two = make_broker.worker(), make_broker.worker()
     one.enqueue([queued(number) for number in range(10)])
-    mine = firsts(claim(one, 3)) + firsts(fetch(two, room=3, prefetch=2).reserved)
+    mine = firsts(claim(one, 3)) + firsts(fetch(two, free_slots=3, reserve_ahead=2).reserved)
     rest = firsts(claim(one)) + firsts(claim(two))
     assert len(mine + rest) == len(set(mine + rest)) == 7
 
@@ -311,7 +311,7 @@ def test_limited_jobs_are_strict(make_broker: MakeBroker) -> None:
     worker = make_broker.worker()
     worker.register([task("limited", limit=5)])
     worker.enqueue([queued(number, name="limited") for number in range(3)])
-    delivery = fetch(worker, room=1, extra=5, prefetch=5)
+    delivery = fetch(worker, free_slots=1, claim_ahead=5, reserve_ahead=5)
     assert firsts(delivery.claimed) == [0]
     assert delivery.reserved == []
 
@@ -410,7 +410,7 @@ def test_given_back_jobs_stand_at_the_head_in_order(make_broker: MakeBroker) -> 
     """Jobs that did not start go back to the head of their queue, in order, retries untouched."""
     worker, other = make_broker.worker(), make_broker.worker()
     worker.enqueue([queued(number) for number in range(5)])
-    delivery = fetch(worker, room=1, prefetch=2)
+    delivery = fetch(worker, free_slots=1, reserve_ahead=2)
     worker.give_back(delivery.claimed + delivery.reserved)
     jobs = claim(other)
     assert firsts(jobs) == [0, 1, 2, 3, 4]
@@ -556,7 +556,7 @@ def test_revoked_worker_changes_nothing(make_broker: MakeBroker, verb: str) -> N
 
 
 LATE: dict[str, Callable[[Broker, Job], object]] = {
-    "exchange": lambda worker, job: fetch(worker, done=[job], room=5),
+    "exchange": lambda worker, job: fetch(worker, done=[job], free_slots=5),
     "settle retry": lambda worker, job: settle(worker, retried(worker, job)),
     "settle failure": lambda worker, job: settle(worker, failed(worker, job)),
     "give_back": lambda worker, job: worker.give_back([job]),
@@ -601,7 +601,7 @@ def test_heartbeat_keeps_a_worker_alive(make_broker: MakeBroker) -> None:
     make_broker.expire(worker)
     worker.beat(WorkerState())
     assert other.recover() == []
-    fetch(worker, room=1)
+    fetch(worker, free_slots=1)
 
 
 def test_several_beats_fit_into_the_limit(make_broker: MakeBroker) -> None:
@@ -664,7 +664,7 @@ def test_reserved_jobs_lose_no_attempt(make_broker: MakeBroker) -> None:
     """A dead worker's job that is known not to have started is queued again with its retries unchanged."""
     dead, survivor = make_broker.worker(), make_broker.worker()
     dead.enqueue([queued(0)])
-    assert len(fetch(dead, prefetch=1).reserved) == 1
+    assert len(fetch(dead, reserve_ahead=1).reserved) == 1
     make_broker.expire(dead)
     survivor.recover()
     assert claim_one(survivor).retries == 0
@@ -674,7 +674,7 @@ def test_starting_makes_a_reserved_job_a_claimed_one(make_broker: MakeBroker) ->
     """Once a worker has said that a reserved job starts, its death costs the job an attempt."""
     dead, survivor = make_broker.worker(), make_broker.worker()
     dead.enqueue([queued(0)])
-    reserved = fetch(dead, prefetch=1).reserved
+    reserved = fetch(dead, reserve_ahead=1).reserved
     fetch(dead, starting=reserved)
     make_broker.expire(dead)
     survivor.recover()

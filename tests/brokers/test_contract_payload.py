@@ -59,7 +59,7 @@ def through_delayed_retry(make: MakeBroker, worker: Broker, job: Job) -> Job:
 
 def through_give_back(make: MakeBroker, worker: Broker, job: Job) -> Job:
     worker.enqueue([job])
-    delivery = fetch(worker, prefetch=1)
+    delivery = fetch(worker, reserve_ahead=1)
     worker.give_back(delivery.reserved)
     worker.give_back([claim_one(worker)])
     return claim_one(worker)

@@ -117,7 +117,7 @@ def test_counters_add_up(store: MemoryStore, clock: FakeClock) -> None:
     jobs = [queued(0), queued(1), queued(2), queued(3, retries=0), waiting(worker, seconds=5, retries=0)]
     worker.enqueue(jobs)
     first, second = claim(worker, 2)
-    reserved = fetch(dead, prefetch=1).reserved
+    reserved = fetch(dead, reserve_ahead=1).reserved
     for _ in range(2):
         fetch(dead, starting=reserved)
     claim(dead)

@@ -67,7 +67,7 @@ def test_running_and_reserved_jobs(make_broker: MakeBroker) -> None:
     """What a worker claimed is running, what it fetched beyond is reserved, per worker and in total."""
     client, worker = make_broker(), make_broker.worker(slots=2)
     client.enqueue([queued(number) for number in range(6)])
-    fetch(worker, room=2, prefetch=3)
+    fetch(worker, free_slots=2, reserve_ahead=3)
     snapshot = client.snapshot()
     assert (snapshot.queued, snapshot.running, snapshot.reserved) == (1, 2, 3)
     (stats,) = snapshot.workers
@@ -79,7 +79,7 @@ def test_no_more_jobs_run_than_there_are_slots(make_broker: MakeBroker) -> None:
     """What a worker of ours claimed beyond its slots waits in its hands: it is shown as reserved, and still counts as held."""
     client, worker = make_broker(), make_broker.worker(slots=2)
     client.enqueue([queued(number) for number in range(6)])
-    fetch(worker, room=4, prefetch=1)
+    fetch(worker, free_slots=4, reserve_ahead=1)
     snapshot = client.snapshot()
     assert (snapshot.queued, snapshot.running, snapshot.reserved) == (1, 2, 3)
     (stats,) = snapshot.workers
@@ -255,7 +255,7 @@ def test_a_snapshot_brings_running_jobs(make_broker: MakeBroker) -> None:
     """A page of running jobs has those of one worker or of all, with the holder, and says which are only reserved."""
     client, one, other = make_broker(), make_broker.worker(), make_broker.worker()
     client.enqueue([queued(number) for number in range(6)])
-    fetch(one, room=1, prefetch=2)
+    fetch(one, free_slots=1, reserve_ahead=2)
     (job,) = claim(other, 1)
     held = page_of(client, Wanted("running")).held
     assert sorted(each.worker_id for each in held) == sorted([one.worker_id] * 3 + [other.worker_id])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
 
 from ...job import JobStatus
+from ..limits import MAX_BLOCKED_LOOKED_PAST
 from ..messages import Delivery, Exchange
 from .store import Entry, Held, Namespace
-
-# Jobs blocked by a limit that a walk looks past, without moving them: bounds the work of one call.
-MAX_LOOKED_PAST: Final = 1_000
 
 
 class Handout:
@@ -37,7 +34,7 @@ class Handout:
         if not queue:
             return self._delivery
         blocked: list[Entry] = []
-        while queue and len(blocked) < MAX_LOOKED_PAST:
+        while queue and len(blocked) < MAX_BLOCKED_LOOKED_PAST:
             if self._is_blocked(queue[0]):
                 blocked.append(queue.popleft())
             elif not self._hand_out(queue):
@@ -84,8 +81,8 @@ class Handout:
         return entry.last_attempt or entry.task_name in self._namespace.limits
 
     def _may_claim(self, entry: Entry) -> bool:
-        extra = 0 if self._is_strict(entry) else self._exchange.extra
-        return len(self._delivery.claimed) < self._exchange.room + extra
+        claim_ahead = 0 if self._is_strict(entry) else self._exchange.claim_ahead
+        return len(self._delivery.claimed) < self._exchange.free_slots + claim_ahead
 
     def _may_reserve(self, entry: Entry) -> bool:
-        return not self._is_strict(entry) and len(self._delivery.reserved) < self._exchange.prefetch
+        return not self._is_strict(entry) and len(self._delivery.reserved) < self._exchange.reserve_ahead

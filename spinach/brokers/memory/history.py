@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Final
 
 from ...stats import FailedJob, FailureGroup, Histogram, LostWorker, Tally
-
-# The newest are kept: what is older is noise to whoever reads them.
-MAX_DEAD_LETTERS: Final = 10_000
-MAX_DEAD_LETTER_AGE_SECONDS: Final = 30 * 86_400
-# Names of errors come from tasks; nobody reads more groups than this.
-MAX_FAILURE_GROUPS: Final = 1_000
-MAX_LOST_WORKERS: Final = 20
+from ..limits import (
+    MAX_DEAD_LETTER_AGE_SECONDS,
+    MAX_DEAD_LETTERS,
+    MAX_FAILURE_GROUPS,
+    MAX_LOST_WORKERS,
+)
 
 
 class Ledger:

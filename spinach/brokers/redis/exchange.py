@@ -77,7 +77,7 @@ class Work:
         counts = count_arguments(exchange.tally)
         increments = histogram_arguments(exchange.tally)
         arguments: list[Argument] = [
-            worker_id, self._number, exchange.room, exchange.extra, exchange.prefetch,
+            worker_id, self._number, exchange.free_slots, exchange.claim_ahead, exchange.reserve_ahead,
             self._session.keys.notifications, quote(exchange.queue),
             len(exchange.done), len(exchange.starting), len(counts) // 2, len(increments) // 2,
         ]  # fmt: skip
