@@ -54,7 +54,7 @@ def document(
         "queues": [_queue(queue, rates.get(queue.name)) for queue in snapshot.queues],
         "workers": [_worker(worker) for worker in snapshot.workers],
         "connected": snapshot.connected,
-        "findings": [asdict(finding) for finding in found],
+        "findings": [finding.document() for finding in found],
     }
 
 
@@ -177,7 +177,9 @@ def finding_lines(found: Iterable[Finding], *, color: bool) -> str:
     lines = []
     for finding in found:
         word = f"{_COLORS[finding.severity]}{finding.severity}{_RESET}" if color else finding.severity
-        lines.append(f"{word}: {printable(finding.subject)}: {printable(finding.evidence)} [{finding.code}]")
+        lines.append(
+            f"{word}: {printable(str(finding.subject))}: {printable(finding.evidence)} [{finding.code}]"
+        )
         lines.append(f"  {printable(finding.remedy)}")
     return "\n".join(lines)
 

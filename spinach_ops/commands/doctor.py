@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any, Final
 
 from spinach.brokers.base import Broker
@@ -14,7 +13,7 @@ from spinach.stats import NamespaceSnapshot
 from ..cli import tables
 from ..cli.namespaces import is_empty, nothing_there
 from ..cli.options import FINDINGS, OK, add_common, read_common
-from ..findings.finding import Finding, by_severity
+from ..findings.finding import Finding, Subject, by_severity
 from ..findings.rules import findings, recent_failures
 from ..text import duration, printable
 
@@ -61,7 +60,7 @@ def nothing_found(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
         Finding(
             "empty_namespace",
             "error",
-            snapshot.namespace,
+            Subject("namespace", snapshot.namespace, snapshot.namespace),
             nothing_there(broker),
             "check --namespace and --redis",
         )
@@ -74,7 +73,7 @@ def _document(snapshot: NamespaceSnapshot, facts: dict[str, str], found: Iterabl
         "namespace": snapshot.namespace,
         "at": snapshot.at,
         "checked": facts,
-        "findings": [asdict(finding) for finding in found],
+        "findings": [finding.document() for finding in found],
     }
 
 
@@ -113,7 +112,7 @@ def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
             return []
     return [
         Finding(
-            "limit_drift", "error" if taken > running else "warning", f"task {task}",
+            "limit_drift", "error" if taken > running else "warning", Subject("task", task),
             f"{taken} slots count as taken, {running} of its jobs run",
             "a worker of this package counts them anew within a heartbeat; old workers never do: start one of ours",
         )

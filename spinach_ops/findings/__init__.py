@@ -1,1 +1,1 @@
-"""What is wrong in a namespace: rules over a snapshot, each giving a finding. Reads nothing itself."""
+"""What is wrong in a namespace: rules over a snapshot, each of which yields findings. Reads nothing itself."""

@@ -1,33 +1,64 @@
-"""One thing that is wrong: what, how bad, the evidence, and what to do. Pure values."""
+"""A finding: one thing that is wrong, about what, how bad, the evidence and what to do. Values only, no rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from spinach.stats import NamespaceSnapshot
 
 Severity = Literal["error", "warning", "info"]
+Kind = Literal["namespace", "queue", "task", "worker", "schedule", "server", "machine", "data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a finding is about; programs read `kind` and `name`, people read `str(subject)`.
+
+    Attributes:
+        kind: ``schedule`` is the jobs that wait for their date, ``machine`` the one this tool runs on,
+            ``data`` what could not be read.
+        name: Of the namespace, queue, task or data; the id of a worker; empty where there is only one.
+        label: How people read it, when that is not kind and name.
+    """
+
+    kind: Kind
+    name: str = ""
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or f"{self.kind} {self.name}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something a person should know.
+    """Something an operator should know.
 
     Attributes:
         code: Stable name of the rule.
         severity: ``error`` when jobs do not run or may be lost.
-        subject: What it is about: a queue, a worker, a key.
+        subject: What the finding is about.
         evidence: What was seen, with numbers.
         remedy: What to do.
     """
 
     code: str
     severity: Severity
-    subject: str
+    subject: Subject
     evidence: str
     remedy: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the finding as the `--json` of the commands shows it (`top/schema.json`)."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "subject": str(self.subject),
+            "about": {"kind": self.subject.kind, "name": self.subject.name},
+            "evidence": self.evidence,
+            "remedy": self.remedy,
+        }
 
 
 Rule = Callable[[NamespaceSnapshot], Iterator[Finding]]
@@ -39,5 +70,5 @@ def by_severity(found: Sequence[Finding]) -> list[Finding]:
 
 
 def jobs(number: int) -> str:
-    """Return so many jobs, in words."""
+    """Return a number of jobs in words."""
     return "1 job" if number == 1 else f"{number} jobs"

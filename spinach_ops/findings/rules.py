@@ -1,4 +1,4 @@
-"""What is wrong with a namespace, with evidence and what to do about it. Pure rules over snapshots."""
+"""Rules over a snapshot: each says what is wrong with jobs, queues and workers. Pure; they read nothing themselves."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from spinach.stats import FailureGroup, NamespaceSnapshot, QueueStats, WorkerStats
+from spinach.stats import FailureGroup, NamespaceSnapshot, QueueStats, WorkerInfo
 
 from ..text import duration
-from .finding import Finding, Rule, Severity, by_severity, jobs
+from .finding import Finding, Rule, Severity, Subject, by_severity, jobs
 from .server_rules import SERVER_RULES
 
-# How long the first job of a queue may be ready before somebody should look, and before it is bad.
+# How long the first job of a queue may wait for a worker before that is a warning, and an error.
 OLDEST_WARNING_SECONDS: Final = 60.0
 OLDEST_CRITICAL_SECONDS: Final = 300.0
 
-# The promoter looks once a second; so much later nobody looks.
+# Workers move due jobs to their queues once a second; ten missed rounds mean that none does.
 _OVERDUE_SECONDS: Final = 10.0
-_UPSTREAM: Final = "upstream"
 _LATELY_SECONDS: Final = 900.0
-# A task of which more attempts than these ended, and more than half of them in an error, is broken.
+# A task is broken when at least so many attempts ended, more than this part of them in an error.
 _ENOUGH_ATTEMPTS: Final = 10
 _MANY_FAIL: Final = 0.5
+# What the published package spinach is called: its workers announce no version.
+_UPSTREAM: Final = "upstream"
 
 
 def findings(snapshot: NamespaceSnapshot) -> list[Finding]:
@@ -31,18 +32,18 @@ def findings(snapshot: NamespaceSnapshot) -> list[Finding]:
     return by_severity(found)
 
 
-def _nobody_works(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
+def _no_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     late = snapshot.overdue or 0
-    # Who listens may be on its way out, or suspended: only a live worker takes a job.
-    takes = any(worker.state == "live" for worker in snapshot.workers)
-    knows = snapshot.running is not None and "workers" not in snapshot.truncated
-    if not (snapshot.queued or late) or not (snapshot.connected == 0 or (knows and not takes)):
+    # A connected process may be stopping or suspended: only a live worker takes a job.
+    any_live = any(worker.state == "live" for worker in snapshot.workers)
+    all_read = snapshot.running is not None and "workers" not in snapshot.truncated
+    if not (snapshot.queued or late) or not (snapshot.connected == 0 or (all_read and not any_live)):
         return
     states = Counter(worker.state for worker in snapshot.workers)
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none registered"
+    seen = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none registered"
     yield Finding(
-        "no_workers", "error", snapshot.namespace,
-        f"no live worker listens ({told}): {jobs(snapshot.queued)} queued, {late} past their date",
+        "no_workers", "error", _namespace(snapshot),
+        f"no live worker is connected ({seen}): {jobs(snapshot.queued)} queued, {late} past their date",
         "start workers: spinach worker package.module:engine",
     )  # fmt: skip
 
@@ -57,13 +58,13 @@ def _old_queues(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 def old_queue(
     snapshot: NamespaceSnapshot, queue: QueueStats, *, aged: float = 0.0, growing: str = ""
 ) -> Finding | None:
-    """Return what there is to say of a queue whose first job has been ready for long, None when it has not.
+    """Return the finding about a queue whose first job has waited too long, None when it has not.
 
     Args:
-        snapshot: Where the queue is.
+        snapshot: The namespace of the queue.
         queue: The queue.
-        aged: Seconds since the snapshot, when there was none after it.
-        growing: What is known of its growth, for a person.
+        aged: Seconds since the snapshot was read; they are added to the age of the first job.
+        growing: How the queue grows, appended to the evidence.
     """
     oldest = (queue.oldest_seconds or 0.0) + (aged if queue.depth else 0.0)
     if oldest <= OLDEST_WARNING_SECONDS:
@@ -77,19 +78,16 @@ def old_queue(
         None,
     )
     severity: Severity = "error" if oldest > OLDEST_CRITICAL_SECONDS else "warning"
-    evidence = f"its first job is ready for {duration(oldest)}{growing}"
+    evidence = f"its first job has waited for a worker for {duration(oldest)}{growing}"
     if full is None:
         return Finding(
-            "queue_old",
-            severity,
-            f"queue {queue.name}",
-            evidence,
-            "more workers or slots for it, or find what is slow",
-        )
+            "queue_old", severity, Subject("queue", queue.name), evidence,
+            "start more workers for this queue, give them more slots, or find out which task is slow",
+        )  # fmt: skip
     return Finding(
-        "queue_held_back", severity, f"queue {queue.name}",
+        "queue_held_back", severity, Subject("queue", queue.name),
         f"{evidence}: the limit of its task {full.task_name} is full ({full.taken} of {full.limit} run)",
-        "raise max_concurrency, make the task quicker, or give it a queue of its own: other jobs wait behind it",
+        "raise max_concurrency, make the task faster, or give it a queue of its own: other jobs wait behind it",
     )  # fmt: skip
 
 
@@ -102,26 +100,26 @@ def _failing_tasks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         ended = raised + attempts[task, "succeeded"]
         if ended >= _ENOUGH_ATTEMPTS and raised > _MANY_FAIL * ended:
             yield Finding(
-                "task_fails", "warning", f"task {task}",
-                f"{raised} of {ended} attempts ended in an error since counting began, "
-                f"{attempts[task, 'retried']} of them to be retried",
-                "see spinach-ops failed, or the log of a worker for those that are still retried",
+                "task_fails", "warning", Subject("task", task),
+                f"{raised} of {ended} attempts ended in an error since counting began; "
+                f"{attempts[task, 'retried']} of them were retried",
+                "run spinach-ops failed for jobs that failed for good; a worker's log has the errors of retried ones",
             )  # fmt: skip
 
 
 def recent_failures(groups: Iterable[FailureGroup], now: float) -> list[Finding]:
-    """Return what failed for good lately.
+    """Return a finding for each group of jobs that failed for good in the last quarter of an hour.
 
     Args:
-        groups: What fails.
+        groups: The failed jobs, grouped by task and error.
         now: Epoch seconds by the broker's clock.
     """
     return [
         Finding(
-            "failed_lately", "warning", f"task {group.task_name or '(none)'}",
+            "failed_lately", "warning", Subject("task", group.task_name, "" if group.task_name else "task (none)"),
             f"{jobs(group.count)} failed for good with {group.error_type}, first {duration(now - group.first_seen)} ago, "
             f"last {duration(max(0.0, now - group.last_seen))} ago",
-            "see spinach-ops failed --traceback",
+            "run spinach-ops failed --traceback",
         )
         for group in groups
         if now - group.last_seen < _LATELY_SECONDS
@@ -134,99 +132,111 @@ def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             continue
         held = (worker.running or 0) + (worker.reserved or 0)
         yield Finding(
-            f"worker_{worker.state}", "error" if worker.state == "dead" else "warning", _name(worker),
-            f"not seen for {duration(worker.seen_seconds)}, holds {jobs(held)}",
-            "its jobs are recovered by any live worker; see whether the host or the process is gone"
+            f"worker_{worker.state}", "error" if worker.state == "dead" else "warning", _worker(worker.info),
+            f"no heartbeat for {duration(worker.seen_seconds)}, holds {jobs(held)}",
+            "any live worker recovers its jobs; check whether its host and its process are still there"
             if worker.state == "dead"
-            else f"it counts as dead after {duration(worker.info.dead_after_seconds)}; "
-            "an old worker that stops with a long job looks the same",
+            else f"check its host: it is declared dead after {duration(worker.info.dead_after_seconds)}; "
+            "an upstream worker that finishes a long job before it stops looks the same",
         )  # fmt: skip
 
 
 def _not_connected(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
-    here = sum(worker.state != "dead" for worker in snapshot.workers)
+    registered = sum(worker.state != "dead" for worker in snapshot.workers)
     if (
         snapshot.connected is not None
-        and 0 <= snapshot.connected < here
+        and 0 <= snapshot.connected < registered
         and "workers" not in snapshot.truncated
     ):
         yield Finding(
-            "workers_not_connected", "warning", snapshot.namespace,
-            f"{here} registered, {snapshot.connected} connected; longest silent: {_longest_silent(snapshot)}",
-            "one that crashed a moment ago, or cannot reach the server, is still registered; see its host",
+            "workers_not_connected", "warning", _namespace(snapshot),
+            f"{registered} workers registered, {snapshot.connected} connected; "
+            f"longest silent: {_longest_silent(snapshot)}",
+            "check its host: a worker that crashed a moment ago or cannot reach the server is still registered",
         )  # fmt: skip
 
 
 def _longest_silent(snapshot: NamespaceSnapshot) -> str:
     alive = [worker for worker in snapshot.workers if worker.state != "dead"]
     worker = max(alive, key=lambda one: one.seen_seconds)
-    pid = worker.info.details.get("pid")
-    return f"{_name(worker)}{f', pid {pid}' if type(pid) is int else ''}, {duration(worker.seen_seconds)}"
+    return f"{_worker(worker.info)}{_pid(worker.info)}, {duration(worker.seen_seconds)}"
 
 
 def _lost_lately(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for lost in snapshot.lost:
         ago = snapshot.at - lost.lost_at
         if ago < _LATELY_SECONDS:
-            pid = lost.info.details.get("pid")
             yield Finding(
-                "worker_lost", "warning", f"worker {lost.info.name or '(no host)'}/{lost.info.id[:8]}",
-                f"was declared dead {duration(max(0.0, ago))} ago{f', pid {pid}' if type(pid) is int else ''}, "
+                "worker_lost", "warning", _worker(lost.info),
+                f"was declared dead {duration(max(0.0, ago))} ago{_pid(lost.info)}, "
                 f"after {duration(max(0.0, lost.lost_at - lost.info.last_seen_at))} without a heartbeat",
-                "its jobs were recovered; see on its host whether it was killed (out of memory?), hung, or cut off",
+                "its jobs were recovered; check on its host whether it was killed (out of memory?), hung, or "
+                "lost its network",
             )  # fmt: skip
 
 
 def _orphans(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for orphan in snapshot.orphans:
         yield Finding(
-            "orphaned_jobs", "error", f"worker {orphan.id}",
-            f"is registered nowhere and holds {jobs(orphan.running)}",
-            "workers of this package take them over within minutes; start one if only old ones run",
+            "orphaned_jobs", "error", Subject("worker", orphan.id),
+            f"is not registered any more and holds {jobs(orphan.running)}",
+            "a worker of this package recovers them within minutes; start one if only upstream workers run",
         )  # fmt: skip
 
 
 def _versions(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     versions = sorted({worker.info.version or _UPSTREAM for worker in snapshot.workers})
     if len(versions) > 1:
-        incomplete = ": counters are incomplete meanwhile" if _UPSTREAM in versions else ""
+        incomplete = (
+            "; counters are incomplete: upstream workers do not count" if _UPSTREAM in versions else ""
+        )
         yield Finding(
-            "mixed_versions", "info", snapshot.namespace,
+            "mixed_versions", "info", _namespace(snapshot),
             f"workers run {', '.join(versions)}{incomplete}", "finish the rollout",
         )  # fmt: skip
 
 
 def _no_consumer(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     live = [worker for worker in snapshot.workers if worker.state in ("live", "silent")]
-    # Old workers do not say which queues they serve, and one not read may serve any.
+    # Upstream workers do not announce their queues, and a worker that was not read may serve any queue.
     if not live or not snapshot.exact:
         return
     served = {queue for worker in live for queue in worker.queues}
     for queue in snapshot.queues:
         if queue.depth and queue.name not in served:
             yield Finding(
-                "queue_without_consumer", "error", f"queue {queue.name}",
-                f"{jobs(queue.depth)}, and none of {len(live)} live workers serves it",
-                "start a worker with --queue for it",
+                "queue_without_consumer", "error", Subject("queue", queue.name),
+                f"{jobs(queue.depth)} queued, and none of the {len(live)} live workers serves it",
+                "start a worker for this queue with spinach worker --queue",
             )  # fmt: skip
 
 
 def _overdue(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     if snapshot.overdue and snapshot.connected and (snapshot.overdue_seconds or 0) > _OVERDUE_SECONDS:
         yield Finding(
-            "overdue", "error", snapshot.namespace,
+            "overdue", "error", Subject("schedule", snapshot.namespace, snapshot.namespace),
             f"{snapshot.overdue} jobs are past their date, the first by {duration(snapshot.overdue_seconds or 0)}, "
-            f"though {snapshot.connected} workers listen",
-            "every worker releases due jobs: look for errors in their logs; the first one may belong to a queue "
-            "whose key is of a foreign type",
+            f"though {snapshot.connected} workers are connected",
+            "look for errors in the workers' logs: every worker moves due jobs to their queue; "
+            "the key of the first job's queue may be of another type",
         )  # fmt: skip
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _nobody_works, _old_queues, _failing_tasks, _dead_workers, _lost_lately, _not_connected, _orphans, _no_consumer, _overdue, _versions,
+    _no_workers, _old_queues, _failing_tasks, _dead_workers, _lost_lately, _not_connected, _orphans,
+    _no_consumer, _overdue, _versions,
     *SERVER_RULES,
 )  # fmt: skip
 
 
-def _name(worker: WorkerStats) -> str:
-    return f"worker {worker.info.name or '(no host)'}/{worker.info.id[:8]}"
+def _namespace(snapshot: NamespaceSnapshot) -> Subject:
+    return Subject("namespace", snapshot.namespace, snapshot.namespace)
+
+
+def _worker(info: WorkerInfo) -> Subject:
+    return Subject("worker", info.id, f"worker {info.name or '(no host)'}/{info.id[:8]}")
+
+
+def _pid(info: WorkerInfo) -> str:
+    pid = info.details.get("pid")
+    return f", pid {pid}" if type(pid) is int else ""

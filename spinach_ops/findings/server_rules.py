@@ -1,4 +1,4 @@
-"""What is wrong with the server, with clocks, and with what could not be read. Pure rules over snapshots."""
+"""Rules about the server, about clocks, and about what could not be read. Pure; they read nothing themselves."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Final
 from spinach.stats import NamespaceSnapshot
 
 from ..text import duration
-from .finding import Finding, Rule
+from .finding import Finding, Rule, Subject
 
 _SKEW_SECONDS: Final = 2.0
-_FULL: Final = 0.9
-# What our scripts need of the server.
+_ALMOST_FULL: Final = 0.9
+# The scripts use commands that came with Redis 6.2.
 _OLDEST_SERVER: Final = (6, 2)
+_SERVER: Final = Subject("server")
 
 
 def _server(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
@@ -22,24 +23,21 @@ def _server(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         return
     if server.evicting:
         yield Finding(
-            "eviction", "error" if server.memory_max_bytes else "warning", "server",
-            f"maxmemory-policy is {server.eviction_policy}: when memory is full, jobs may be deleted",
-            "set maxmemory-policy noeviction",
+            "eviction", "error" if server.memory_max_bytes else "warning", _SERVER,
+            f"maxmemory-policy is {server.eviction_policy}: when its memory is full, the server may delete jobs",
+            "set maxmemory-policy to noeviction",
         )  # fmt: skip
-    if server.memory_max_bytes and (server.memory_used_bytes or 0) > _FULL * server.memory_max_bytes:
+    if server.memory_max_bytes and (server.memory_used_bytes or 0) > _ALMOST_FULL * server.memory_max_bytes:
         yield Finding(
-            "memory", "warning", "server",
+            "memory", "warning", _SERVER,
             f"{server.memory_used_bytes} of {server.memory_max_bytes} bytes are used",
-            "give it more memory, or find what grows",
+            "give the server more memory, or find out what grows",
         )  # fmt: skip
     if _is_too_old(server.version):
         yield Finding(
-            "server_version",
-            "error",
-            "server",
-            f"version {server.version}",
+            "server_version", "error", _SERVER, f"runs version {server.version}",
             "use Redis 6.2 or newer, or Valkey",
-        )
+        )  # fmt: skip
 
 
 def _is_too_old(version: str | None) -> bool:
@@ -53,31 +51,32 @@ def _clocks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     skew = snapshot.server.clock_skew_seconds if snapshot.server else None
     if skew is not None and abs(skew) > _SKEW_SECONDS:
         yield Finding(
-            "clock_skew", "warning", "this machine",
+            "clock_skew", "warning", Subject("machine", "", "this machine"),
             f"its clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the server's",
-            "run NTP on both",
+            "run NTP on both machines",
         )  # fmt: skip
     for queue in snapshot.queues:
         ahead = (queue.head_at or 0.0) - snapshot.at
         if ahead > _SKEW_SECONDS:
             yield Finding(
-                "producer_clock", "warning", f"queue {queue.name}",
+                "producer_clock", "warning", Subject("queue", queue.name),
                 f"the date of its first job is {duration(ahead)} in the future",
-                "the clock of a producer, or of an old worker, is wrong: run NTP there",
+                "the clock of a producer or of an upstream worker is wrong: run NTP there",
             )  # fmt: skip
 
 
 def _unread(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for error in snapshot.errors:
         yield Finding(
-            f"unread_{error.reason}", "warning", error.what, error.message,
-            "grant what is missing" if error.reason == "permission"
-            else "something else writes to this key, or an application wrote something odd",
+            f"unread_{error.reason}", "warning", Subject("data", error.what, error.what), error.message,
+            "grant this user what the message names" if error.reason == "permission"
+            else "find out which program writes to this key: it does not hold what Spinach keeps there",
         )  # fmt: skip
     for what in snapshot.truncated:
         yield Finding(
-            "truncated", "info", what, f"there are more {what} than are shown", "use several namespaces"
-        )
+            "truncated", "info", Subject("data", what, what), f"there are more {what} than are read",
+            "spread them over several namespaces",
+        )  # fmt: skip
 
 
 SERVER_RULES: Final[tuple[Rule, ...]] = (_server, _clocks, _unread)

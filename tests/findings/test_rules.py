@@ -64,7 +64,7 @@ def test_a_worker_that_was_lost_is_named_for_a_while() -> None:
 def test_an_old_queue_is_told_with_its_cause() -> None:
     """A first job that is ready for a minute is a warning, for five an error; a full limit at the head is named."""
     old = replace(CALM, queues=(QueueStats("mail", depth=3, oldest_seconds=120.0, next_task="send"),))
-    assert "ready for 2 min 0 s" in told(old)["queue_old"]
+    assert "waited for a worker for 2 min 0 s" in told(old)["queue_old"]
     held = replace(old, limits=(LimitStats("send", 1, 1),))
     assert "the limit of its task send is full (1 of 1 run)" in told(held)["queue_held_back"]
     free = replace(old, limits=(LimitStats("send", 2, 1), LimitStats("other", 1, 1)))

@@ -360,6 +360,7 @@ def test_doctor_says_what_failed_lately(console: Console) -> None:
     document = json.loads(console.ops("doctor", "--json"))
     (finding,) = (one for one in document["findings"] if one["code"] == "failed_lately")
     assert (finding["severity"], finding["subject"]) == ("warning", "task task")
+    assert finding["about"] == {"kind": "task", "name": "task"}
     assert "1 job failed for good with" in finding["evidence"]
 
 

@@ -54,7 +54,7 @@ def rows(view: ViewModel, place: Place) -> Sequence[Row]:
             _key(finding),
             (
                 Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
-                cell(finding.subject, "strong"),
+                cell(str(finding.subject), "strong"),
                 cell(finding.evidence),
                 cell(finding.remedy, "dim"),
             ),
@@ -68,7 +68,7 @@ def _in_full(view: ViewModel, key: str) -> Sequence[tuple[str, str, Tone]]:
         if _key(finding) == key:
             mark, tone = _MARKS[finding.severity]
             return [
-                ("level", mark, tone), ("what", finding.subject, "strong"), ("evidence", finding.evidence, ""),
+                ("level", mark, tone), ("what", str(finding.subject), "strong"), ("evidence", finding.evidence, ""),
                 ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
             ]  # fmt: skip
     return [("gone", "this is not so any more", "good")]
@@ -80,12 +80,12 @@ def _key(finding: Finding) -> str:
 
 def _leads_to(view: ViewModel, place: Place, key: str) -> Place | None:
     del place
-    kind, _, name = key.partition("\n")[2].partition(" ")
-    if kind == "queue" and any(queue.name == name for queue in view.snapshot.queues):
-        return Place("jobs", of=name, view="head")
-    if kind == "worker":
-        return Place("workers")
-    return Place("scheduled") if key.startswith("overdue") else None
+    subject = next((finding.subject for finding in everything(view) if _key(finding) == key), None)
+    if subject is None:
+        return None
+    if subject.kind == "queue":
+        return Place("jobs", of=subject.name, view="head")
+    return {"worker": Place("workers"), "schedule": Place("scheduled")}.get(subject.kind)
 
 
 def _caption(view: ViewModel, place: Place) -> str:
