@@ -1,1 +1,1 @@
-"""What the command lines share: options, exit codes, error endings, tables, packaged files."""
+"""What the command lines share: options, numbers, exit codes, error lines, tables, packaged files."""

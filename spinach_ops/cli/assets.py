@@ -1,4 +1,4 @@
-"""Files that come with this package: found in the wheel or, in a checkout, beside the package; written to a folder."""
+"""Dashboards and rules that come with this package: reads their texts, writes them to a folder."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from .options import UsageError
+from .errors import UsageError
 
-# In the wheel; in a checkout they stand where they are generated.
-_PACKED: Final = "_dashboards"
+# Name of the folder in the wheel; a checkout has them in dashboards/, where they are generated.
+_PACKAGED: Final = "_dashboards"
 
 
 def packaged(suffix: str, folder: str = "") -> dict[str, str]:
-    """Return the texts of files by name.
+    """Return the texts of the packaged files by file name.
 
     Args:
-        suffix: What the files' names end with.
-        folder: Below the dashboards' folder.
+        suffix: The end of the names of the files to return.
+        folder: A folder below that of the dashboards.
 
     Raises:
-        UsageError: there are none where they should be.
+        UsageError: There is no such file: the installation is incomplete.
     """
-    packed = files("spinach_ops") / _PACKED
-    root: Traversable = packed if packed.is_dir() else Path(__file__).resolve().parents[2] / "dashboards"
+    in_wheel = files("spinach_ops") / _PACKAGED
+    root: Traversable = in_wheel if in_wheel.is_dir() else Path(__file__).resolve().parents[2] / "dashboards"
     place = root / folder if folder else root
     found = [file for file in place.iterdir() if file.name.endswith(suffix)] if place.is_dir() else []
     if not found:
-        raise UsageError(f"no {suffix} files at {place}: this installation is incomplete")
+        raise UsageError(f"{place} has no {suffix} files: install spinach-ops again, this one is incomplete")
     return {file.name: file.read_text(encoding="utf-8") for file in sorted(found, key=lambda file: file.name)}
 
 
 def write_all(texts: Mapping[str, str], folder: Path) -> None:
-    """Write texts to files of these names, make the folder for them, and say where they are.
+    """Write texts to files of a folder, which is made if it is missing; print the path of each.
 
     Raises:
-        UsageError: that is not possible.
+        UsageError: A file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

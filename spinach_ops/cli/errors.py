@@ -1,4 +1,7 @@
-"""How a command ends: from what went wrong to an exit code and a line on stderr; never for want of a sign or of room."""
+"""How a command ends: an error becomes one line on stderr and an exit code.
+
+Prints no traceback for what the user can mend, and never fails because a terminal lacks a character.
+"""
 
 from __future__ import annotations
 
@@ -14,72 +17,75 @@ from typing import Final, TextIO
 from spinach.exc import BrokerError, BrokerUnavailable, NotPermitted
 
 from ..text import printable
-from .options import INTERRUPTED, NOT_PERMITTED, OK, UNREACHABLE, USAGE, UsageError
+from .exit_codes import INTERRUPTED, NOT_PERMITTED, OK, UNREACHABLE, USAGE
 
-# The first that fits.
-_CODES: Final = (
+
+class UsageError(Exception):
+    """The command line, or what it names, is wrong; the message says what to do."""
+
+
+# The first class that fits decides: the last one is the base of those before.
+_EXIT_CODES: Final = (
+    (UsageError, USAGE),
     (NotPermitted, NOT_PERMITTED),
     (BrokerUnavailable, UNREACHABLE),
-    (UsageError, USAGE),
     (BrokerError, USAGE),
 )
-_ERRORS: Final = "spinach-signs"
-_SIGNS: Final = {"≥": ">=", "≈": "~", "…": "..."}
+_ASCII_HANDLER: Final = "spinach-ascii"
+_ASCII_FORMS: Final = {"≥": ">=", "≈": "~", "…": "..."}
 
 
-def guarded(name: str, run: Callable[[argparse.Namespace], int], given: argparse.Namespace) -> int:
-    """Run a command; return its exit code, or that of what it raised.
+def run_command(name: str, run: Callable[[argparse.Namespace], int], given: argparse.Namespace) -> int:
+    """Run a command; return its exit code, or the one for the error that it raised.
 
     Args:
-        name: Of the command, for messages.
+        name: The command as the user types it; begins the error line.
         run: The command.
         given: Its arguments.
     """
-    _never_fail_to_print()
+    _replace_missing_characters()
     try:
         code = run(given)
-        sys.stdout.flush()  # what is buffered must not fail when nobody can say so any more
+        sys.stdout.flush()  # at exit Python could not report an error of this any more
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        _drop_output()
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        _discard_output()
         return OK
     except (UsageError, BrokerError) as error:
-        code = next(code for kind, code in _CODES if isinstance(error, kind))
-        return complain(name, error, code)
-    except OSError as error:  # a full disk is no finding
-        _drop_output()
+        code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+        return report_error(name, error, code)
+    except OSError as error:  # a full disk; exit code 1 would say that the namespace is in error
+        _discard_output()
         with contextlib.suppress(OSError):
-            complain(name, error, UNREACHABLE)
+            report_error(name, error, UNREACHABLE)
         return UNREACHABLE
     return code
 
 
-def _drop_output() -> None:
-    """Let what is left in the buffer go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def report_error(name: str, error: Exception, code: int) -> int:
+    """Print an error of a command on stderr as one line; return the exit code that was passed."""
+    print(printable(f"{name}: error: {error}"), file=sys.stderr, flush=True)
+    return code
 
 
-def takes_all_signs(stream: TextIO) -> bool:
-    """Whether a stream says that it can carry more than ASCII."""
+def carries_unicode(stream: TextIO) -> bool:
+    """Return whether the encoding of a stream has more than ASCII."""
     return codecs.lookup(stream.encoding or "utf-8").name.startswith("utf")
 
 
-def _never_fail_to_print() -> None:
-    codecs.register_error(_ERRORS, _in_ascii)
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _replace_missing_characters() -> None:
+    codecs.register_error(_ASCII_HANDLER, _ascii_form)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character must not cost the output
-            stream.reconfigure(errors=_ERRORS)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ASCII_HANDLER)
 
 
-def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what is written for signs that an output lacks: ours by likeness, others as escapes."""
-    if not isinstance(error, UnicodeEncodeError) or error.object[error.start] not in _SIGNS:
+def _ascii_form(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError) or error.object[error.start] not in _ASCII_FORMS:
         return codecs.backslashreplace_errors(error)
-    return _SIGNS[error.object[error.start]], error.start + 1
-
-
-def complain(name: str, error: Exception, code: int) -> int:
-    """Say on stderr what went wrong; return the exit code."""
-    print(printable(f"{name}: error: {error}"), file=sys.stderr, flush=True)
-    return code
+    return _ASCII_FORMS[error.object[error.start]], error.start + 1

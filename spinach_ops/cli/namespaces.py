@@ -1,4 +1,4 @@
-"""What to say of a namespace in which nothing was found: most likely it is called otherwise."""
+"""What a command says about an empty namespace: most likely its name is misspelt."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ _MAX_OTHERS: Final = 10
 
 
 def is_empty(snapshot: NamespaceSnapshot) -> bool:
-    """Whether nothing at all was found."""
+    """Return whether a snapshot holds no job, no worker, no task and no error."""
     return not (
         snapshot.queues or snapshot.workers or snapshot.orphans or snapshot.connected or snapshot.scheduled
         or snapshot.periodic or snapshot.failed or snapshot.errors
     )  # fmt: skip
 
 
-def nothing_there(broker: Broker) -> str:
-    """Return what to say of an empty namespace: which others there are, the likeliest first."""
+def explain_empty(broker: Broker) -> str:
+    """Return one line for an empty namespace: the name that was likely meant, or those that have workers."""
     others: list[str] = []
     lookup = getattr(broker, "namespaces", None)
     if lookup is not None:
         try:
             others = sorted(lookup())
-        except BrokerError:  # SCAN is not permitted: then nobody can tell
+        except BrokerError:  # the user may not SCAN
             others = []
     close = get_close_matches(broker.namespace, others, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
-    hint = f"; workers are registered in: {', '.join(others[:_MAX_OTHERS])}" if others and not close else ""
-    return printable(f"nothing under {broker.namespace!r} at {broker.address}{meant or hint}")
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    if others and not close:
+        hint = f"; namespaces with workers: {', '.join(others[:_MAX_OTHERS])}"
+    return printable(f"nothing in namespace {broker.namespace!r} at {broker.address}{hint}")

@@ -1,4 +1,4 @@
-"""Options that every command has: which server, which namespace, which form of output."""
+"""Options that commands share: which server, which namespace, which form of output. Connects to nothing by itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from spinach.const import DEFAULT_NAMESPACE
 
+from .errors import UsageError
+
 if TYPE_CHECKING:
     from spinach.brokers.base import Broker
 
@@ -20,27 +22,16 @@ DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 URL_VARIABLES: Final = ("SPINACH_REDIS_URL", "REDIS_URL")
 NAMESPACE_VARIABLE: Final = "SPINACH_NAMESPACE"
 
-OK: Final = 0
-FINDINGS: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 3
-NOT_PERMITTED: Final = 4
-INTERRUPTED: Final = 130
-
-
-class UsageError(Exception):
-    """The command line or what it names is wrong; the message says what to do."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the common options said.
+    """The values of the common options.
 
     Attributes:
-        url: Of the server, credentials included: never to be shown, see `masked`.
-        namespace: Whose jobs.
-        json: Whether output is for a program.
-        color: Whether output may be coloured.
+        url: URL of the server with its credentials: show `server` instead.
+        namespace: Name of the namespace.
+        json: Whether to print JSON for programs instead of text.
+        color: Whether text may be coloured.
     """
 
     url: str
@@ -49,12 +40,12 @@ class Options:
     color: bool
 
     def connect(self) -> Broker:
-        """Return a broker that reads the namespace; nothing is sent yet.
+        """Return a broker for the namespace; it connects with its first command.
 
         Raises:
-            UsageError: URL or namespace are none.
+            UsageError: The URL or the namespace is not valid.
         """
-        from spinach.brokers.redis.from_url import connect  # the client takes longer to load than all else
+        from spinach.brokers.redis.from_url import connect  # loads the client, which --help does without
 
         try:
             return connect(self.url, self.namespace)
@@ -63,7 +54,7 @@ class Options:
 
     @property
     def server(self) -> str:
-        """The URL without credentials, for a person."""
+        """The URL without credentials."""
         return masked(self.url)
 
 
@@ -71,7 +62,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the common options to a command."""
     add_server(parser).add_argument(
         "-n", "--namespace", metavar="NS",
-        help=f"namespace to look at (default: ${NAMESPACE_VARIABLE}, then {DEFAULT_NAMESPACE})",
+        help=f"namespace to read (default: ${NAMESPACE_VARIABLE}, then {DEFAULT_NAMESPACE!r})",
     )  # fmt: skip
     add_output(parser)
 
@@ -82,20 +73,43 @@ def add_server(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     where = group.add_mutually_exclusive_group()
     where.add_argument(
         "--redis", metavar="URL",
-        help=f"redis://, rediss:// or unix:// (default: ${URL_VARIABLES[0]}, then ${URL_VARIABLES[1]}, "
-        "then the server on this machine)",
+        help=f"redis://, rediss:// or unix:// URL (default: ${URL_VARIABLES[0]}, then ${URL_VARIABLES[1]}, "
+        f"then {DEFAULT_URL})",
     )  # fmt: skip
-    where.add_argument("--redis-file", metavar="F", type=Path, help="a file that holds the URL, for secrets")
+    where.add_argument(
+        "--redis-file", metavar="F", type=Path, help="read the URL from this file: keeps a password secret"
+    )
     return group
 
 
+def add_queues(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names queues which the namespace may not list."""
+    parser.add_argument(
+        "--queue", metavar="Q", action="append", default=[],
+        help="read this queue too, even if no worker or task names it; may be repeated",
+    )  # fmt: skip
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what output looks like."""
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object, for programs")
-    output.add_argument(
-        "--no-color", action="store_true", help="no colours; also when NO_COLOR is set, or without a terminal"
-    )
+    """Add the options for the form of the output."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print JSON, for programs")
+    add_no_color(group)
+
+
+def add_no_color(parser: argparse._ActionsContainer) -> None:
+    """Add the option that turns colours off."""
+    parser.add_argument(
+        "--no-color", action="store_true",
+        help="print without colours; the default when NO_COLOR is set or the output is not a terminal",
+    )  # fmt: skip
+
+
+def may_color(
+    given: argparse.Namespace, output: TextIO, environment: Mapping[str, str] = os.environ
+) -> bool:
+    """Return whether output may be coloured: unless --no-color, NO_COLOR, or a missing terminal forbid it."""
+    return not given.no_color and not environment.get("NO_COLOR") and output.isatty()
 
 
 def read_common(
@@ -105,36 +119,41 @@ def read_common(
     output: TextIO | None = None,
     warnings: TextIO | None = None,
 ) -> Options:
-    """Return what the common options, or the environment for them, say.
+    """Return the values of the common options; the environment fills in what is not given.
+
+    Args:
+        given: Arguments of a parser with the options of `add_common`.
+        environment: Environment variables.
+        output: Where the command prints; standard output by default.
+        warnings: Where to warn about a password on the command line; standard error by default.
 
     Raises:
-        UsageError: the file of the URL cannot be read, or is empty.
+        UsageError: The file of --redis-file cannot be read, or is empty.
     """
-    output = output or sys.stdout
     return Options(
         url=read_url(given, environment, warnings or sys.stderr),
         namespace=given.namespace if given.namespace is not None else default_namespace(environment),
         json=given.json,
-        color=not given.no_color and not environment.get("NO_COLOR") and output.isatty(),
+        color=may_color(given, output or sys.stdout, environment),
     )
 
 
 def default_namespace(environment: Mapping[str, str]) -> str:
-    """Return the namespace that is meant when none is given."""
+    """Return the namespace to use when no option names one."""
     return environment.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
 
 
 def read_url(given: argparse.Namespace, environment: Mapping[str, str], warnings: TextIO) -> str:
-    """Return the URL that the options of `add_server`, or the environment for them, say.
+    """Return the URL from the options of `add_server`, else from the environment, else the default.
 
     Raises:
-        UsageError: the file of the URL cannot be read, or is empty.
+        UsageError: The file of --redis-file cannot be read, or is empty.
     """
     if given.redis:
         if _has_password(given.redis):
             print(
-                "warning: others on this machine can see a password on the command line; "
-                f"use --redis-file or {URL_VARIABLES[0]}",
+                "warning: every user of this machine can see the password on the command line; "
+                f"use --redis-file or ${URL_VARIABLES[0]} instead",
                 file=warnings,
             )
         return str(given.redis)
@@ -144,7 +163,7 @@ def read_url(given: argparse.Namespace, environment: Mapping[str, str], warnings
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--redis-file {given.redis_file} cannot be read: {error}") from None
         if not url:
-            raise UsageError(f"--redis-file {given.redis_file} is empty: expected one line, the URL")
+            raise UsageError(f"--redis-file {given.redis_file} is empty: write the URL into it, such as {DEFAULT_URL}")
         return str(url)
     return next((environment[name] for name in URL_VARIABLES if environment.get(name)), DEFAULT_URL)
 
@@ -158,7 +177,7 @@ def _has_password(url: str) -> bool:
 
 
 def masked(url: str) -> str:
-    """Return a URL that may be shown: without user name, password and options."""
+    """Return a URL without user name, password and options, safe to show."""
     try:
         parts = urlsplit(url)
         if parts.scheme == "unix":

@@ -1,4 +1,4 @@
-"""`spinach-ops alerts`: hands out the rules for Prometheus that come with this package. Talks to no server."""
+"""`spinach-ops alerts`: prints or writes the Prometheus rules that come with this package. Connects to no server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from ..cli.assets import packaged, write_all
-from ..cli.options import OK
+from ..cli.exit_codes import OK
 
-HELP = "the alerting and recording rules for Prometheus: print, write to a folder"
+HELP = "print the alerting rules for Prometheus, or write all rules to a folder"
 
 _RUNBOOKS: Final = 'runbook_url: "docs/runbooks.md#'
 
@@ -19,25 +19,24 @@ _RUNBOOKS: Final = 'runbook_url: "docs/runbooks.md#'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="write the files there instead of printing the alerts"
-    )
+        "--out", metavar="DIR", type=Path,
+        help="write alerting and recording rules to this folder instead of printing the alerts",
+    )  # fmt: skip
     parser.add_argument(
-        "--runbooks",
-        metavar="URL",
-        default="",
-        help="where people find docs/runbooks.md; goes into every alert",
-    )
+        "--runbooks", metavar="URL", default="",
+        help="the address at which you publish docs/runbooks.md; every alert links to it",
+    )  # fmt: skip
 
 
 def run(given: argparse.Namespace) -> int:
     """Print the alerts, or write all rules; return the exit code."""
     texts = packaged(".yml", "rules")
     if given.runbooks:
-        ours = f"runbook_url: {json.dumps(given.runbooks, ensure_ascii=False)[:-1]}#"
-        texts = {name: text.replace(_RUNBOOKS, ours) for name, text in texts.items()}
+        link = f"runbook_url: {json.dumps(given.runbooks, ensure_ascii=False)[:-1]}#"
+        texts = {name: text.replace(_RUNBOOKS, link) for name, text in texts.items()}
     if given.out is not None:
         write_all(texts, given.out)
-        print("In prometheus.yml: name the files under rule_files, then reload.", file=sys.stderr)
+        print("Next: name these files under rule_files in prometheus.yml, then reload Prometheus.", file=sys.stderr)
     else:
         print(texts["alerts.yml"], end="")
     return OK

@@ -1,4 +1,4 @@
-"""`spinach-ops dashboards`: hands out the Grafana dashboards that come with this package. Talks to no server."""
+"""`spinach-ops dashboards`: lists, prints or writes the Grafana dashboards that come with this package. Connects to no server."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from ..cli.assets import packaged, write_all
-from ..cli.options import OK, UsageError
+from ..cli.errors import UsageError
+from ..cli.exit_codes import OK
 
-# Of every file; a person may leave it out.
+HELP = "list the Grafana dashboards, print one, or write them to a folder"
+
+# Every file name begins with it; the user may leave it out.
 _PREFIX: Final = "spinach-"
-HELP = "the Grafana dashboards: list, print, write to a folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("name", nargs="?", help="print this one; without it, list what there is")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write the files there instead")
+    parser.add_argument("name", nargs="?", help="print this dashboard; without a name, list all")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write the dashboards to this folder instead")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -27,11 +29,11 @@ def run(given: argparse.Namespace) -> int:
     if given.name is not None:
         name = given.name if given.name in chosen else f"{_PREFIX}{given.name}"
         if name not in chosen:
-            raise UsageError(f"no dashboard {given.name!r}; there are: {', '.join(chosen)}")
+            raise UsageError(f"there is no dashboard {given.name!r}; choose one of: {', '.join(chosen)}")
         chosen = {name: chosen[name]}
     if given.out is not None:
         write_all({f"{name}.json": text for name, text in chosen.items()}, given.out)
-        print("In Grafana: Dashboards, New, Import, upload the file, choose the Prometheus.", file=sys.stderr)
+        print("Next, in Grafana: Dashboards, New, Import, upload each file, choose your Prometheus.", file=sys.stderr)
     elif given.name is not None:
         print(*chosen.values(), end="")
     else:

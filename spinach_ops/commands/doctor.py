@@ -1,4 +1,4 @@
-"""`spinach-ops doctor`: looks for what is wrong, and says what was looked at when nothing is."""
+"""`spinach-ops doctor`: prints what it checked in a namespace, and what is wrong there."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from spinach.brokers.base import Broker
 from spinach.stats import NamespaceSnapshot
 
 from ..cli import tables
-from ..cli.namespaces import is_empty, nothing_there
-from ..cli.options import FINDINGS, OK, add_common, read_common
+from ..cli.exit_codes import FINDINGS, OK
+from ..cli.namespaces import explain_empty, is_empty
+from ..cli.options import add_common, read_common
 from ..findings.finding import Finding, Subject, by_severity
 from ..findings.rules import findings, recent_failures
 from ..text import duration, printable
 
-HELP = "look for what is wrong: evidence and remedy each"
-# Slots move between two reads; what stays wrong over so many looks is a leak.
-_DRIFT_LOOKS: Final = 3
-_MAX_RUNNING: Final = 2000
+HELP = "find what is wrong: each finding with its evidence and what to do"
+
+# Jobs start and end between two reads; a difference that stays over three reads is a leak.
+_DRIFT_READS: Final = 3
+# With more jobs at work, reading each of them would be a load on the server.
+_MAX_JOBS_AT_WORK: Final = 2000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Examine a namespace; return the exit code: 1 when something is in error."""
+    """Check a namespace; return the exit code: 1 when a finding is an error."""
     options = read_common(given)
     broker = options.connect()
     snapshot = broker.snapshot(discover=True)
     found = by_severity(
         [
-            *nothing_found(broker, snapshot),
+            *empty_namespace(broker, snapshot),
             *findings(snapshot),
             *limit_drift(broker, snapshot),
             *recent_failures(broker.failure_groups(), snapshot.at),
@@ -52,8 +55,8 @@ def run(given: argparse.Namespace) -> int:
     return FINDINGS if any(finding.severity == "error" for finding in found) else OK
 
 
-def nothing_found(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
-    """Return what there is to say when there is nothing: most likely the namespace is called otherwise."""
+def empty_namespace(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
+    """Return a finding when the namespace is empty: most likely its name is misspelt."""
     if not is_empty(snapshot):
         return []
     return [
@@ -61,7 +64,7 @@ def nothing_found(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
             "empty_namespace",
             "error",
             Subject("namespace", snapshot.namespace, snapshot.namespace),
-            nothing_there(broker),
+            explain_empty(broker),
             "check --namespace and --redis",
         )
     ]
@@ -78,7 +81,7 @@ def _document(snapshot: NamespaceSnapshot, facts: dict[str, str], found: Iterabl
 
 
 def checked(snapshot: NamespaceSnapshot, url: str) -> dict[str, str]:
-    """Return what was looked at, one line each."""
+    """Return what was checked: a name and a value for each line of the report."""
     server = snapshot.server
     states = Counter(worker.state for worker in snapshot.workers)
     versions = Counter(worker.info.version or "upstream" for worker in snapshot.workers)
@@ -86,8 +89,8 @@ def checked(snapshot: NamespaceSnapshot, url: str) -> dict[str, str]:
     return {
         "server": f"{url}, version {server.version if server else '?'}",
         "answer": f"{snapshot.costs.round_trips} round trips, {duration(snapshot.costs.seconds)}",
-        "eviction": (server.eviction_policy if server else None) or "not told",
-        "clock": "?" if skew is None else f"this machine's is {skew:+.3f} s from the server's",
+        "eviction": (server.eviction_policy if server else None) or "?",
+        "clock": "?" if skew is None else f"this machine {skew:+.3f} s from the server",
         "namespace": snapshot.namespace,
         "workers": f"{snapshot.connected} connected, {len(snapshot.workers)} registered: {_counts(states)}",
         "versions": _counts(versions),
@@ -103,18 +106,18 @@ def _counts(counts: Counter[Any]) -> str:
 
 
 def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
-    """Return limits whose slots taken are not the jobs that run, look after look."""
+    """Return a finding for each task whose limit counts other slots as taken than jobs of it are at work."""
     drifts: list[dict[str, tuple[int, int]]] = []
-    for look in range(_DRIFT_LOOKS):
-        seen = snapshot if not look else broker.snapshot(known=snapshot, totals=False)
-        drifts.append(_drift(broker, seen))
+    for read in range(_DRIFT_READS):
+        latest = broker.snapshot(known=snapshot, totals=False) if read else snapshot
+        drifts.append(_drift(broker, latest))
         if not drifts[-1]:
             return []
     return [
         Finding(
             "limit_drift", "error" if taken > running else "warning", Subject("task", task),
-            f"{taken} slots count as taken, {running} of its jobs run",
-            "a worker of this package counts them anew within a heartbeat; old workers never do: start one of ours",
+            f"{taken} slots of its limit count as taken, {running} of its jobs are at work",
+            "a worker of this package corrects the count within a heartbeat; start one if only upstream workers run",
         )
         for task, (taken, running) in drifts[0].items()
         if all(drift.get(task) == (taken, running) for drift in drifts)
@@ -122,13 +125,13 @@ def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
 
 
 def _drift(broker: Broker, snapshot: NamespaceSnapshot) -> dict[str, tuple[int, int]]:
-    """Return (slots taken, jobs held) of tasks where they differ; none when not every job could be looked at."""
+    """Return (slots taken, jobs at work) by task where they differ; nothing when not all jobs can be read."""
     limits = snapshot.limits or ()
     held = (snapshot.running or 0) + (snapshot.reserved or 0)
-    if not limits or held > _MAX_RUNNING or "workers" in snapshot.truncated:
+    if not limits or held > _MAX_JOBS_AT_WORK or "workers" in snapshot.truncated:
         return {}
     holders = [worker.info.id for worker in snapshot.workers] + [orphan.id for orphan in snapshot.orphans]
-    jobs = [job for holder in holders for job in broker.running_jobs(holder, _MAX_RUNNING)]
+    jobs = [job for holder in holders for job in broker.running_jobs(holder, _MAX_JOBS_AT_WORK)]
     running = Counter(job.task_name for job in jobs)
     return {
         limit.task_name: (limit.taken, running[limit.task_name])

@@ -1,7 +1,6 @@
-"""The command `spinach-ops`: reads the command line and calls the command.
+"""The command `spinach-ops`: parses the command line and runs one command.
 
-Exit codes: 0 fine, 1 something is in error (doctor), 2 the command line is wrong, 3 the server cannot be reached,
-4 not permitted, 130 interrupted. Output goes to stdout, words about it to stderr.
+Results go to stdout, errors and hints to stderr.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Final
 
 from spinach.const import VERSION
 
-from ..cli.errors import guarded
+from ..cli.errors import run_command
 
-# A command is a module with HELP, add_arguments(parser) and run(given) -> exit code, light to import.
+# A command is a module with HELP, add_arguments(parser) and run(given) -> exit code; importing it loads no client.
 COMMANDS: Final = {
     "status": "spinach_ops.commands.status",
     "failed": "spinach_ops.commands.failed",
@@ -25,24 +24,27 @@ COMMANDS: Final = {
     "exporter": "spinach_ops.commands.exporter",
 }
 
-_CODES = "exit codes: 0 fine, 1 errors found (doctor), 2 wrong command line, 3 no server, 4 not permitted"
+_EXIT_CODES: Final = (
+    "exit codes: 0 fine, 1 doctor found an error, 2 the command line is wrong, "
+    "3 the server cannot be reached or output cannot be written, 4 not permitted, 130 interrupted"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line `spinach-ops`; return its exit code."""
     given = _parser().parse_args(arguments)
-    return guarded(f"spinach-ops {given.command}", given.run, given)
+    return run_command(f"spinach-ops {given.command}", given.run, given)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="spinach-ops", description="Looks after the jobs of a namespace.", epilog=_CODES
+        prog="spinach-ops", description="Shows the jobs of a namespace, and serves their metrics.", epilog=_EXIT_CODES
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name, module_name in COMMANDS.items():
         module = import_module(module_name)
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP, epilog=_CODES)
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP, epilog=_EXIT_CODES)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

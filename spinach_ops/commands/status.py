@@ -1,4 +1,4 @@
-"""`spinach-ops status`: one look at a namespace."""
+"""`spinach-ops status`: polls a namespace once and prints its queues, workers and findings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import argparse
 import sys
 
 from ..cli import tables
-from ..cli.namespaces import is_empty, nothing_there
-from ..cli.options import OK, add_common, read_common
+from ..cli.exit_codes import OK
+from ..cli.namespaces import explain_empty, is_empty
+from ..cli.options import add_common, add_queues, read_common
 from ..polling.poller import Poller
 
-HELP = "queues, workers and what is wrong, once"
+HELP = "show queues, workers and what is wrong, once"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument(
-        "--queue", metavar="Q", action="append", default=[], help="also look at this queue; may be repeated"
-    )
+    add_queues(parser)
     add_common(parser)
 
 
@@ -25,8 +24,8 @@ def run(given: argparse.Namespace) -> int:
     """Show a namespace; return the exit code."""
     options = read_common(given)
     broker = options.connect()
-    tick = Poller(broker, queues=given.queue, discover=True).look()
-    tables.show(tick, options, broker)
-    if is_empty(tick.snapshot):
-        print(nothing_there(broker), file=sys.stderr)
+    poll = Poller(broker, queues=given.queue, discover=True).poll()
+    tables.show(poll, options, broker)
+    if is_empty(poll.snapshot):
+        print(explain_empty(broker), file=sys.stderr)
     return OK

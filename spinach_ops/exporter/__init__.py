@@ -1,1 +1,1 @@
-"""What `spinach-ops exporter` serves: the metrics of namespaces, read from Redis without a worker."""
+"""What `spinach-ops exporter` serves: metrics of namespaces, and where their workers serve metrics of their own."""

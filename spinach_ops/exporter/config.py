@@ -1,4 +1,4 @@
-"""What an exporter reads: servers and namespaces, from the command line or a file. No I/O but reading that file."""
+"""The targets of an exporter: servers with their namespaces, from a TOML file. Connects to no server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ..cli.options import UsageError, masked
+from ..cli.errors import UsageError
+from ..cli.options import masked
 from ..metrics.labels import clean
 
 _FIELDS: Final = {"name", "url", "url_file", "namespaces", "queues"}
@@ -23,10 +24,10 @@ class Target:
     """Namespaces on one server.
 
     Attributes:
-        name: For people.
-        url: Of the server, credentials included: never to be shown.
+        name: Name of the target in messages.
+        url: URL of the server with its credentials: show `server` instead.
         namespaces: At least one.
-        queues: Names to look at beside those the namespaces tell of.
+        queues: Queues to read beside those that the namespaces list.
     """
 
     name: str
@@ -41,10 +42,10 @@ class Target:
 
 
 def read_targets(path: Path) -> list[Target]:
-    """Return the targets that a TOML file names.
+    """Return the targets of a TOML file.
 
     Raises:
-        UsageError: the file cannot be read, or says something else.
+        UsageError: The file cannot be read, or is not a list of targets.
     """
     try:
         with path.open("rb") as file:
@@ -53,21 +54,21 @@ def read_targets(path: Path) -> list[Target]:
         raise UsageError(f"--targets {path} cannot be read: {error}") from None
     entries = found.get("target")
     if not isinstance(entries, list) or not entries:
-        raise UsageError(f"--targets {path} names no target: expected {_EXAMPLE}")
+        raise UsageError(f"--targets {path} names no target: write {_EXAMPLE}")
     return [_target(entry, f"target {number} of {path}") for number, entry in enumerate(entries, 1)]
 
 
 def _target(entry: Any, where: str) -> Target:
     if not isinstance(entry, dict):
-        raise UsageError(f"{where} is no table: expected {_EXAMPLE}")
+        raise UsageError(f"{where} is not a table: write {_EXAMPLE}")
     if unknown := entry.keys() - _FIELDS:
-        raise UsageError(f"{where} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(_FIELDS))}")
+        raise UsageError(f"{where} has unknown keys {', '.join(sorted(unknown))}; use {', '.join(sorted(_FIELDS))}")
     name, url = entry.get("name"), _url_of(entry, where)
     if not isinstance(name, str) or not name:
-        raise UsageError(f"{where} has no name: expected {_EXAMPLE}")
+        raise UsageError(f"{where} has no name: write {_EXAMPLE}")
     namespaces = _texts(entry, "namespaces", where)
     if not namespaces:
-        raise UsageError(f"{where} names no namespaces: expected {_EXAMPLE}")
+        raise UsageError(f"{where} names no namespaces: write {_EXAMPLE}")
     return Target(name, url, namespaces, _texts(entry, "queues", where))
 
 
@@ -79,14 +80,14 @@ def _url_of(entry: dict[str, Any], where: str) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"the url_file of {where} cannot be read: {error}") from None
     if not isinstance(url, str) or not url or (file is not None and entry.get("url") is not None):
-        raise UsageError(f"{where} needs either a url or a url_file: expected {_EXAMPLE}")
+        raise UsageError(f"{where} needs either a url or a url_file: write {_EXAMPLE}")
     return url
 
 
 def _texts(entry: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
     found = entry.get(name, [])
     if not isinstance(found, list) or not all(isinstance(text, str) and text for text in found):
-        raise UsageError(f"{name} of {where} is {found!r}, expected a list of texts")
+        raise UsageError(f"{name} of {where} is {found!r}, expected a list of strings")
     return tuple(found)
 
 
@@ -94,12 +95,12 @@ def check_distinct(targets: Sequence[Target]) -> None:
     """Check that no namespace is named twice.
 
     Raises:
-        UsageError: one is: series of two servers could not be told apart.
+        UsageError: One is: its series of two servers would have the same labels.
     """
     counts = Counter(clean(namespace) for target in targets for namespace in target.namespaces)
     twice = sorted(namespace for namespace, count in counts.items() if count > 1)
     if twice:
         raise UsageError(
-            f"namespace {', '.join(twice)} is named more than once: series of two servers could not be told apart, "
-            "run an exporter for each"
+            f"namespace {', '.join(twice)} is named more than once: series of two servers would have the same "
+            "labels; run an exporter for each server"
         )

@@ -1,36 +1,50 @@
-"""Serves the metrics of namespaces, read straight from Redis, and where their workers serve their own.
+"""The HTTP server of the exporter; reads Redis, needs no worker.
 
-`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and `/readyz`
-are for the process manager.
+`/metrics` has the metrics of the namespaces, `/sd` tells Prometheus where their workers serve metrics of their own,
+`/healthz` and `/readyz` tell a process manager whether this process runs and can read Redis.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from spinach.brokers.redis.from_url import connect
+
+from ..cli.errors import UsageError
 from ..metrics.namespace_collector import NamespaceCollector
+from ..metrics.registry import take_snapshot
 from ..metrics.snapshot_cache import Reading, SnapshotCache
 from ..web.http import JSON, HttpServer, Request, Response, Route
 from ..web.scrape import scrape_route
+from .config import Target
 from .service_discovery import http_sd
 
 
-def start(
-    caches: dict[str, SnapshotCache], *, host: str, port: str | int, per_worker: bool = False
+def serve_targets(
+    targets: Sequence[Target], *, host: str, port: str | int, cache_seconds: float, per_worker: bool = False
 ) -> HttpServer:
-    """Serve namespaces; return the server.
+    """Serve the metrics of the targets' namespaces; return the server.
+
+    Args:
+        targets: What to read; no namespace twice.
+        host: Address to listen on.
+        port: A port, a range such as ``9850-9869``, or 0 for any free one.
+        cache_seconds: Each namespace is polled at most once in so many seconds.
+        per_worker: Whether to add series for each worker.
 
     Raises:
-        ValueError: `port` is none.
-        CannotListen: it is taken, or the host is not this machine's.
+        UsageError: A URL or a namespace is not valid.
+        ValueError: `port` is not valid.
+        CannotListen: The port is taken, or the host is not an address of this machine.
     """
     registry = CollectorRegistry()
-    collector = NamespaceCollector(caches, per_worker=per_worker)
+    collector = NamespaceCollector(_caches(targets, cache_seconds), per_worker=per_worker)
     registry.register(collector)
     routes: dict[str, Route] = {
         "/metrics": scrape_route(registry),
@@ -41,19 +55,35 @@ def start(
     return HttpServer(routes, host=host, port=port, name="exporter-http")
 
 
+def _caches(targets: Sequence[Target], cache_seconds: float) -> dict[str, SnapshotCache]:
+    caches = {}
+    for target in targets:
+        for namespace in target.namespaces:
+            try:
+                broker = connect(target.url, namespace)
+            except ValueError as error:
+                raise UsageError(f"{target.name}: {error}") from None
+            read = partial(take_snapshot, broker, queues=target.queues)
+            caches[namespace] = SnapshotCache(read, cache_seconds=cache_seconds, name=f"{namespace}-snapshot")
+    return caches
+
+
 class Discovery:
-    """The route of `/sd`. A namespace that cannot be read keeps its workers: in an outage their own pages are needed most."""
+    """The route of `/sd`: target groups of all workers.
+
+    A namespace that cannot be read keeps the workers it had: in an outage their own metrics are needed most.
+    """
 
     def __init__(self, collector: NamespaceCollector) -> None:
         self._collector = collector
         self._groups: dict[str, list[dict[str, Any]]] = {}
 
     def __call__(self, _: Request) -> Response:
-        """Return the target groups, as JSON."""
+        """Return the target groups as JSON."""
         for name, reading in self._collector.read().items():
             if reading.snapshot is not None:
                 self._groups[name] = http_sd(reading.snapshot, here=socket.gethostname())
-        # An empty answer would make Prometheus forget its targets; an error makes it keep them.
+        # Prometheus drops its targets after an empty answer, and keeps them after an error.
         groups = [group for groups in list(self._groups.values()) for group in groups]
         return _json(groups, 200 if self._groups else 503)
 
@@ -67,7 +97,7 @@ def _ready(collector: NamespaceCollector, _: Request) -> Response:
 
 def _check(reading: Reading | None) -> dict[str, str]:
     if reading is None:
-        return {"status": "pending", "detail": "not answered yet"}
+        return {"status": "pending", "detail": "the server has not answered yet"}
     return {"status": "ok" if reading.snapshot is not None else reading.reason, "detail": reading.message}
 
 

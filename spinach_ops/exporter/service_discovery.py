@@ -1,4 +1,4 @@
-"""Where the workers of a namespace serve their metrics, as they say themselves, in the form Prometheus reads. Pure."""
+"""Where the workers of a namespace serve their metrics, in the form of Prometheus HTTP service discovery. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from ..web.addresses import is_loopback
 
 
 def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:
-    """Return a target group for each live worker that serves metrics where they can be reached.
+    """Return a target group for each worker that serves metrics at an address others can reach; not for dead ones.
 
-    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling keeps them, and none of ours is shadowed.
+    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling rule keeps them, so that they
+    overwrite no label of a metric.
 
     Args:
-        snapshot: Of the namespace.
-        here: This machine's name: a worker elsewhere that serves on its loopback cannot be reached from here.
+        snapshot: The namespace.
+        here: Name of this machine: a worker of another machine cannot be reached on its loopback address.
     """
     return [
         group
@@ -33,7 +34,7 @@ def _group(namespace: str, worker: WorkerInfo, here: str) -> dict[str, Any] | No
     try:
         parts = urlsplit(address if isinstance(address, str) else "")
         port = parts.port
-    except ValueError:  # what a worker announces is only text
+    except ValueError:  # a worker can announce any text
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or port is None:
         return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
 import sys
 from dataclasses import replace
@@ -16,8 +15,9 @@ from typing import Final
 
 from spinach.const import VERSION
 
-from ..cli.errors import guarded, takes_all_signs
-from ..cli.options import Options, UsageError, add_common, read_common
+from ..cli.errors import UsageError, carries_unicode, run_command
+from ..cli.numbers import seconds, whole_number
+from ..cli.options import Options, add_common, add_queues, read_common
 from ..polling.poller import Poller
 from . import headless
 from .conditions import Condition
@@ -38,7 +38,7 @@ _NO_SCREEN: Final = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line `spinach-top`; return its exit code."""
-    return guarded(_NAME, run, _parser().parse_args(arguments))
+    return run_command(_NAME, run, _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {VERSION}")
-    add("-i", "--interval", metavar="SECS", type=_interval, default=_DEFAULT_INTERVAL_SECONDS,
+    add("-i", "--interval", metavar="SECS", type=seconds(*_INTERVALS), default=_DEFAULT_INTERVAL_SECONDS,
         help="seconds between two looks (default: %(default)s)")  # fmt: skip
-    add("--queue", metavar="Q", action="append", default=[], help="also look at this queue; may be repeated")
+    add_queues(parser)
     _add_headless(parser)
     _add_screen(parser)
     add_common(parser)
@@ -62,7 +62,7 @@ def _add_headless(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("without a screen")
     times = group.add_mutually_exclusive_group()
     times.add_argument("--once", action="store_true", help="look once")
-    times.add_argument("--count", metavar="N", type=_count, help="look N times; rates from the second on")
+    times.add_argument("--count", metavar="N", type=whole_number(1), help="look N times; rates from the second on")
     times.add_argument(
         "--snapshot", metavar="WxH", type=_size, help="print one frame of the screen as text: 80x24"
     )
@@ -82,23 +82,6 @@ def _add_screen(parser: argparse.ArgumentParser) -> None:
     add("--hide-args", action="store_true", help="never show arguments of jobs, whatever key is pressed")
     add("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     add("--log", metavar="FILE", type=Path, help="write a log there; the screen is no place for one")
-
-
-def _interval(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not _INTERVALS[0] <= seconds <= _INTERVALS[1]:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from {_INTERVALS[0]} to 3600")
-    return seconds
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return number
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -131,7 +114,7 @@ def run(given: argparse.Namespace) -> int:
     )
     if given.snapshot:
         width, height = given.snapshot
-        ascii_only = given.ascii or not takes_all_signs(sys.stdout)
+        ascii_only = given.ascii or not carries_unicode(sys.stdout)
         return headless.frame(source, broker, width=width, height=height, ascii_only=ascii_only)
     looks = 1 if given.once or not (given.count or sys.stdout.isatty()) else given.count
     conditions = _conditions(given.fail_if) if given.fail_if else ()
@@ -175,7 +158,7 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
     look = Look(
         interval_seconds=given.interval,
         theme=given.theme,
-        ascii_only=given.ascii or not takes_all_signs(sys.stderr),  # there the screen is drawn
+        ascii_only=given.ascii or not carries_unicode(sys.stderr),  # there the screen is drawn
         hide_arguments=given.hide_args,
         queues=tuple(given.queue),
     )

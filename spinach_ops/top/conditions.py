@@ -9,7 +9,8 @@ from typing import Final
 
 from spinach.stats import NamespaceSnapshot, QueueStats, WorkerStats
 
-from .view.comparisons import compare, parse_number
+from ..cli.numbers import parse_number
+from .view.comparisons import compare
 
 _FORM: Final = re.compile(r"\s*([a-z.]+)\s*(>=|<=|!=|>|<|=)\s*(\S+)\s*")
 

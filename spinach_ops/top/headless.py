@@ -13,9 +13,10 @@ from spinach.const import VERSION
 from spinach.exc import BrokerUnavailable
 from spinach.stats import NamespaceSnapshot
 
-from ..cli.errors import complain
-from ..cli.namespaces import is_empty, nothing_there
-from ..cli.options import FINDINGS, NOT_PERMITTED, OK, UNREACHABLE, Options
+from ..cli.errors import report_error
+from ..cli.exit_codes import FINDINGS, NOT_PERMITTED, OK, UNREACHABLE
+from ..cli.namespaces import is_empty, explain_empty
+from ..cli.options import Options
 from ..cli.tables import show
 from ..polling.poller import Poller
 from ..text import printable
@@ -52,12 +53,12 @@ def look(
         except BrokerUnavailable as error:
             if looks is not None or not number:
                 raise
-            complain(_NAME, error, OK)  # who watches wants to see it come back
+            report_error(_NAME, error, OK)  # who watches wants to see it come back
             continue
         show(tick, options, broker)
         number, snapshot = number + 1, tick.snapshot
         if number == 1 and is_empty(tick.snapshot):
-            print(nothing_there(broker), file=sys.stderr)
+            print(explain_empty(broker), file=sys.stderr)
     return judge(snapshot, conditions)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
-
-_INTERRUPTED: Final = 130
+from ..cli.exit_codes import INTERRUPTED
 
 
 def main() -> int:
@@ -15,7 +13,7 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

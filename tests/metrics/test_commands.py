@@ -12,7 +12,7 @@ import pytest
 
 from spinach.stats import NamespaceSnapshot
 from spinach.stats.workers import WorkerInfo, WorkerStats
-from spinach_ops.cli.options import UsageError
+from spinach_ops.cli.errors import UsageError
 from spinach_ops.exporter.config import check_distinct, read_targets
 from spinach_ops.exporter.service_discovery import http_sd
 from tests.fleet import Fleet, wait_until
@@ -107,11 +107,11 @@ def test_targets_are_read_from_a_file(tmp_path: Path) -> None:
     [
         ("", "names no target"),
         ("target = 1", "names no target"),
-        ("target = [1]", "is no table"),
+        ("target = [1]", "is not a table"),
         ("[[target]]\nname='a'\nurl='redis://x'", "names no namespaces"),
         ("[[target]]\nname='a'\nnamespaces=['b']", "needs either a url or a url_file"),
-        ("[[target]]\nname='a'\nurl='redis://x'\nnamespaces=[1]", "expected a list of texts"),
-        ("[[target]]\nnam='a'\nurl='redis://x'\nnamespaces=['b']", "has nam; known are"),
+        ("[[target]]\nname='a'\nurl='redis://x'\nnamespaces=[1]", "expected a list of strings"),
+        ("[[target]]\nnam='a'\nurl='redis://x'\nnamespaces=['b']", "has unknown keys nam; use"),
         ("[[target]]\nurl='redis://x'\nnamespaces=['b']", "has no name"),
         ("[[target]\n", "cannot be read"),
     ],

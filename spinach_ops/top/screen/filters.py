@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ..view.comparisons import compare, parse_number
+from ...cli.numbers import parse_number
+from ..view.comparisons import compare
 from ..view.table import Column, Row
 
 _CONDITION: Final = re.compile(r"([^\s<>=!]+?)(>=|<=|!=|>|<|=)(\S+)")

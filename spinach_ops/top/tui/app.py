@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from ...cli.options import INTERRUPTED, OK
+from ...cli.exit_codes import INTERRUPTED, OK
 from ...text import printable
 from ..screen.filters import BadFilter, matcher
 from ..screen.keys import KEYS, next_interval

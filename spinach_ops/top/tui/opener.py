@@ -8,7 +8,7 @@ from threading import Thread
 from spinach.brokers.base import Broker
 from spinach.exc import BrokerError
 
-from ...cli.options import UsageError
+from ...cli.errors import UsageError
 from ...polling.trends import History
 from ...text import printable
 from ..screen.detail import Followed, labelled

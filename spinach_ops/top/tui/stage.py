@@ -20,7 +20,7 @@ from spinach.brokers.base import Broker
 from spinach.const import VERSION
 from spinach.stats import MAX_PAGE, Wanted
 
-from ...cli.options import OK
+from ...cli.exit_codes import OK
 from ...polling.poller import Poller
 from ...polling.polling_thread import PollingThread, Report
 from ...polling.trends import History
