@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from . import signals
 from .clock import ServerClock, to_datetime
+from .guard import Guarded
 from .job import Job, JobStatus
 from .retry import Outcome, Verdict, decide
 from .task import RetryException
@@ -73,9 +74,9 @@ class Attempt:
     """
 
     __slots__ = (
-        "_entered",
         "_environment",
         "_generation",
+        "_guarded",
         "_started",
         "duration",
         "job",
@@ -91,7 +92,7 @@ class Attempt:
         self.duration = 0.0
         self.outcome: Outcome | None = None
         self._environment = environment
-        self._entered: list[AbstractContextManager[Any]] | None = None
+        self._guarded: Guarded | None = None
         self._generation = Fork.generation
         self._started = 0.0
 
@@ -100,7 +101,8 @@ class Attempt:
         runnable_since = max(job.due_timestamp, job.enqueued_at or 0.0)
         self.queue_wait = max(0.0, environment.clock.now() - runnable_since)
         if environment.wrappers:
-            self._enter_wrappers(environment.wrappers)
+            self._guarded = Guarded(environment.wrappers, (self,), job)
+            self._guarded.__enter__()
         if signals.job_started.receivers:
             signals.job_started.send(
                 environment.namespace, job=job, queue_wait=self.queue_wait, attempt=self.number
@@ -124,38 +126,13 @@ class Attempt:
             self.outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
             apply_outcome(job, self.outcome)
         _emit_outcome(self)
-        if self._entered:
-            self._exit_wrappers(kind, error, traceback)
+        if (guarded := self._guarded) is not None:
+            # Drop it: its context managers hold this attempt, and each attempt would leave a cycle to the
+            # garbage collector.
+            self._guarded = None
+            guarded.__exit__(kind, error, traceback)
         self._environment.report(self)
         return True
-
-    def _enter_wrappers(self, wrappers: Sequence[AttemptWrapper]) -> None:
-        self._entered = []
-        for wrapper in tuple(wrappers):  # one may take itself away meanwhile
-            try:
-                context = wrapper(self)
-                if context is None:
-                    continue
-                context.__enter__()
-            except BaseException:
-                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.job)
-            else:
-                self._entered.append(context)
-
-    def _exit_wrappers(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Let go of them: they mostly hold this attempt, and a cycle would be left to the garbage collector each time.
-        entered, self._entered = self._entered, None
-        for context in reversed(entered or ()):
-            try:
-                context.__exit__(kind, error, traceback)
-            except BaseException as failure:
-                if failure is not error:  # a generator re-raises what it was given: no failure
-                    logger.exception("Wrapper %r failed after %s; it is ignored", context, self.job)
 
 
 _STATUS_AFTER: Final = {

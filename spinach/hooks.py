@@ -6,16 +6,15 @@ caller's result and the caller's exception stay what they are.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from logging import getLogger
-from types import TracebackType
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from .execution import AttemptWrapper
+from .guard import Guarded
 from .job import Job
 
 logger = getLogger(__name__)
@@ -23,7 +22,7 @@ logger = getLogger(__name__)
 EnqueueWrapper = Callable[["Submission"], AbstractContextManager[Any] | None]
 StopListener = Callable[[], None]
 Remover = Callable[[], None]
-ServiceWrapper = Callable[[], AbstractContextManager[Any]]
+ServiceWrapper = Callable[[], AbstractContextManager[Any] | None]
 H = TypeVar("H")
 
 _NOTHING_AROUND: Final = nullcontext()
@@ -56,20 +55,20 @@ class Hooks:
         self.announced: dict[str, str] = {}
 
     def around_enqueue(self, jobs: Sequence[Job], *, is_batch: bool) -> AbstractContextManager[None]:
-        """Enter every enqueue wrapper; return what tells each how the call went."""
+        """Return the context manager to put around a call that enqueues jobs: that of every wrapper.
+
+        Args:
+            jobs: The jobs, before they are written.
+            is_batch: Whether the caller scheduled a batch, which may hold a single job.
+
+        Returns:
+            A context manager. Only an interrupt of a wrapper on entry reaches the caller.
+        """
         if not self.enqueues:
             return _NOTHING_AROUND
         submission = Submission(jobs)
         submission.is_batch = is_batch
-        entered: list[AbstractContextManager[Any]] = []
-        try:
-            for wrapper in tuple(self.enqueues):
-                if (context := _enter(wrapper, submission)) is not None:
-                    entered.append(context)  # noqa: PERF401 - what was entered so far must be known
-        except BaseException:  # an interrupt: what was entered must not stay in the caller's thread
-            _Entered(entered).__exit__(*sys.exc_info())
-            raise
-        return _Entered(entered) if entered else _NOTHING_AROUND
+        return Guarded(self.enqueues, (submission,), "a call that schedules", Exception)
 
     def announce(self, name: str, value: str) -> Callable[[], None]:
         """Announce a fact; return a function that takes it away again, unless another took its place."""
@@ -90,24 +89,6 @@ class Hooks:
                 logger.exception("Stop listener %r failed; it is ignored", listener)
 
 
-class _Entered:
-    """Wrappers that were entered and are to be left. Slim, for it is on the path of every job that is scheduled."""
-
-    __slots__ = ("_contexts",)
-
-    def __init__(self, contexts: list[AbstractContextManager[Any]]) -> None:
-        self._contexts = contexts
-
-    def __enter__(self) -> None:
-        """Nothing is left to do."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for context in reversed(self._contexts):
-            _exit(context, kind, error, traceback)
-
-
 def added(hooks: list[H], hook: H) -> Callable[[], None]:
     """Add a hook; return a function that takes it away again."""
     hooks.append(hook)
@@ -117,31 +98,6 @@ def added(hooks: list[H], hook: H) -> Callable[[], None]:
             hooks.remove(hook)
 
     return remove
-
-
-def _enter(wrapper: EnqueueWrapper, jobs: Submission) -> AbstractContextManager[Any] | None:
-    try:
-        context = wrapper(jobs)
-        if context is not None:
-            context.__enter__()
-    except Exception:
-        logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
-        return None
-    return context
-
-
-def _exit(
-    context: AbstractContextManager[Any],
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-) -> None:
-    try:
-        context.__exit__(kind, error, traceback)
-    except BaseException as failure:
-        if failure is not error:  # a generator re-raises what it was given: no failure
-            # The jobs were accepted, or not, already: the caller must learn that and nothing else.
-            logger.exception("Enqueue wrapper %r failed at its end; it is ignored", context)
 
 
 class OncePerEngine:
