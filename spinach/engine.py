@@ -16,7 +16,7 @@ from .execution import AttemptWrapper
 from .hooks import EnqueueWrapper, Hooks, ServiceWrapper, StopListener, added
 from .job import Job, JobStatus
 from .runtime.shutdown import StopRequest, stop_on_signal
-from .task import Batch, Task, Tasks
+from .task import Batch, Task, TaskDecorator, Tasks
 from .validation import check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 
 
-class Engine:
+class Engine(TaskDecorator):
     """Schedules jobs and runs workers on one broker and namespace.
 
     Scheduling needs no thread; `start_workers` makes this process a worker.
@@ -52,7 +52,6 @@ class Engine:
         self._broker.namespace = namespace
         self._tasks = Tasks()
         self._tasks.bind(self)
-        self.task = self._tasks.task
         self._hooks = Hooks()
         self._supervisor: Supervisor | None = None
         self._lock = threading.Lock()
@@ -82,6 +81,9 @@ class Engine:
         return supervisor.vitals() if supervisor is not None and supervisor.is_here else None
 
     # --- tasks -----------------------------------------------------------------------------------
+
+    def _add_task(self, func: Callable[..., Any], name: str | None, *settings: Any) -> None:
+        self._tasks.add(func, name, *settings)
 
     def attach_tasks(self, tasks: Tasks) -> None:
         """Make tasks known, also while workers run; a later namesake wins, and the last engine of a registry."""

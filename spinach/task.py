@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
@@ -138,7 +139,77 @@ class Scheduler(Protocol):
         """Schedule many jobs at once."""
 
 
-class Tasks:
+class TaskDecorator(ABC):
+    """Gives its subclasses the decorator `task`."""
+
+    @overload
+    def task(
+        self,
+        func: None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def task(
+        self,
+        func: F,
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> F: ...
+
+    def task(
+        self,
+        func: F | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        periodicity: timedelta | None = None,
+        max_concurrency: int | None = None,
+    ) -> F | Callable[[F], F]:
+        """Decorate a function to make it a task. The function is returned unchanged, but for `.task_name`.
+
+        Args:
+            func: The function, where the decorator stands without parentheses.
+            name: Name of the task, unique and required, such as ``"shop:send_receipt"``.
+            queue: Queue of its jobs; by default that of the registry, else ``"spinach"``.
+            max_retries: How often a job may be repeated after an error or the death of its worker. 0, the
+                default, is for functions that are not safe to repeat: they run at most once.
+            periodicity: Run the task by itself at this interval: whole seconds, at least one.
+            max_concurrency: How many jobs of the task may run at once over all workers of the namespace. Needs
+                `max_retries` > 0.
+
+        Returns:
+            The function, or a decorator for one.
+
+        Raises:
+            TypeError: `func` is not callable.
+            ValueError: the name is missing or taken, the queue is reserved, or another value is not valid.
+
+        Example:
+            >>> @engine.task(name="shop:send_receipt", max_retries=5)
+            ... def send_receipt(order_id): ...
+        """
+        if func is None:
+            return lambda function: self.task(
+                function, name, queue, max_retries, periodicity, max_concurrency
+            )
+        self._add_task(func, name, queue, max_retries, periodicity, max_concurrency)
+        func.task_name = name  # type: ignore[attr-defined]
+        return func
+
+    @abstractmethod
+    def _add_task(self, func: Callable[..., Any], name: str | None, *settings: Any) -> None:
+        """Register the function of a task, with what else `task` was given, in order."""
+
+
+class Tasks(TaskDecorator):
     """A registry of tasks with shared defaults, to be attached to an engine.
 
     Args:
@@ -193,60 +264,6 @@ class Tasks:
         """Copy the tasks of another registry into this one; the newcomer wins over a namesake."""
         self._tasks.update(tasks.tasks)
 
-    @overload
-    def task(
-        self,
-        func: None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> Callable[[F], F]: ...
-
-    @overload
-    def task(
-        self,
-        func: F,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> F: ...
-
-    def task(
-        self,
-        func: F | None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> F | Callable[[F], F]:
-        """Decorate a function to make it a task; it is returned unchanged but for `.task_name`.
-
-        Args:
-            func: The function, when used as ``@tasks.task`` without call.
-            name: Name of the task, required.
-            queue: Queue of its jobs, else the registry's.
-            max_retries: 0 when it is not safe to repeat.
-            periodicity: Run it by itself at this interval (whole seconds).
-            max_concurrency: How many may run at once over the namespace; needs `max_retries` > 0.
-
-        Raises:
-            ValueError: no or a duplicate name, a reserved queue, or unfit values.
-        """
-        if func is None:
-
-            def decorate(function: F) -> F:
-                return self.task(function, name, queue, max_retries, periodicity, max_concurrency)
-
-            return decorate
-        self.add(func, name, queue, max_retries, periodicity, max_concurrency)
-        func.task_name = name  # type: ignore[attr-defined]
-        return func
-
     def add(
         self,
         func: Callable[..., Any],
@@ -271,6 +288,9 @@ class Tasks:
             _first(periodicity, self.periodicity, None),
             _first(max_concurrency, self.max_concurrency, None),
         )
+
+    def _add_task(self, func: Callable[..., Any], name: str | None, *settings: Any) -> None:
+        self.add(func, name, *settings)
 
     def bind(self, scheduler: Scheduler) -> bool:
         """Schedule through `scheduler` from now on; return whether another one was bound before."""

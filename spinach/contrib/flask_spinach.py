@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final
 
 import click
 from flask import Flask, current_app, has_app_context
@@ -17,16 +17,14 @@ from ..engine import Engine
 from ..exc import BrokerError
 from ..execution import Attempt
 from ..job import Job
-from ..task import Batch, Task, Tasks
+from ..task import Batch, Task, TaskDecorator, Tasks
 from ..validation import check_queue_name
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _EXTENSION: Final = "spinach"
 _SECOND_SIGNAL: Final = 130
 
 
-class Spinach:
+class Spinach(TaskDecorator):
     """The extension: give it the application, or call `init_app` in an application factory.
 
     Configuration, read by `init_app`:
@@ -139,46 +137,6 @@ class Spinach:
         """Attach a registry, such as that of a blueprint, to the engine of one application."""
         self.engine_of(app).attach_tasks(tasks)
 
-    @overload
-    def task(
-        self,
-        func: None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> Callable[[F], F]: ...
-
-    @overload
-    def task(
-        self,
-        func: F,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> F: ...
-
-    def task(
-        self,
-        func: F | None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> F | Callable[[F], F]:
-        """Decorate a function to make it a task of every application; parameters as in `Tasks.task`."""
-
-        def decorate(function: F) -> F:
-            decorated = self._tasks.task(function, name, queue, max_retries, periodicity, max_concurrency)
-            self._attach_everywhere()
-            return decorated
-
-        return decorate if func is None else decorate(func)
-
     def add(
         self,
         func: Callable[..., Any],
@@ -191,6 +149,9 @@ class Spinach:
         """Register a function as a task of every application without touching it."""
         self._tasks.add(func, name, queue, max_retries, periodicity, max_concurrency)
         self._attach_everywhere()
+
+    def _add_task(self, func: Callable[..., Any], name: str | None, *settings: Any) -> None:
+        self.add(func, name, *settings)
 
     def _attach_everywhere(self) -> None:
         for app in list(self._apps):
