@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from . import const
 from .exc import UnknownTask
@@ -80,7 +80,11 @@ class Task:
         return f"Task <{self.name} queue={self.queue} max_retries={self.max_retries}>"
 
 
-def name_of(task: str | Callable[..., Any] | Task) -> str:
+# What stands for a task in a call: its name, the decorated function, or the `Task` itself.
+AnyTask: TypeAlias = str | Callable[..., Any] | Task
+
+
+def name_of(task: AnyTask) -> str:
     """Return the name that `task` is registered under.
 
     Raises:
@@ -98,7 +102,7 @@ def name_of(task: str | Callable[..., Any] | Task) -> str:
 class BatchEntry(NamedTuple):
     """One job to be: what to run, when, with what. `at` of None means now."""
 
-    task: str | Callable[..., Any] | Task
+    task: AnyTask
     at: datetime | None
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -110,13 +114,11 @@ class Batch:
     def __init__(self) -> None:
         self.entries: list[BatchEntry] = []
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> None:
+    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> None:
         """Add a job that runs as soon as possible."""
         self.entries.append(BatchEntry(task, None, args, kwargs))
 
-    def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
-    ) -> None:
+    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> None:
         """Add a job that does not run before `at` (naive means UTC)."""
         self.entries.append(BatchEntry(task, at, args, kwargs))
 
@@ -127,12 +129,10 @@ class Batch:
 class Scheduler(Protocol):
     """What a registry needs of the engine it is attached to."""
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run now."""
 
-    def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
-    ) -> Job:
+    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run at a date."""
 
     def schedule_batch(self, batch: Batch) -> list[Job]:
@@ -245,7 +245,7 @@ class Tasks(TaskDecorator):
         """The registered tasks by name."""
         return self._tasks
 
-    def get(self, name: str | Callable[..., Any] | Task) -> Task:
+    def get(self, name: AnyTask) -> Task:
         """Return the task of that name.
 
         Raises:
@@ -305,13 +305,11 @@ class Tasks(TaskDecorator):
             )
         return self._scheduler
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job on the attached engine; see `Engine.schedule`."""
         return self._bound().schedule(task, *args, **kwargs)
 
-    def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
-    ) -> Job:
+    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job at a date on the attached engine; see `Engine.schedule_at`."""
         return self._bound().schedule_at(task, at, *args, **kwargs)
 

@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..exc import BrokerError
 from ..execution import Attempt
 from ..job import Job
-from ..task import Batch, Task, TaskDecorator, Tasks
+from ..task import AnyTask, Batch, TaskDecorator, Tasks
 from ..validation import check_queue_name
 
 _EXTENSION: Final = "spinach"
@@ -165,17 +165,15 @@ class Spinach(TaskDecorator):
 
     # --- scheduling on the current application's engine ------------------------------------------------
 
-    def execute(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Any:
+    def execute(self, task: AnyTask, *args: Any, **kwargs: Any) -> Any:
         """Run a task's function now; see `Engine.execute`."""
         return self.engine.execute(task, *args, **kwargs)
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run as soon as possible; see `Engine.schedule`."""
         return self.engine.schedule(task, *args, **kwargs)
 
-    def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
-    ) -> Job:
+    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job for a date; see `Engine.schedule_at`."""
         return self.engine.schedule_at(task, at, *args, **kwargs)
 
