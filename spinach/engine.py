@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from . import const, signals
 from .brokers.base import Broker
 from .clock import as_utc, to_datetime
+from .decorator import TaskDecorator
 from .execution import AttemptWrapper
 from .hooks import EnqueueWrapper, Hooks, ServiceWrapper, StopListener, added
 from .job import Job, JobStatus
 from .runtime.shutdown import StopRequest, stop_on_signal
-from .task import AnyTask, Batch, Task, TaskDecorator, Tasks
+from .task import AnyTask, Batch, Task, Tasks
 from .validation import check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
 
@@ -39,7 +40,8 @@ class Engine(TaskDecorator):
 
     Args:
         broker: Where jobs are kept. Each engine needs a broker of its own.
-        namespace: Name under which the broker keeps the jobs. Applications that share a server use different ones.
+        namespace: Name under which the broker keeps the jobs. Applications that share a server use different
+            ones.
 
     Attributes:
         stopped_cleanly: False when the workers last stopped before the broker had accepted all their results.
@@ -96,8 +98,8 @@ class Engine(TaskDecorator):
     def attach_tasks(self, tasks: Tasks) -> None:
         """Make tasks known to this engine, also while workers run.
 
-        The tasks are copied: attach the registry again after adding a task to it. A task replaces one of the same
-        name, and the registry schedules through the engine it was attached to last; both are logged.
+        The tasks are copied: attach the registry again after adding a task to it. A task replaces one of the
+        same name, and the registry schedules through the engine it was attached to last; both are logged.
 
         Args:
             tasks: The registry.
@@ -111,8 +113,8 @@ class Engine(TaskDecorator):
         self._tasks.update(tasks)
         if tasks.bind(self):
             logger.warning(
-                "These tasks were attached to another engine before; from now on they schedule through the engine "
-                "of namespace %s: %s",
+                "These tasks were attached to another engine before; they now schedule through the engine of "
+                "namespace %s: %s",
                 self.namespace,
                 tasks.names,
             )
@@ -182,8 +184,8 @@ class Engine(TaskDecorator):
     def schedule_batch(self, batch: Batch) -> list[Job]:
         """Schedule all jobs of a batch in one round trip.
 
-        All jobs are checked before the first is sent: if one is not valid, none is scheduled. The Redis broker
-        sends more than 5,000 jobs in several calls, of which later ones may fail.
+        All jobs are checked before the first is sent: if one is not valid, none is scheduled. The Redis
+        broker sends more than 5,000 jobs in several calls, of which later ones may fail.
 
         Args:
             batch: The jobs. It stays as it is.
@@ -235,9 +237,10 @@ class Engine(TaskDecorator):
         """Put a context manager around every attempt, in the thread or asyncio task that runs it.
 
         Args:
-            wrapper: Called with the `spinach.execution.Attempt`; returns a context manager, or None. On exit the
-                context manager gets the exception that the function raised, and the attempt has its `outcome` and
-                `duration`. What the wrapper and the context manager raise or swallow does not affect the job.
+            wrapper: Called with the `spinach.execution.Attempt`; returns a context manager, or None. On exit
+                the context manager gets the exception that the function raised, and the attempt has its
+                `outcome` and `duration`. What the wrapper and the context manager raise or swallow does not
+                affect the job.
 
         Returns:
             A function that removes the wrapper.
@@ -255,9 +258,10 @@ class Engine(TaskDecorator):
         """Put a context manager around every call that enqueues jobs, in the caller's thread.
 
         Args:
-            wrapper: Called with the jobs (a `spinach.hooks.Submission`) before they are written; returns a context
-                manager, or None. On entry it may set the jobs' `headers`, a flat mapping of strings. On exit it gets
-                the error if the call failed. What it raises or swallows does not affect the call.
+            wrapper: Called with the jobs (a `spinach.hooks.Submission`) before they are written; returns a
+                context manager, or None. On entry it may set the jobs' `headers`, a flat mapping of strings.
+                On exit it gets the error if the call failed. What it raises or swallows does not affect the
+                call.
 
         Returns:
             A function that removes the wrapper.
@@ -268,8 +272,8 @@ class Engine(TaskDecorator):
         """Put a context manager around every background thread of the worker, from its start to its end.
 
         Args:
-            wrapper: Called without arguments in the thread of the arbiter, the notifier and so on; returns a context
-                manager, or None. It counts for threads that start later.
+            wrapper: Called without arguments in the thread of the arbiter, the notifier and so on; returns a
+                context manager, or None. It counts for threads that start later.
 
         Returns:
             A function that removes the wrapper.
@@ -291,7 +295,8 @@ class Engine(TaskDecorator):
         """Publish a fact about this process in its worker's record in the broker.
 
         Args:
-            name: Name of the fact, such as ``"metrics_url"``. A later value of the same name replaces the earlier.
+            name: Name of the fact, such as ``"metrics_url"``. A later value of the same name replaces the
+                earlier.
             value: The fact. The next heartbeat publishes it.
 
         Returns:
@@ -315,7 +320,8 @@ class Engine(TaskDecorator):
             number: How many jobs run at once.
             queue: Queue to serve.
             block: Wait until the workers are stopped. In the main thread SIGINT and SIGTERM then stop them:
-                running jobs finish and are acknowledged, others go back to the queue. A second signal ends the
+                running jobs finish and are acknowledged, others go back to the queue. A second signal ends
+                the
                 wait: it raises `KeyboardInterrupt`, and jobs that still run count as those of a dead worker.
                 The previous signal handlers are restored on return.
             stop_when_queue_empty: Stop once the queue is empty and nothing runs here. Jobs that a concurrency
@@ -384,7 +390,7 @@ class Engine(TaskDecorator):
             finally:
                 self._supervisor = None
             self._broker.stop()
-            self._hooks.tell_stopped()
+            self._hooks.call_stop_listeners()
         logger.info("Workers of namespace %s stopped", self.namespace, extra={"action": "workers_stopped"})
 
     def _stop_on_request(self, request: StopRequest) -> None:

@@ -20,8 +20,9 @@ logger = getLogger(__name__)
 class Guarded:
     """Enters context managers, outermost first, and leaves them in reverse order; logs those that fail.
 
-    A context manager that fails on entry is skipped. On exit each is given the exception of the block, and can
-    neither replace nor swallow it. Slim, because every job and every call that schedules may pass through one.
+    A context manager that fails on entry is skipped. On exit each is given the exception of the block, and
+    can neither replace nor swallow it. Slim, because every job and every call that schedules may pass through
+    one.
 
     Args:
         wrappers: Each returns a context manager, or None to put nothing around the block.

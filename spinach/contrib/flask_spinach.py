@@ -13,11 +13,12 @@ from flask import Flask, current_app, has_app_context
 
 from .. import const
 from ..brokers.base import Broker
+from ..decorator import TaskDecorator
 from ..engine import Engine
 from ..exc import BrokerError
 from ..execution import Attempt
 from ..job import Job
-from ..task import AnyTask, Batch, TaskDecorator, Tasks
+from ..task import AnyTask, Batch, Tasks
 from ..validation import check_queue_name
 
 _EXTENSION: Final = "spinach"
