@@ -67,7 +67,7 @@ class WorkerLost(SpinachError):
 
 
 class BrokerError(SpinachError):
-    """Base of the errors between the engine and its broker."""
+    """Base of what goes wrong between the engine and its broker."""
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):
