@@ -120,12 +120,13 @@ class Attempt:
         end_stray_child(self._generation, error)
         job = self.job
         if error is None:
-            self.outcome = Outcome(Verdict.SUCCEEDED, job.retries)
+            outcome = Outcome(Verdict.SUCCEEDED, job.retries)
             job.status = JobStatus.SUCCEEDED
         else:
-            self.outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
-            apply_outcome(job, self.outcome)
-        _emit_outcome(self)
+            outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
+            apply_outcome(job, outcome)
+        self.outcome = outcome
+        _send_signals(self, outcome)
         if (guarded := self._guarded) is not None:
             # Drop the guard: its context managers hold this attempt, and the cycle would be left to the
             # garbage collector, once per job.
@@ -150,10 +151,7 @@ def apply_outcome(job: Job, outcome: Outcome) -> None:
         job.at = outcome.at
 
 
-def _emit_outcome(attempt: Attempt) -> None:
-    outcome = attempt.outcome
-    if outcome is None:  # pragma: no cover - only called once it is set
-        return
+def _send_signals(attempt: Attempt, outcome: Outcome) -> None:
     signal, error = _SIGNAL_OF[outcome.verdict], outcome.error
     finished = signals.job_finished
     if error is None and not signal.receivers and not finished.receivers:

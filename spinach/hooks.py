@@ -120,7 +120,7 @@ def added(hooks: list[H], hook: H) -> Callable[[], None]:
         hook: The hook.
 
     Returns:
-        A function that removes the hook. It does nothing on a second call.
+        A function that removes the hook, if it is still there.
     """
     hooks.append(hook)
 
