@@ -16,7 +16,7 @@ ORIGIN_HEADER: Final = "spinach-origin"
 RECOVERED_FROM_HEADER: Final = "spinach-recovered-from"
 # Our worker ids have 32 to 36 characters; a header may hold any text.
 _MAX_ID_CHARACTERS: Final = 100
-_NONE: Final[Mapping[str, str]] = {}
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Origin(enum.Enum):
@@ -32,7 +32,7 @@ class Origin(enum.Enum):
 _ORIGINS: Final = {origin.value: origin for origin in Origin}
 
 
-def mark(job: Job, origin: Origin, headers: Mapping[str, str] = _NONE) -> None:
+def mark(job: Job, origin: Origin, headers: Mapping[str, str] = _NO_HEADERS) -> None:
     """Write into a job's headers what causes its next attempt.
 
     Args:
@@ -41,14 +41,11 @@ def mark(job: Job, origin: Origin, headers: Mapping[str, str] = _NONE) -> None:
         headers: Further headers to set in the same step.
     """
     written = f"{origin.value} {job.retries + 1}"
-    if job.headers:
-        job.headers = {**job.headers, **headers, ORIGIN_HEADER: written}
-    else:
-        job.headers = {**headers, ORIGIN_HEADER: written}
+    job.headers = {**(job.headers or _NO_HEADERS), **headers, ORIGIN_HEADER: written}
 
 
 def mark_recovered(job: Job, worker_id: str) -> None:
-    """Write into a job's headers that its next attempt repeats one of a worker that died, by its id."""
+    """Write into a job's headers that its next attempt repeats one whose worker, `worker_id`, died."""
     mark(job, Origin.RECOVERY, {RECOVERED_FROM_HEADER: worker_id[:_MAX_ID_CHARACTERS]})
 
 
