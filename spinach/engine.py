@@ -79,7 +79,7 @@ class Engine:
     def vitals(self) -> Vitals | None:
         """How the workers of this process fare, None while none run."""
         supervisor = self._supervisor
-        return supervisor.vitals() if supervisor is not None and supervisor.is_here else None
+        return supervisor.vitals() if supervisor is not None and supervisor.runs_here else None
 
     # --- tasks -----------------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class Engine:
         )
 
         with self._lock:
-            if self._supervisor is not None and self._supervisor.is_here:
+            if self._supervisor is not None and self._supervisor.runs_here:
                 raise RuntimeError("workers of this engine run already: call stop_workers() first")
             supervisor = Supervisor(
                 broker=self._broker,
@@ -284,7 +284,7 @@ class Engine:
         """
         with self._lock:
             supervisor = self._supervisor
-            if supervisor is None or not supervisor.is_here:
+            if supervisor is None or not supervisor.runs_here:
                 return
             self._must_stop.make()
             try:
