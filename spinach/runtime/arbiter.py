@@ -176,7 +176,7 @@ class Arbiter(Service):
         request = NOTHING
         if not self._closing:
             request = self._claim_ahead.next_request(self._lease.reserved, self._busy)
-            self._wake_at_backlog = self._claim_ahead.limit // 2
+        self._wake_at_backlog = self._claim_ahead.limit // 2
         if not (done or tally or request.starting or request.free_slots or request.claim_ahead):
             return None
         worker_id = self._lease.worker_id

@@ -19,9 +19,6 @@ class Heartbeat(Service):
         broker: Receives the heartbeats.
         state: Returns the state to send.
         on_revoked: Called with the worker id that was declared dead.
-
-    Attributes:
-        accepted: When the broker last accepted a heartbeat, by the system's and by the monotonic clock.
     """
 
     duty = "heartbeat"
@@ -36,7 +33,8 @@ class Heartbeat(Service):
         super().__init__(f"{broker.namespace}-heartbeat", on_revoked)
         self._broker = broker
         self._state = state
-        self.accepted = (time(), monotonic())  # the worker joins before the first heartbeat
+        # When the broker last accepted one; joining, which came before, counts as the first.
+        self.accepted = (time(), monotonic())
 
     def tick(self) -> float | None:
         """Send one heartbeat."""

@@ -188,7 +188,7 @@ class Supervisor:
         return True
 
     def _rejoin(self, worker_id: str) -> None:
-        """Register under a new id after `worker_id` was declared dead; done by the first service to notice."""
+        """Register under a new id after `worker_id` was declared dead; only the first caller does."""
         with self._rejoin_lock:
             if self._broker.worker_id != worker_id:
                 return
