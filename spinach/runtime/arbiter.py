@@ -140,9 +140,10 @@ class Arbiter(Service):
             self._replace_lease()
         if self._closing:
             return self._closing_tick()
-        full = self._exchange()
+        may_fetch_more = self._exchange()
         self._give_back_waiting()
-        if self._timers.run_when_due() or full or self._ended:
+        released = self._timers.run_when_due()
+        if may_fetch_more or released or self._ended:
             return 0.0
         self._end_when_drained()
         return self._pause()

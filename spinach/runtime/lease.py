@@ -18,7 +18,7 @@ class Lease:
 
     Attributes:
         worker_id: The id under which the broker handed out these jobs.
-        started: Jobs handed to the workers whose attempts have not ended, by identity.
+        started: Jobs handed to the workers whose results the arbiter has not collected, by identity.
         reserved: Jobs that may not start before an exchange names them as `starting`, in order.
         returning: Jobs being given back. After a lost reply they may be another worker's already.
         unanswered: The exchange that was sent and not answered; the arbiter must repeat it unchanged.
@@ -37,7 +37,7 @@ class Lease:
 
     @property
     def jobs(self) -> list[Job]:
-        """Every job held; those whose attempt ended are the notifier's, until the broker has settled them."""
+        """Every job held, but those whose results the arbiter has collected."""
         return [*self.started.values(), *self.reserved, *self.returning]
 
     def start(self, jobs: Sequence[Job]) -> None:
