@@ -24,7 +24,7 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self._requests: SimpleQueue[str] = SimpleQueue()  # `put` may interrupt itself
+        self._requests: SimpleQueue[str] = SimpleQueue()  # its `put` is reentrant
 
     @property
     def made(self) -> bool:

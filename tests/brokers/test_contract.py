@@ -218,7 +218,7 @@ def test_repeatable_jobs_fill_room_then_extra_then_prefetch(make_broker: MakeBro
 
 @pytest.mark.parametrize(("stored", "full"), [(0, False), (8, False), (9, True), (10, True)])
 def test_full_delivery_says_that_there_may_be_more(make_broker: MakeBroker, stored: int, full: bool) -> None:
-    """A delivery is full when it brings as many jobs as the exchange asked for: the worker may ask again at once."""
+    """A delivery is full when it brings all the jobs asked for: the worker may ask again at once."""
     worker = make_broker.worker()
     worker.enqueue([queued(number) for number in range(stored)])
     assert fetch(worker, free_slots=2, claim_ahead=3, reserve_ahead=4).full is full

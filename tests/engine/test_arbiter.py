@@ -136,7 +136,7 @@ def test_jobs_that_wait_behind_a_long_one_are_given_back(driven: Driven) -> None
 
 
 def test_jobs_reserved_while_others_are_given_back_again_still_run(driven: Driven) -> None:
-    """Where the broker cannot be reached to give jobs back, those reserved before it answers again run, too."""
+    """After an outage in which jobs could not be given back, jobs that are reserved meanwhile run, too."""
     running = driven.hold_jobs_behind_a_long_one()
     driven.clock.passed += 1
     driven.broker.fails_to_give_back = True
@@ -149,7 +149,7 @@ def test_jobs_reserved_while_others_are_given_back_again_still_run(driven: Drive
 
 
 def test_a_revoked_worker_holds_nothing_and_counts_what_still_runs(driven: Driven) -> None:
-    """After a revocation the jobs held are other workers'; the one that runs takes its slot until it ends, void."""
+    """A revoked worker drops its jobs; the one that runs keeps its slot, and its result is void."""
     running = driven.hold_jobs_behind_a_long_one(jobs=50)  # all of them fit into one batch
     driven.broker.leave()
     driven.join()
