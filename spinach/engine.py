@@ -88,7 +88,7 @@ class Engine(TaskDecorator):
     def vitals(self) -> Vitals | None:
         """Health of the workers of this process: threads, heartbeat, results; None while no workers run."""
         supervisor = self._supervisor
-        return supervisor.vitals() if supervisor is not None and supervisor.is_here else None
+        return supervisor.vitals() if supervisor is not None and supervisor.runs_here else None
 
     # --- tasks -----------------------------------------------------------------------------------
 
@@ -359,7 +359,7 @@ class Engine(TaskDecorator):
         from .runtime.supervisor import Supervisor
 
         with self._lock:
-            if self._supervisor is not None and self._supervisor.is_here:
+            if self._supervisor is not None and self._supervisor.runs_here:
                 raise RuntimeError("workers of this engine run already: call stop_workers() first")
             supervisor = Supervisor(
                 broker=self._broker,
@@ -381,7 +381,7 @@ class Engine(TaskDecorator):
         """
         with self._lock:
             supervisor = self._supervisor
-            if supervisor is None or not supervisor.is_here:
+            if supervisor is None or not supervisor.runs_here:
                 return
             self._must_stop.make()
             try:

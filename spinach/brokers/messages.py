@@ -77,6 +77,11 @@ class Exchange:
     worker_id: str = ""
     held: Callable[[], Iterable[Job]] = tuple
 
+    def is_filled_by(self, delivery: Delivery) -> bool:
+        """Return whether a delivery brings as many jobs as this exchange asks for, and at least one."""
+        wanted = self.free_slots + self.claim_ahead + self.reserve_ahead
+        return len(delivery.claimed) + len(delivery.reserved) >= max(1, wanted)
+
 
 @dataclass(slots=True)
 class Delivery:
@@ -86,11 +91,13 @@ class Delivery:
         claimed: Jobs that may start now.
         reserved: Jobs held for this worker; they start only after a later call named them as `starting`.
         error: Why the queue could not be read, empty when it could. What was handed in is applied anyway.
+        full: Whether the worker got as many jobs as it asked for: the queue may hold more for it now.
     """
 
     claimed: list[Job] = field(default_factory=list)
     reserved: list[Job] = field(default_factory=list)
     error: str = ""
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

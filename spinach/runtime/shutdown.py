@@ -1,4 +1,7 @@
-"""Stopping on request, from any thread and from handlers of operating system signals."""
+"""Shutdown: requests to stop, from any thread and from handlers of operating system signals.
+
+A request only says that the workers are to stop; the engine stops them.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
-_LOOK_SECONDS: Final = 0.5
+# A signal that arrives just before the wait begins does not interrupt it: its handler runs after this time.
+_WAIT_SECONDS: Final = 0.5
 
 
 class StopRequest:
-    """A request to stop, made at most once per start, even by a signal handler.
+    """A request to stop the workers that one start began; safe to make in a signal handler.
 
-    `threading.Event` is no good for that: its `set` in a handler deadlocks when the handler interrupts its `wait`.
+    `threading.Event` is not: its `set` deadlocks in a handler that interrupts its `wait`.
     """
 
     def __init__(self) -> None:
@@ -28,24 +32,23 @@ class StopRequest:
         return not self._requests.empty()
 
     def make(self, reason: str = "") -> None:
-        """Request a stop; the first reason counts."""
+        """Request a stop; only the first reason counts."""
         self._requests.put(reason)
 
     def wait(self) -> str:
         """Wait for the request; return its reason."""
         while True:
-            # A signal that arrives just before the wait begins does not interrupt it.
             with suppress(Empty):
-                reason = self._requests.get(timeout=_LOOK_SECONDS)
-                self._requests.put(reason)  # for whoever else waits
+                reason = self._requests.get(timeout=_WAIT_SECONDS)
+                self._requests.put(reason)  # for other threads that wait, and for `made`
                 return reason
 
 
 @contextmanager
 def stop_on_signal(request: StopRequest) -> Iterator[None]:
-    """Make the request on SIGINT and SIGTERM, and put the previous handlers back afterwards.
+    """Make the request on SIGINT and SIGTERM; restore the previous handlers afterwards.
 
-    Outside the main thread there are no handlers to set, and nothing happens.
+    Does nothing outside the main thread, because Python sets handlers only there.
 
     Raises:
         KeyboardInterrupt: a second signal came.
@@ -65,5 +68,5 @@ def stop_on_signal(request: StopRequest) -> Iterator[None]:
         yield
     finally:
         for number, handler in previous.items():
-            # None: the handler was not set by Python and cannot be put back.
+            # None: the handler was not set by Python and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -15,8 +15,8 @@ from ..job import Job
 class BaseWorkers(ABC):
     """A fixed number of slots that run jobs.
 
-    Pass a subclass as `workers_class` to `Engine.start_workers`. The methods are called by one thread at a
-    time, except `backlog`.
+    Pass a subclass as `workers_class` to `Engine.start_workers`. The arbiter calls `submit` and `reclaim` in
+    its thread; it may call `reclaim` while `stop` runs in another.
 
     Args:
         num_workers: Number of slots: how many jobs run at once, 1 or more.

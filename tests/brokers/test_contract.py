@@ -216,6 +216,23 @@ def test_repeatable_jobs_fill_room_then_extra_then_prefetch(make_broker: MakeBro
     assert firsts(claim(worker)) == [9]
 
 
+@pytest.mark.parametrize(("stored", "full"), [(0, False), (8, False), (9, True), (10, True)])
+def test_full_delivery_says_that_there_may_be_more(make_broker: MakeBroker, stored: int, full: bool) -> None:
+    """A delivery is full when it brings all the jobs asked for: the worker may ask again at once."""
+    worker = make_broker.worker()
+    worker.enqueue([queued(number) for number in range(stored)])
+    assert fetch(worker, free_slots=2, claim_ahead=3, reserve_ahead=4).full is full
+
+
+def test_delivery_without_jobs_is_never_full(make_broker: MakeBroker) -> None:
+    """An exchange that asks for nothing, or finds no job it may have, brings no full delivery."""
+    worker = make_broker.worker()
+    worker.enqueue([queued(1, retries=UNSAFE)])
+    assert not fetch(worker).full
+    assert not fetch(worker, claim_ahead=1, reserve_ahead=1).full
+    assert fetch(worker, free_slots=1).full
+
+
 def test_last_attempts_are_claimed_against_room_only(make_broker: MakeBroker) -> None:
     """A job that must not be repeated is handed out only when a slot is free, and always claimed."""
     worker = make_broker.worker()

@@ -42,6 +42,7 @@ class Handout:
         queue.extendleft(reversed(blocked))
         if not queue:
             del self._namespace.queues[self._exchange.queue]
+        self._delivery.full = self._exchange.is_filled_by(self._delivery)
         return self._delivery
 
     def _is_blocked(self, entry: Entry) -> bool:

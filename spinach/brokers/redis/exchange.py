@@ -57,6 +57,7 @@ class Work:
             self._redelivery(worker_id, exchange) if reply == b"again" else self._delivery(worker_id, reply)
         )
         self._unanswered = None
+        delivery.full = exchange.is_filled_by(delivery)
         return delivery
 
     def _heal(self, worker_id: str) -> None:
