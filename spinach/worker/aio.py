@@ -19,7 +19,7 @@ from .. import signals
 from ..execution import Attempt, Environment, Fork, end_stray_child
 from ..job import Job
 from .base import BaseWorkers, refuse_generator
-from .event_loop import Scope, close_loop, new_loop, run_until_done
+from .event_loop import close_loop, new_loop, run_in_scope, run_until_done
 
 logger = getLogger(__name__)
 
@@ -133,21 +133,17 @@ class AsyncioWorkers(BaseWorkers):
 
     async def _run(self, job: Job) -> None:
         with Attempt(job, self._environment):
-            async with Scope(job):
-                await self._call(job)
-
-    async def _call(self, job: Job) -> None:
-        function = job.task_func
-        if inspect.iscoroutinefunction(function):
-            await function(*job.task_args, **job.task_kwargs)
-            return
-        result = await self._run_in_thread(job)
-        if isinstance(result, _Raised):
-            raise result.error
-        if result is not None:
-            refuse_generator(result)
-            if inspect.isawaitable(result):
-                await result
+            function = job.task_func
+            if inspect.iscoroutinefunction(function):
+                await run_in_scope(job, function(*job.task_args, **job.task_kwargs))
+                return
+            result = await self._run_in_thread(job)
+            if isinstance(result, _Raised):
+                raise result.error
+            if result is not None:
+                refuse_generator(result)
+                if inspect.isawaitable(result):
+                    await run_in_scope(job, result)
 
     async def _run_in_thread(self, job: Job) -> object:
         if self._executor is None:
