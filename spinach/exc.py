@@ -1,4 +1,4 @@
-"""Every error the engine raises, as one tree.
+"""Every error the engine raises, as one tree. Applications catch `SpinachError`, or what they can handle.
 
 ::
 
@@ -10,15 +10,32 @@
     ├── WorkerLost                     a job's worker died, and the job must not run twice
     ├── MalformedJob                   stored bytes that are not a job
     └── BrokerError
-        ├── BrokerUnavailable          the broker cannot be reached or refuses us   (also ConnectionError)
+        ├── BrokerUnavailable          the broker cannot be reached or refuses          (also ConnectionError)
         │   ├── EnqueueUncertain       the reply was lost: the jobs may have been accepted
-        │   └── NotPermitted           the broker refuses the user, the password, or what was asked for
+        │   └── NotPermitted           the broker refuses the user, the password, or the command
         ├── WrongKeyType               a key of the namespace belongs to something else
         ├── NewerLayout                the namespace was written by a newer release
-        └── LeaseRevoked               this worker was declared dead; its late results no longer count
+        └── LeaseRevoked               this worker was declared dead; its late results do not count
 """
 
 from __future__ import annotations
+
+__all__ = [
+    "BrokerError",
+    "BrokerUnavailable",
+    "EnqueueUncertain",
+    "InvalidJobArguments",
+    "InvalidJobSignatureError",
+    "InvalidNamespace",
+    "LeaseRevoked",
+    "MalformedJob",
+    "NewerLayout",
+    "NotPermitted",
+    "SpinachError",
+    "UnknownTask",
+    "WorkerLost",
+    "WrongKeyType",
+]
 
 
 class SpinachError(Exception):
@@ -65,10 +82,11 @@ class EnqueueUncertain(BrokerUnavailable):
 
 
 class NotPermitted(BrokerUnavailable):
-    """The broker refuses the user, the password, or what the user asks for.
+    """The broker refuses the user, the password, or a command of the user.
 
-    Attributes:
-        at_login: Whether it was the user or the password.
+    Args:
+        message: What was refused, and by which server.
+        at_login: Whether the broker refused the user or the password, and not a command.
     """
 
     def __init__(self, message: str = "", *, at_login: bool = False) -> None:
@@ -77,7 +95,7 @@ class NotPermitted(BrokerUnavailable):
 
 
 class WrongKeyType(BrokerError):
-    """A key of the namespace holds a type that is not ours."""
+    """A key of the namespace holds a value of a type that Spinach does not store there."""
 
 
 class NewerLayout(BrokerError):
@@ -85,9 +103,9 @@ class NewerLayout(BrokerError):
 
 
 class LeaseRevoked(BrokerError):
-    """The worker was declared dead: what it held now belongs to others.
+    """The worker was declared dead: the jobs it held belong to other workers now.
 
-    Attributes:
+    Args:
         worker_id: The id that no longer counts.
     """
 

@@ -1,8 +1,8 @@
-"""One attempt at a job: the only place where user code runs and its end is decided.
+"""One attempt at a job: its signals, its hooks, and what becomes of the job at its end.
 
-`Attempt` is a context manager that thread and asyncio workers put around the function. It calls the
-wrappers (spans, application contexts), sends the signals of an attempt, and turns whatever was raised,
-`BaseException` included, into an `Outcome`. It never lets an exception out and never speaks to the broker.
+`Attempt` is a context manager that thread and asyncio workers put around the call of the function. It enters
+the wrappers (spans, application contexts), sends the signals of an attempt, and turns any exception,
+`BaseException` included, into an `Outcome`. It raises nothing and never speaks to the broker.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from . import signals
 from .clock import ServerClock, to_datetime
+from .guard import Guarded
 from .job import Job, JobStatus
 from .retry import Outcome, Verdict, decide
 from .task import RetryException
@@ -31,7 +32,7 @@ AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any] | None]
 
 
 class Fork:
-    """Counts the forks that lead to this process."""
+    """Counts the forks between the process that imported this module and the present one."""
 
     generation = 0
 
@@ -50,9 +51,9 @@ class Environment:
 
     Attributes:
         namespace: Sender of the signals.
-        clock: The broker's time.
-        report: Takes each finished attempt.
-        wrappers: Context managers to put around each attempt, outermost first.
+        clock: The broker's clock.
+        report: Called with each attempt that ended.
+        wrappers: Put around each attempt, outermost first; see `Engine.wrap_attempts`.
     """
 
     namespace: str
@@ -65,17 +66,17 @@ class Attempt:
     """One run of one job.
 
     Attributes:
-        job: The job; after the attempt its status, retries and date are those of what follows.
-        number: Which attempt this is, from 1.
-        queue_wait: Seconds between the moment the job was runnable and its start.
-        duration: Seconds the function ran, once it ended.
-        outcome: How it ended, once it ended.
+        job: The job. Once the attempt has ended, `status`, `retries` and `at` are those of what follows.
+        number: Number of the attempt, from 1.
+        queue_wait: Seconds from the moment the job could run to its start.
+        duration: Seconds the function ran; 0 until it ends.
+        outcome: How the attempt ended; None until it ends.
     """
 
     __slots__ = (
-        "_entered",
         "_environment",
         "_generation",
+        "_guarded",
         "_started",
         "duration",
         "job",
@@ -91,7 +92,7 @@ class Attempt:
         self.duration = 0.0
         self.outcome: Outcome | None = None
         self._environment = environment
-        self._entered: list[AbstractContextManager[Any]] | None = None
+        self._guarded: Guarded | None = None
         self._generation = Fork.generation
         self._started = 0.0
 
@@ -100,7 +101,8 @@ class Attempt:
         runnable_since = max(job.due_timestamp, job.enqueued_at or 0.0)
         self.queue_wait = max(0.0, environment.clock.now() - runnable_since)
         if environment.wrappers:
-            self._enter_wrappers(environment.wrappers)
+            self._guarded = Guarded(environment.wrappers, (self,), job)
+            self._guarded.__enter__()
         if signals.job_started.receivers:
             signals.job_started.send(
                 environment.namespace, job=job, queue_wait=self.queue_wait, attempt=self.number
@@ -124,38 +126,13 @@ class Attempt:
             self.outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
             apply_outcome(job, self.outcome)
         _emit_outcome(self)
-        if self._entered:
-            self._exit_wrappers(kind, error, traceback)
+        if (guarded := self._guarded) is not None:
+            # Drop the guard: its context managers hold this attempt, and the cycle would be left to the
+            # garbage collector, once per job.
+            self._guarded = None
+            guarded.__exit__(kind, error, traceback)
         self._environment.report(self)
         return True
-
-    def _enter_wrappers(self, wrappers: Sequence[AttemptWrapper]) -> None:
-        self._entered = []
-        for wrapper in tuple(wrappers):  # one may take itself away meanwhile
-            try:
-                context = wrapper(self)
-                if context is None:
-                    continue
-                context.__enter__()
-            except BaseException:
-                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.job)
-            else:
-                self._entered.append(context)
-
-    def _exit_wrappers(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Let go of them: they mostly hold this attempt, and a cycle would be left to the garbage collector each time.
-        entered, self._entered = self._entered, None
-        for context in reversed(entered or ()):
-            try:
-                context.__exit__(kind, error, traceback)
-            except BaseException as failure:
-                if failure is not error:  # a generator re-raises what it was given: no failure
-                    logger.exception("Wrapper %r failed after %s; it is ignored", context, self.job)
 
 
 _STATUS_AFTER: Final = {
@@ -166,7 +143,7 @@ _STATUS_AFTER: Final = {
 
 
 def apply_outcome(job: Job, outcome: Outcome) -> None:
-    """Make the job what it is after an attempt: status, retries, date."""
+    """Write the outcome of an attempt into its job: status, retries, and the date of a retry."""
     job.status = _STATUS_AFTER[outcome.verdict]
     job.retries = outcome.retries
     if outcome.at is not None:
@@ -207,7 +184,7 @@ def _log_error(attempt: Attempt, outcome: Outcome, error: BaseException) -> None
     job = attempt.job
     extra = {"action": f"job_{outcome.verdict.value}", "job_id": str(job.id), "task": job.task_name}
     if isinstance(error, RetryException) and outcome.verdict is Verdict.RETRIED:
-        # Asked for by the task: no error of anybody's.
+        # The task asked for the retry: this is no error.
         logger.info(
             "Job %s of task %s asks to run again at %s: %s", job.id, job.task_name, job.at, error, extra=extra
         )
@@ -226,13 +203,13 @@ def _log_error(attempt: Attempt, outcome: Outcome, error: BaseException) -> None
 
 
 def end_stray_child(generation: int, error: BaseException | None) -> None:
-    """End this process if it is a child that a task forked and that fell out of the task's function.
+    """End this process if it is a child that a task forked and that returned from the task's function.
 
-    It is a copy of one worker thread: were it to go on, it would report its parent's job.
+    The child is a copy of one worker thread. If it went on, it would report its parent's job a second time.
 
     Args:
         generation: `Fork.generation` when the function was called.
-        error: What the function raised, for the exit code.
+        error: What the function raised; it decides the exit code.
     """
     if generation == Fork.generation:
         return

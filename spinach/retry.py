@@ -1,4 +1,4 @@
-"""What becomes of a job after an attempt. Pure: no I/O, no logging, no clock of its own."""
+"""Decides what becomes of a job after an attempt. Pure: no I/O, no logging, no clock of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .clock import as_utc
 from .job import Job
 from .task import AbortException, RetryException
 
-# Twenty minutes: the published package's ceiling, shared with old workers of the namespace.
+# Twenty minutes, as in release 0.0.25, whose workers may serve the same namespace.
 _MAX_BACKOFF_SECONDS = 1200
-# 3 * 2**9 passes the ceiling; larger exponents only cost time.
+# 3 * 2**9 is above the ceiling of 1200; a larger exponent only costs time.
 _MAX_EXPONENT = 9
 
 
 def random_between(low: int, high: int) -> int:
-    """Return a random integer between both ends; good enough for jitter, and spares importing `random`."""
+    """Return a random integer of [low, high] for jitter; importing `random` would slow every start."""
     return low + int.from_bytes(os.urandom(8), "big") % (high - low + 1)
 
 
@@ -36,10 +36,10 @@ class Outcome:
     """How an attempt ended and what follows.
 
     Attributes:
-        verdict: The end itself.
-        error: What was raised, None for a success.
-        at: When the next attempt is due (aware UTC), only for a retry.
-        retries: The job's new retry count.
+        verdict: How the attempt ended.
+        retries: The job's `retries` from now on.
+        error: What the function raised; None after a success.
+        at: Aware UTC date of the next attempt; None unless the job is retried.
     """
 
     verdict: Verdict
@@ -49,10 +49,14 @@ class Outcome:
 
 
 def backoff_seconds(retries: int, *, randint: Callable[[int, int], int] = random_between) -> int:
-    """Return the delay before retry number `retries` (1 for the first): exponential, with jitter.
+    """Return the seconds to wait before a retry: exponential, with jitter.
 
-    Half of ``min(3 * 2**retries, 1200)`` seconds plus a random share of the same half: the
-    formula of the published package, so that mixed fleets behave alike.
+    Half of ``min(3 * 2**retries, 1200)`` seconds plus a random part of the same half: the formula of release
+    0.0.25, so that old and new workers of a namespace behave alike.
+
+    Args:
+        retries: Number of the retry, 1 for the first.
+        randint: Source of jitter: returns an integer between two others, ends included.
     """
     half = min(3 << min(retries, _MAX_EXPONENT), _MAX_BACKOFF_SECONDS) // 2
     return half + randint(0, half)
@@ -69,9 +73,9 @@ def decide(
 
     Args:
         job: The job as it was when the attempt began; it is not changed.
-        error: What the attempt raised, None for success.
-        now: The broker's time.
-        randint: Poller of jitter.
+        error: What the function raised; None after a success.
+        now: The present date by the broker's clock (aware UTC).
+        randint: Source of jitter; see `backoff_seconds`.
     """
     if error is None:
         return Outcome(Verdict.SUCCEEDED, job.retries)

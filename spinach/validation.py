@@ -1,6 +1,6 @@
 """Checks the names and numbers that an application gives: namespaces, queues, and the values of a task.
 
-Every error says what was given and what is expected. Pure: nothing is changed or sent.
+Every error says what was given and what is expected. Pure: changes and sends nothing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Final
 
 from .exc import InvalidNamespace
 
-# Longer would be longer than most payloads; names are labels of metrics and fields of hashes.
+# Names are labels of metrics and fields of hashes; a longer one would outweigh most payloads.
 _MAX_NAME_LENGTH: Final = 512
 
 
 def check_namespace(namespace: object) -> str:
-    """Return the namespace, checked.
+    """Return a namespace, if it is valid.
 
     Raises:
-        InvalidNamespace: it is not a text, is empty, or holds control characters or lone surrogates.
+        InvalidNamespace: It is not a string, is empty, or contains control characters or lone surrogates.
     """
     if not isinstance(namespace, str) or not namespace:
         raise InvalidNamespace(f"a namespace is a non-empty string, not {namespace!r}")
@@ -32,10 +32,10 @@ def check_namespace(namespace: object) -> str:
 
 
 def check_queue_name(queue: object) -> None:
-    """Check the name of a queue that an application may use.
+    """Check that an application may use a queue of this name.
 
     Raises:
-        ValueError: it is not a text, empty, reserved, or cannot be stored.
+        ValueError: It is not a string, is empty or reserved, or cannot be stored.
     """
     _check_text("queue", queue)
     if str(queue).startswith("_"):
@@ -63,11 +63,11 @@ def check_task(
     periodicity: object,
     max_concurrency: object,
 ) -> None:
-    """Check the values of a task as it is registered.
+    """Check the values of a task; parameters are those of `spinach.task.Task`.
 
     Raises:
-        TypeError: its function is not callable.
-        ValueError: another value is not valid; the message names the task, the value and what is expected.
+        TypeError: The function is not callable.
+        ValueError: Another value is not valid; the message names the task, the value and what is expected.
     """
     if not callable(func):
         raise TypeError(f"task {name!r}: {func!r} is not callable")
@@ -93,6 +93,6 @@ def _check_max_concurrency(name: object, limit: object, max_retries: int) -> Non
         raise ValueError(f"task {name!r}: max_concurrency is {limit!r}, expected an integer of 1 or more")
     if max_retries <= 0:
         raise ValueError(
-            f"task {name!r}: max_concurrency needs max_retries > 0, since a slot is given back "
-            "by repeating the job of a dead worker"
+            f"task {name!r}: max_concurrency needs max_retries > 0, because a dead worker's job "
+            "frees its place under the limit by being repeated"
         )

@@ -35,7 +35,14 @@ class WorkerProfile:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What changes about a worker from heartbeat to heartbeat."""
+    """What changes about a worker from heartbeat to heartbeat.
+
+    Attributes:
+        state: ``starting``, ``running`` or ``stopping``. Reserved, not produced yet: ``quiet``, for a worker
+            that takes no new jobs.
+        busy: Jobs it runs now.
+        fetched: Jobs it has fetched since its start.
+    """
 
     state: str = "running"
     busy: int = 0
@@ -47,6 +54,7 @@ class Exchange:
     """One call of a worker: hand in what is done, say what starts, ask for more.
 
     Attributes:
+        queue: The queue to fetch from.
         done: Jobs that succeeded.
         starting: Jobs reserved by earlier calls that now start.
         free_slots: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
@@ -55,8 +63,8 @@ class Exchange:
         reserve_ahead: How many more may be reserved, not started; only jobs that may be repeated.
         tally: Counts to add.
         worker_id: The worker that holds the jobs named here; by default the present one.
-        held: Returns the jobs that the worker holds, those that ended and are not settled included; asked only
-            when a reply was lost, to find out what the exchange brought.
+        held: Returns the jobs that the worker holds, those that ended and are not settled included; asked
+            only when a reply was lost, to find out what the exchange brought.
     """
 
     queue: str
@@ -109,7 +117,12 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Jobs that a timer released, and when to look again (epoch seconds, None: nothing planned)."""
+    """Jobs that became due.
+
+    Attributes:
+        jobs: Those that were moved to their queues.
+        next_at: Epoch seconds at which the next job is due; None where none is planned.
+    """
 
     jobs: list[Job] = field(default_factory=list)
     next_at: float | None = None
@@ -149,7 +162,17 @@ class Subscription(Protocol):
     """Hears that something happened in the namespace."""
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait for news; return whether there was any. Raises `BrokerUnavailable` when cut off."""
+        """Wait for a notification.
+
+        Args:
+            timeout_seconds: How long to wait at most.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            BrokerUnavailable: The connection broke.
+        """
 
     def close(self) -> None:
         """Stop listening."""

@@ -6,7 +6,6 @@ nor the arbiter. It never acknowledges a success: the arbiter does.
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from .. import signals
 from ..brokers.base import Broker, Settlement
 from ..clock import to_datetime
+from ..error_text import describe, qualified_name, shorten, traceback_of
 from ..exc import LeaseRevoked
 from ..execution import Attempt, apply_outcome
 from ..job import Job, JobStatus
@@ -128,34 +128,3 @@ class ResultNotifier(Service):
             attempts=attempts,
             worker=self._broker.worker_id,
         )
-
-
-def qualified_name(kind: type[BaseException]) -> str:
-    """Return the dotted name of an error's class; builtins without their module."""
-    if kind.__module__ in ("builtins", None):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def describe(error: BaseException) -> str:
-    """Return an error's message, whatever its ``__str__`` does."""
-    try:
-        return str(error)
-    except BaseException:
-        return f"<{type(error).__name__} whose message cannot be read>"
-
-
-def traceback_of(error: BaseException) -> str:
-    """Return an error's traceback, whatever its ``__str__`` does."""
-    try:
-        return "".join(traceback.format_exception(error))
-    except BaseException:
-        return "".join(traceback.format_tb(error.__traceback__))
-
-
-def shorten(text: str, limit: int) -> str:
-    """Cut a text in the middle so that it has at most `limit` characters."""
-    if len(text) <= limit:
-        return text
-    half = (limit - 40) // 2  # the line between takes up to 40
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

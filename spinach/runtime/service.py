@@ -9,7 +9,6 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from contextvars import Context
 from logging import getLogger
 from time import monotonic, time
@@ -17,6 +16,7 @@ from typing import ClassVar, Final
 
 from ..brokers.messages import Contact
 from ..exc import BrokerUnavailable, LeaseRevoked
+from ..guard import Guarded
 from ..hooks import ServiceWrapper
 from .vitals import ServiceVitals
 
@@ -101,17 +101,8 @@ class Service(ABC):
         """Do the duty once; return the seconds to wait before the next time, None to wait for `wake`."""
 
     def _run(self, wrappers: Sequence[ServiceWrapper]) -> None:
-        around = ExitStack()
-        for wrapper in wrappers:
-            try:
-                around.enter_context(wrapper())
-            except Exception:
-                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.name)
-        self._repeat()
-        try:
-            around.close()
-        except Exception:
-            logger.exception("A wrapper failed after %s; it is ignored", self.name)
+        with Guarded(wrappers, (), self.name):
+            self._repeat()
 
     def _repeat(self) -> None:
         while not self._stopping.is_set():

@@ -211,7 +211,7 @@ def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytes
         engine.schedule("task")
     began = time.monotonic()
     for engine in made:
-        engine._hooks.tell_stopped()
+        engine._hooks.call_stop_listeners()
     assert 1.0 <= time.monotonic() - began < 2.0
     assert asked == [1000]
     assert flushing_of(provider).left_of(5.0) <= 4.0

@@ -1,0 +1,62 @@
+"""The texts of an error, for dead letters, spans and metrics.
+
+Pure. Never raises, even where the ``__str__`` of the error does.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+__all__ = ["describe", "qualified_name", "shorten", "traceback_of"]
+
+
+def qualified_name(kind: type[BaseException]) -> str:
+    """Return the dotted name of an error's class; that of a builtin has no module.
+
+    Args:
+        kind: The class.
+
+    Example:
+        >>> qualified_name(KeyError), qualified_name(json.JSONDecodeError)
+        ('KeyError', 'json.decoder.JSONDecodeError')
+    """
+    if kind.__module__ in ("builtins", None):
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's message, or a text that says so where its ``__str__`` raises.
+
+    Args:
+        error: The error.
+    """
+    try:
+        return str(error)
+    except BaseException:
+        return f"<{type(error).__name__} whose message cannot be read>"
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return an error's traceback; without the message where its ``__str__`` raises.
+
+    Args:
+        error: The error.
+    """
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:
+        return "".join(traceback.format_tb(error.__traceback__))
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return a text, cut in the middle where it is longer than a limit: the middle of a traceback says least.
+
+    Args:
+        text: The text.
+        limit: Characters it may have, at least 40.
+    """
+    if len(text) <= limit:
+        return text
+    half = (limit - 40) // 2  # the line between takes up to 40
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"
