@@ -139,9 +139,7 @@ def test_timeouts_and_groups_work_as_ever(engines: Engines, recorder: Recorder, 
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.sleep(5), 0.01)
         with pytest.raises(ExceptionGroup):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(asyncio.sleep(5))
-                group.create_task(fail())
+            await in_a_group()
         handle = asyncio.create_task(asyncio.sleep(5))
         await asyncio.sleep(0)
         handle.cancel()
@@ -151,6 +149,11 @@ def test_timeouts_and_groups_work_as_ever(engines: Engines, recorder: Recorder, 
 
     async def fail() -> None:
         raise ValueError("on purpose")
+
+    async def in_a_group() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(5))
+            group.create_task(fail())
 
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("own")
@@ -194,7 +197,7 @@ def test_other_awaitables_are_awaited_and_generators_fail(
             yield from asyncio.sleep(0).__await__()
             ran.set()
 
-    engine._tasks.add(lambda: Later(), name="later")
+    engine._tasks.add(Later, name="later")
     engine._tasks.add(lambda: (number for number in range(3)), name="generator")
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("later")
