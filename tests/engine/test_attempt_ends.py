@@ -171,7 +171,8 @@ def test_a_text_that_cannot_be_written_holds_back_no_other_result(
 ) -> None:
     """Lone surrogates in the class, the message or the module of an error are stored in a form that can be written."""
     engine = engines()
-    odd = type("Odd\udc80", (Exception,), {"__module__": "mod\udcff"})
+    odd = type("Odd", (Exception,), {"__module__": "mod\udcff"})
+    odd.__qualname__ = "Odd\udc80"
 
     @engine.task(name="odd")
     def raise_odd() -> None:
