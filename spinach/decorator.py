@@ -50,7 +50,7 @@ class TaskDecorator(ABC):
         """Decorate a function to make it a task. The function is returned unchanged, but for `.task_name`.
 
         Args:
-            func: The function, where the decorator stands without parentheses.
+            func: The function, where the decorator is used without parentheses.
             name: Name of the task, unique and required, such as ``"shop:send_receipt"``.
             queue: Queue of its jobs; by default that of the registry, else ``"spinach"``.
             max_retries: How often a job may be repeated after an error or the death of its worker. 0, the

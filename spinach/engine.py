@@ -355,9 +355,8 @@ class Engine(TaskDecorator):
         workers_class: type[BaseWorkers],
         request: StopRequest,
     ) -> None:
-        from .runtime.supervisor import (
-            Supervisor,
-        )  # half of all there is to import, and clients never need it
+        # A client never needs the supervisor, which is half of all there is to import.
+        from .runtime.supervisor import Supervisor
 
         with self._lock:
             if self._supervisor is not None and self._supervisor.runs_here:

@@ -86,7 +86,7 @@ class SafeNamedSignal(blinker.NamedSignal):
 
     def __init__(self, name: str, doc: str | None = None) -> None:
         super().__init__(name, doc)
-        self._audiences: dict[str, tuple[_Listener, ...]] = {}
+        self._listeners_by_sender: dict[str, tuple[_Listener, ...]] = {}
         self._connecting = threading.RLock()
         _signals.add(self)
 
@@ -106,7 +106,7 @@ class SafeNamedSignal(blinker.NamedSignal):
             The receiver.
         """
         with self._connecting:
-            self._audiences.clear()
+            self._listeners_by_sender.clear()
             return super().connect(receiver, blinker.ANY if sender is None else sender, weak)
 
     def disconnect(self, receiver: Callable[..., Any], sender: Any = blinker.ANY) -> None:
@@ -117,7 +117,7 @@ class SafeNamedSignal(blinker.NamedSignal):
             sender: The namespace it hears; by default it is disconnected from all.
         """
         with self._connecting:
-            self._audiences.clear()
+            self._listeners_by_sender.clear()
             super().disconnect(receiver, blinker.ANY if sender is None else sender)
 
     def send(self, sender: Any = None, /, **facts: Any) -> list[tuple[Callable[..., Any], Any]]:
@@ -132,17 +132,19 @@ class SafeNamedSignal(blinker.NamedSignal):
         """
         if not self.receivers:
             return []
-        audience = self._audiences.get(sender) if type(sender) is str else None
-        if audience is None:
-            audience = self._gather(sender)
+        listeners = self._listeners_by_sender.get(sender) if type(sender) is str else None
+        if listeners is None:
+            listeners = self._gather(sender)
         results = []
-        for listener, is_reference, accepted in audience:
+        for listener, is_reference, accepted in listeners:
             receiver = listener() if is_reference else listener
             if receiver is None:  # held by a weak reference, and collected
                 continue
-            taken = facts if accepted is None else {name: facts[name] for name in facts if name in accepted}
+            accepted_facts = (
+                facts if accepted is None else {name: facts[name] for name in facts if name in accepted}
+            )
             try:
-                results.append((receiver, receiver(sender, **taken)))
+                results.append((receiver, receiver(sender, **accepted_facts)))
             except BaseException as error:
                 self._report(sender, receiver, error)
         return results
@@ -154,12 +156,12 @@ class SafeNamedSignal(blinker.NamedSignal):
                 for held in list(self.receivers.values())
                 if isinstance(held, weakref.ref) and (receiver := held()) is not None
             }
-            audience = tuple(_listener(receiver, references) for receiver in self.receivers_for(sender))
-            if len(self._audiences) >= _MAX_SENDERS:
-                self._audiences.clear()
+            listeners = tuple(_listener(receiver, references) for receiver in self.receivers_for(sender))
+            if len(self._listeners_by_sender) >= _MAX_SENDERS:
+                self._listeners_by_sender.clear()
             if type(sender) is str:  # others compare by identity
-                self._audiences[sender] = audience
-            return audience
+                self._listeners_by_sender[sender] = listeners
+            return listeners
 
     def _report(self, sender: Any, receiver: Callable[..., Any], error: BaseException) -> None:
         logger.exception(
@@ -188,14 +190,14 @@ def _identity(receiver: Callable[..., Any]) -> Any:
 
 def _listener(receiver: Callable[..., Any], references: dict[Any, Any]) -> _Listener:
     try:
-        accepted = _names_of(getattr(receiver, "__func__", receiver))
+        accepted = _accepted_names(getattr(receiver, "__func__", receiver))
     except BaseException:  # for example a proxy outside its context; let the call decide
         accepted = None
     reference = references.get(_identity(receiver))
     return (receiver, False, accepted) if reference is None else (reference, True, accepted)
 
 
-def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
+def _accepted_names(function: Callable[..., Any]) -> frozenset[str] | None:
     """Return the names a function takes as keywords, None when it takes any."""
     try:
         parameters = inspect.signature(function).parameters.values()

@@ -89,7 +89,7 @@ class Task:
         return f"Task <{self.name} queue={self.queue} max_retries={self.max_retries}>"
 
 
-# What stands for a task in a call: its name, the decorated function, or the `Task` itself.
+# How a call may name a task: by its name, the decorated function, or the `Task`.
 AnyTask: TypeAlias = str | Callable[..., Any] | Task
 
 
@@ -100,7 +100,7 @@ def name_of(task: AnyTask) -> str:
         task: Name, decorated function, or `Task`.
 
     Raises:
-        TypeError: It is none of these.
+        TypeError: The value is something else.
     """
     name = task if isinstance(task, str) else getattr(task, "task_name", None)
     if not isinstance(name, str):

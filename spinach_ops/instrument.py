@@ -51,7 +51,11 @@ class Instrumentation:
         self._undo = ExitStack()
 
     def add(self, undo: ExitStack) -> None:
-        """Take on how something more is taken off again."""
+        """Add something that `uninstrument` must also remove.
+
+        Args:
+            undo: Removes it when it is closed.
+        """
         self._undo.push(undo)
 
     def uninstrument(self) -> None:

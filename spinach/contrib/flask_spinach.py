@@ -76,7 +76,7 @@ class Spinach(TaskDecorator):
         app.cli.add_command(_command(self, app))
         self._apps.add(app)
         self._last_app = app
-        engine.attach_tasks(self._own_tasks())
+        engine.attach_tasks(self._copy_of_tasks())
 
     # --- for subclasses ----------------------------------------------------------------------------
 
@@ -208,9 +208,9 @@ class Spinach(TaskDecorator):
 
     def _attach_everywhere(self) -> None:
         for app in list(self._apps):
-            self.engine_of(app).attach_tasks(self._own_tasks())
+            self.engine_of(app).attach_tasks(self._copy_of_tasks())
 
-    def _own_tasks(self) -> Tasks:
+    def _copy_of_tasks(self) -> Tasks:
         # A copy per engine: a registry schedules through the engine it was attached to last, the extension
         # through that of the current application.
         copy = Tasks()

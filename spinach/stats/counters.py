@@ -18,8 +18,8 @@ COUNTERS: Final = (
     "retried",
     "failed",
     "recovered",
-    "cancelled",
-    "expired",
+    "cancelled",  # reserved, not produced yet
+    "expired",  # reserved, not produced yet
 )
 
 # Upper edges in seconds of the histograms kept by the broker; a last bucket takes what is longer.

@@ -31,7 +31,7 @@ class QueueStats:
         marker_position: Where the last element of the snapshot before stands now.
         marker_reach: How many elements from the end were searched for it; 0: there was none to search for.
         consistent: Whether depth and positions are of one instant.
-        paused: Whether workers were told to leave it alone.
+        paused: Whether workers leave it alone. Reserved, not produced yet: always False.
         element_bytes: Size of its first or last element, the larger one, as far as they were read.
         head_looks: For how many looks its first element was not read: a large one is kept for some.
     """

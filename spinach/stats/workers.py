@@ -24,6 +24,7 @@ _REMEMBERED: Final = ("pid", "version", "queues", "slots", "started_at")
 _MAX_OBITUARY: Final = 4096
 _MAX_ID: Final = 100
 
+# "quiet" is reserved, not produced yet: a worker that takes no new jobs.
 State = Literal["live", "silent", "dead", "quiet", "stopping"]
 STATES: Final[tuple[State, ...]] = ("live", "silent", "dead", "quiet", "stopping")
 

@@ -135,7 +135,7 @@ def test_every_kind_of_message_arrives_to_the_byte(project: Project) -> None:
     project.run("""
 from email.mime.image import MIMEImage
 from django.core.mail import EmailMessage, EmailMultiAlternatives
-from spinach.contrib.spinachd.envelope import PackedEmail, pack
+from spinach.contrib.spinachd.packing import PackedEmail, pack
 
 def message(subject="s", body="b", to=("a@example.com",), **options):
     return EmailMultiAlternatives(subject, body, "from@example.com", list(to), **options)
@@ -172,7 +172,7 @@ def test_a_web_service_gets_the_parts_of_a_message(project: Project) -> None:
     parts = project.run(
         SEND
         + """
-from spinach.contrib.spinachd.envelope import PackedEmail, pack
+from spinach.contrib.spinachd.packing import PackedEmail, pack
 packed = PackedEmail(*pack(message))
 (alternative,) = packed.alternatives
 (attachment,) = packed.attachments

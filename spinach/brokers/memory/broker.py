@@ -236,6 +236,9 @@ class MemoryBroker(ReadableBroker):
     def enqueue_jobs_from_dead_broker(self, dead_broker_id: UUID | str) -> tuple[int, list[bytes]]:
         """Recover the jobs of a worker that something outside found dead, however recent its heartbeat.
 
+        Args:
+            dead_broker_id: Id of the worker.
+
         Returns:
             How many jobs are back in their queues, and the texts of those that must not be repeated, which
             are dead letters now.

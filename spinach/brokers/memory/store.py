@@ -158,15 +158,27 @@ class MemoryStore:
         self._news: dict[str, News] = {}
 
     def namespace(self, name: str) -> Namespace:
-        """Return what a namespace holds; call it, and use the result, only under `lock`."""
+        """Return what a namespace holds; call it, and use the result, only under `lock`.
+
+        Args:
+            name: The namespace.
+        """
         return self._namespaces.setdefault(name, Namespace())
 
     def news(self, name: str) -> News:
-        """Return the news of a namespace."""
+        """Return the notifications of a namespace.
+
+        Args:
+            name: The namespace.
+        """
         with self.lock:
             return self._news.setdefault(name, News(self.lock))
 
     def flush(self, name: str) -> None:
-        """Forget what a namespace holds; who listens to it goes on listening."""
+        """Delete what a namespace holds. Its subscriptions stay.
+
+        Args:
+            name: The namespace.
+        """
         with self.lock:
             self._namespaces.pop(name, None)

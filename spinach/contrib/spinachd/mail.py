@@ -9,7 +9,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from ...exc import BrokerError
 from ...task import Batch
-from .envelope import pack
+from .packing import pack
 
 SEND_TASK: Final = "spinachd:send_emails_v2"
 

@@ -9,8 +9,8 @@ from django.conf import settings
 
 from ...task import AbortException, Tasks
 from . import conf
-from .envelope import PackedEmail
 from .mail import SEND_TASK
+from .packing import PackedEmail
 from .pickled import load_emails
 
 # About three hours of attempts: longer than greylisting or a restart of the mail server, but within the day.

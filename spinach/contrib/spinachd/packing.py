@@ -79,8 +79,8 @@ class PackedEmail(EmailMultiAlternatives):
     def _read_back(self, parsed: EmailMessage) -> None:
         self.subject = str(parsed.get("Subject", ""))
         self.to, self.cc = _addresses(parsed, "To"), _addresses(parsed, "Cc")
-        shown = {_bare(address) for address in self.to + self.cc}
-        self.bcc = [address for address in self._recipients if _bare(address) not in shown]
+        shown = {_bare_address(address) for address in self.to + self.cc}
+        self.bcc = [address for address in self._recipients if _bare_address(address) not in shown]
         self.reply_to = _addresses(parsed, "Reply-To")
         self.extra_headers = dict(_further_headers(parsed, self.from_email))
         plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
@@ -115,7 +115,7 @@ def _addresses(parsed: EmailMessage, header: str) -> list[str]:
     return [] if value is None else [str(address) for address in value.addresses]
 
 
-def _bare(address: str) -> str:
+def _bare_address(address: str) -> str:
     return address.rpartition("<")[2].rstrip("> ").lower()
 
 
