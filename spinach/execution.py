@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +30,10 @@ logger = getLogger(__name__)
 _elapsed = time.perf_counter
 
 AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any] | None]
+
+
+# `namespace`: whose jobs or duties this thread runs. Such a thread cannot wait for the workers to stop.
+this_thread = threading.local()
 
 
 class Fork:

@@ -33,7 +33,7 @@ class Heartbeat(Service):
         state: Callable[[], WorkerState],
         on_revoked: Callable[[str], None],
     ) -> None:
-        super().__init__(f"{broker.namespace}-heartbeat", on_revoked)
+        super().__init__(broker.namespace, "heartbeat", on_revoked)
         self._broker = broker
         self._state = state
         self.accepted = (time(), monotonic())  # the worker joins before the first heartbeat

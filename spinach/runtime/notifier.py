@@ -42,7 +42,7 @@ class ResultNotifier(Service):
     duty = "notifier"
 
     def __init__(self, *, broker: Broker, on_revoked: Callable[[str], None]) -> None:
-        super().__init__(f"{broker.namespace}-result-notifier", on_revoked)
+        super().__init__(broker.namespace, "result-notifier", on_revoked)
         self._broker = broker
         self._unsettled: deque[tuple[str, Settlement]] = deque()
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from logging import getLogger
 
 from .. import signals
-from ..execution import Attempt, Environment, Fork, end_stray_child
+from ..execution import Attempt, Environment, Fork, end_stray_child, this_thread
 from ..job import Job
 from .base import BaseWorkers, refuse_generator
 from .event_loop import close_loop, new_loop, run_in_scope, run_until_done
@@ -87,6 +87,7 @@ class AsyncioWorkers(BaseWorkers):
 
     def _run_loop(self, environment: Environment, ready: Future[None]) -> None:
         name = threading.current_thread().name
+        this_thread.namespace = self.namespace
         self._environment = environment
         signals.worker_started.send(self.namespace, worker_name=name)
         loop = new_loop()
@@ -147,7 +148,10 @@ class AsyncioWorkers(BaseWorkers):
 
     async def _run_in_thread(self, job: Job) -> object:
         if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.num_workers, f"{self.namespace}-plain")
+            self._executor = ThreadPoolExecutor(
+                self.num_workers, f"{self.namespace}-plain",
+                setattr, (this_thread, "namespace", self.namespace),
+            )  # fmt: skip
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, contextvars.copy_context().run, _call_function, job)
 

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .. import signals
-from ..execution import Attempt, Environment
+from ..execution import Attempt, Environment, this_thread
 from ..job import Job
 from .base import BaseWorkers, refuse_generator
 
@@ -85,6 +85,7 @@ class ThreadWorkers(BaseWorkers):
 
     def _run_jobs(self, environment: Environment) -> None:
         name = threading.current_thread().name
+        this_thread.namespace = self.namespace
         signals.worker_started.send(self.namespace, worker_name=name)
         event_loop = _ThreadEventLoop()
         try:
