@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Final, Protocol
 
@@ -78,7 +78,19 @@ def to_datetime(timestamp: float) -> datetime:
 
 
 def as_utc(date: datetime) -> datetime:
-    """Return `date` as an aware UTC date; a naive one is taken as UTC."""
-    if date.tzinfo is None:
-        return date.replace(tzinfo=timezone.utc)
-    return date.astimezone(timezone.utc)
+    """Return the moment that a date names as a plain aware datetime in UTC.
+
+    Args:
+        date: Any datetime, also of a subclass (pendulum, freezegun); a naive one is UTC.
+
+    Raises:
+        ValueError: UTC cannot represent it: it would be before year 1 or after year 9999.
+    """
+    plain = datetime(
+        date.year, date.month, date.day, date.hour, date.minute, date.second, date.microsecond,
+        tzinfo=timezone.utc,
+    )  # fmt: skip
+    try:
+        return plain - (date.utcoffset() or timedelta(0))
+    except OverflowError:
+        raise ValueError(f"the date {date} is out of range: UTC reaches from year 1 to year 9999") from None

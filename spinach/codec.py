@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .exc import InvalidJobArguments, MalformedJob
 
-__all__ = ["assemble", "dump_payload", "envelope", "parse", "payload_of", "quote"]
+__all__ = ["assemble", "check_arrives_equal", "dump_payload", "envelope", "parse", "payload_of", "quote"]
 
 _encode_payload = json.JSONEncoder(allow_nan=False).encode
 _decoder: Final = json.JSONDecoder()
@@ -29,6 +29,8 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Dates beyond year 9999 cannot be shown or compared.
 _MAX_EPOCH_SECONDS: Final = 253_402_300_799
 _MAX_COUNT: Final = 2**53
+# What is accepted must be readable on every worker: json recurses once per level, up to 1,000 frames in all.
+MAX_NESTING: Final = 500
 
 _INTEGERS: Final = (
     ("at", -62_135_596_800, _MAX_EPOCH_SECONDS),
@@ -49,12 +51,78 @@ def dump_payload(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str,
         InvalidJobArguments: A value is not strict JSON, such as NaN or an infinity.
     """
     try:
-        return _encode_payload(args), _encode_payload(kwargs) if kwargs else "{}"
+        texts = _encode_payload(args), _encode_payload(kwargs) if kwargs else "{}"
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidJobArguments(
             f"job arguments must be JSON-serializable: {error or type(error).__name__}; "
             "pass strings, finite numbers, booleans, None, lists and dicts of these"
         ) from error
+    # Most arguments are flat: only what nests is looked at.
+    for text, value in ((texts[0], args), (texts[1], kwargs)):
+        if text.find("[", 1) > 0 or text.find("{", 1) > 0:
+            _check_nested(value)
+    return texts
+
+
+def check_arrives_equal(value: object) -> None:
+    """Check that a value is the same once it was written as JSON and read again.
+
+    Args:
+        value: Arguments of a job.
+
+    Raises:
+        InvalidJobArguments: It holds a tuple, a dict with a key that is not a string, an enum, or an instance of a
+            subclass of a JSON type: JSON would change it without an error.
+    """
+    level = [value]
+    while level:
+        inner: list[object] = []
+        for item in level:
+            if type(item) is dict:
+                inner += [*item, *item.values()]
+                odd = next((key for key in item if type(key) is not str), None)
+                if odd is not None:
+                    raise InvalidJobArguments(f"the key {odd!r} of a dict would become a string in JSON")
+            elif type(item) is list:
+                inner += item
+            elif item is not None and type(item) not in (str, int, float, bool):
+                raise InvalidJobArguments(
+                    f"{item!r} of type {type(item).__qualname__} would be changed by JSON"
+                )
+        level = inner
+
+
+def _check_nested(value: object) -> None:
+    """Check what JSON would accept and change: keys that fall together, and nesting that cannot be read back.
+
+    Raises:
+        InvalidJobArguments: There is such a thing in it.
+    """
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        inner: list[object] = []
+        for container in level:
+            if isinstance(container, dict):
+                _check_keys(container)
+                inner += [child for child in container.values() if isinstance(child, (dict, list, tuple))]
+            elif isinstance(container, (list, tuple)):
+                inner += [child for child in container if isinstance(child, (dict, list, tuple))]
+        if not inner:
+            return
+        level = inner
+    raise InvalidJobArguments(f"job arguments are nested more than {MAX_NESTING} levels deep")
+
+
+def _check_keys(container: dict[Any, Any]) -> None:
+    if all(type(key) is str for key in container):
+        return
+    spelled = [key if isinstance(key, str) else _encode_payload({key: 0})[2:-5] for key in container]
+    if len(set(spelled)) < len(spelled):
+        twice = next(name for name in spelled if spelled.count(name) > 1)
+        raise InvalidJobArguments(
+            f"job arguments hold a dict in which two keys become {twice!r} in JSON, where every key is a string: "
+            "one entry would be lost"
+        )
 
 
 def envelope(

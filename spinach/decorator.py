@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
@@ -49,6 +50,8 @@ class TaskDecorator(ABC):
     ) -> F | Callable[[F], F]:
         """Decorate a function to make it a task. The function is returned unchanged, but for `.task_name`.
 
+        A bound method, a builtin or an object with slots takes no attribute: schedule such a task by its name.
+
         Args:
             func: The function, for ``engine.task(send, name="mail:send")``; a decorator leaves it out.
             name: Name of the task, unique and required, such as ``"shop:send_receipt"``.
@@ -75,7 +78,9 @@ class TaskDecorator(ABC):
                 function, name, queue, max_retries, periodicity, max_concurrency
             )
         self._add_task(func, name, queue, max_retries, periodicity, max_concurrency)
-        func.task_name = name  # type: ignore[attr-defined]
+        # A bound method, a builtin or an object with slots takes no attribute: its task is scheduled by name.
+        with suppress(AttributeError, TypeError):
+            func.task_name = name  # type: ignore[attr-defined]
         return func
 
     @abstractmethod

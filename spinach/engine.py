@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from . import const, signals
 from .brokers.base import Broker
 from .clock import as_utc, to_datetime
+from .codec import check_arrives_equal
 from .decorator import TaskDecorator
-from .execution import AttemptWrapper
+from .execution import AttemptWrapper, this_thread
 from .hooks import EnqueueWrapper, Hooks, ServiceWrapper, StopListener, added
 from .job import Job, JobStatus
-from .runtime.shutdown import StopRequest, stop_on_signal
-from .task import AnyTask, Batch, Task, Tasks
+from .runtime.shutdown import StopRequest, stop_at_exit, stop_on_signal
+from .task import GIVEN_BY_NAME, AnyTask, Batch, Task, Tasks, by_name
 from .validation import check_queue_name
 from .worker import BaseWorkers, ThreadWorkers
 
@@ -42,6 +43,9 @@ class Engine(TaskDecorator):
         broker: Where jobs are kept. Each engine needs a broker of its own.
         namespace: Name under which the broker keeps the jobs. Applications that share a server use different
             ones.
+        strict_arguments: Refuse arguments that JSON changes without an error: tuples (they arrive as lists),
+            keys of dicts that are not strings, enums and instances of other subclasses of JSON types. Two keys
+            that become one, and nesting beyond 500 levels, are always refused.
 
     Attributes:
         stopped_cleanly: False when the workers last stopped before the broker had accepted all their results.
@@ -57,9 +61,12 @@ class Engine(TaskDecorator):
         >>> engine.schedule(send_receipt, 42)
     """
 
-    def __init__(self, broker: Broker, namespace: str = const.DEFAULT_NAMESPACE) -> None:
+    def __init__(
+        self, broker: Broker, namespace: str = const.DEFAULT_NAMESPACE, *, strict_arguments: bool = False
+    ) -> None:
         self._broker = broker
         self._broker.namespace = namespace
+        self._strict_arguments = strict_arguments
         self._tasks = Tasks()
         self._tasks.bind(self)
         self._hooks = Hooks()
@@ -121,7 +128,7 @@ class Engine(TaskDecorator):
         if self._supervisor is not None:
             self._broker.register(tasks.tasks.values())
 
-    def execute(self, task: AnyTask, *args: Any, **kwargs: Any) -> Any:
+    def execute(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Any:
         """Run a task's function now, in this thread. No job is made and the broker is not asked.
 
         Args:
@@ -135,11 +142,13 @@ class Engine(TaskDecorator):
         Raises:
             UnknownTask: The task is not attached.
         """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
         return self._tasks.get(task).func(*args, **kwargs)
 
     # --- scheduling --------------------------------------------------------------------------------
 
-    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run as soon as possible.
 
         Args:
@@ -157,9 +166,13 @@ class Engine(TaskDecorator):
             BrokerUnavailable: The broker cannot be reached; nothing was scheduled.
             EnqueueUncertain: The broker's reply was lost; the job may have been scheduled.
         """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
         return self._enqueue([self._new_job(task, None, args, kwargs)])[0]
 
-    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
+    def schedule_at(
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
+    ) -> Job:
         """Schedule a job that does not run before a date.
 
         Args:
@@ -179,6 +192,10 @@ class Engine(TaskDecorator):
             >>> tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
             >>> engine.schedule_at(send_receipt, tomorrow, 42)
         """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
+        if at is GIVEN_BY_NAME:
+            at = by_name(kwargs, "at")
         return self._enqueue([self._new_job(task, at, args, kwargs)])[0]
 
     def schedule_batch(self, batch: Batch) -> list[Job]:
@@ -219,6 +236,8 @@ class Engine(TaskDecorator):
         job.status = status
         job.task_func = task.func
         job.check_signature()
+        if self._strict_arguments:
+            check_arrives_equal([*args, kwargs])
         job.payload()
         return job
 
@@ -372,13 +391,19 @@ class Engine(TaskDecorator):
             self._broker.start()
             supervisor.start()
             self._supervisor, self._must_stop = supervisor, request
+        stop_at_exit(self)
         logger.info("%d workers of %s serve queue %s", number, self.namespace, queue)
 
     def stop_workers(self) -> None:
         """Stop the workers and wait: no new job starts, running jobs finish, the others go back to the queue.
 
-        Does nothing when no workers run. `start_workers` may follow.
+        Does nothing when no workers run. `start_workers` may follow. Called by a job or a receiver of these workers,
+        which they wait for, it requests the stop and returns at once.
         """
+        if getattr(this_thread, "namespace", None) == self.namespace:
+            self._must_stop.make()
+            threading.Thread(target=self.stop_workers, name=f"{self.namespace}-stop", daemon=True).start()
+            return
         with self._lock:
             supervisor = self._supervisor
             if supervisor is None or not supervisor.runs_here:

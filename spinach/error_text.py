@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 
-__all__ = ["describe", "qualified_name", "shorten", "traceback_of"]
+__all__ = ["describe", "encodable", "qualified_name", "shorten", "traceback_of"]
 
 
 def qualified_name(kind: type[BaseException]) -> str:
@@ -20,9 +20,11 @@ def qualified_name(kind: type[BaseException]) -> str:
         >>> qualified_name(KeyError), qualified_name(json.JSONDecodeError)
         ('KeyError', 'json.decoder.JSONDecodeError')
     """
-    if kind.__module__ in ("builtins", None):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        module, name = kind.__module__, kind.__qualname__
+    except Exception:  # a metaclass may do anything
+        return "unknown"
+    return encodable(name if module in ("builtins", None) else f"{module}.{name}")
 
 
 def describe(error: BaseException) -> str:
@@ -32,9 +34,9 @@ def describe(error: BaseException) -> str:
         error: The error.
     """
     try:
-        return str(error)
+        return encodable(str(error))
     except BaseException:
-        return f"<{type(error).__name__} whose message cannot be read>"
+        return f"<{qualified_name(type(error))} whose message cannot be read>"
 
 
 def traceback_of(error: BaseException) -> str:
@@ -44,9 +46,18 @@ def traceback_of(error: BaseException) -> str:
         error: The error.
     """
     try:
-        return "".join(traceback.format_exception(error))
+        return encodable("".join(traceback.format_exception(error)))
     except BaseException:
-        return "".join(traceback.format_tb(error.__traceback__))
+        return encodable("".join(traceback.format_tb(error.__traceback__)))
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can write: lone surrogates become escapes of plain characters.
+
+    Args:
+        text: The text.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def shorten(text: str, limit: int) -> str:

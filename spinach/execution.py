@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +30,10 @@ logger = getLogger(__name__)
 _elapsed = time.perf_counter
 
 AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any] | None]
+
+
+# `namespace`: whose jobs or duties this thread runs. Such a thread cannot wait for the workers to stop.
+this_thread = threading.local()
 
 
 class Fork:
@@ -123,10 +128,13 @@ class Attempt:
             outcome = Outcome(Verdict.SUCCEEDED, job.retries)
             job.status = JobStatus.SUCCEEDED
         else:
-            outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
+            outcome = outcome_of(job, error, now=self._environment.clock.now())
             apply_outcome(job, outcome)
         self.outcome = outcome
-        _send_signals(self, outcome)
+        try:
+            _send_signals(self, outcome)
+        except BaseException:  # nothing between the end of the function and the report may cost the report
+            _complain("The outcome of %s could not be announced; the job is reported all the same", job)
         if (guarded := self._guarded) is not None:
             # Drop the guard: its context managers hold this attempt, and the cycle would be left to the
             # garbage collector, once per job.
@@ -134,6 +142,29 @@ class Attempt:
             guarded.__exit__(kind, error, traceback)
         self._environment.report(self)
         return True
+
+
+def outcome_of(job: Job, error: BaseException, *, now: float) -> Outcome:
+    """Decide what follows an error; whatever the error does when it is looked at, the job ends with a result.
+
+    Args:
+        job: The job as it was when the attempt began.
+        error: What the attempt raised.
+        now: Epoch seconds by the broker's clock.
+    """
+    try:
+        return decide(job, error, now=to_datetime(now))
+    except BaseException as failure:
+        _complain("No retry could be decided for %s, which fails", job)
+        return Outcome(Verdict.FAILED, job.retries, failure)
+
+
+def _complain(message: str, job: Job) -> None:
+    """Log what went wrong around a job; the application's own log filters and handlers may be the reason."""
+    try:
+        logger.exception(message, job, extra={"action": "attempt_end_failed"})
+    except BaseException:  # the filter or handler again: the job matters more than the line
+        return
 
 
 _STATUS_AFTER: Final = {
@@ -166,7 +197,12 @@ def _send_signals(attempt: Attempt, outcome: Outcome) -> None:
     if error is None:
         signal.send(sender, **facts)
     else:
-        _log_error(attempt, outcome, error)
+        try:
+            _log_error(attempt, outcome, error)
+        except (
+            BaseException
+        ):  # a log filter or handler of the application, or an error that cannot be printed
+            _complain("The error of %s could not be logged", attempt.job)
         signal.send(sender, err=error, **facts)
     finished.send(sender, outcome=outcome.verdict.value, **facts)
 

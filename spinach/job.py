@@ -270,7 +270,8 @@ def _headers_or_none(value: object) -> dict[str, str] | None:
 @lru_cache(maxsize=4096)
 def _cached_signature(func: Callable[..., Any]) -> inspect.Signature | None:
     try:
-        return inspect.signature(func)
+        # Not that of a function it wraps: a decorator may supply or rename arguments.
+        return inspect.signature(func, follow_wrapped=False)
     except (TypeError, ValueError):  # builtins without a signature: let the call decide
         return None
 

@@ -7,10 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from .clock import as_utc
 from .job import Job
 from .task import AbortException, RetryException
+
+E = TypeVar("E", bound=BaseException)
 
 # Twenty minutes, as in release 0.0.25, whose workers may serve the same namespace.
 _MAX_BACKOFF_SECONDS = 1200
@@ -69,22 +72,71 @@ def decide(
     now: datetime,
     randint: Callable[[int, int], int] = random_between,
 ) -> Outcome:
-    """Decide what becomes of `job` after an attempt that ended with `error`.
+    """Decide what becomes of a job after an attempt.
+
+    An `AbortException` or `RetryException` inside an exception group counts as if it had been raised alone; when a
+    group holds both, the job fails. A `RetryException` with an unusable date fails the job with a `ValueError` that
+    names the value.
 
     Args:
         job: The job as it was when the attempt began; it is not changed.
-        error: What the function raised; None after a success.
-        now: The present date by the broker's clock (aware UTC).
-        randint: Source of jitter; see `backoff_seconds`.
+        error: What the attempt raised, None for success.
+        now: The broker's time.
+        randint: Source of jitter.
     """
     if error is None:
         return Outcome(Verdict.SUCCEEDED, job.retries)
-    if isinstance(error, AbortException):
+    if _find(error, AbortException) is not None:
         return Outcome(Verdict.FAILED, job.max_retries, error)
     if not job.should_retry:
         return Outcome(Verdict.FAILED, job.retries, error)
     retries = job.retries + 1
-    if isinstance(error, RetryException) and error.at is not None:
-        return Outcome(Verdict.RETRIED, retries, error, as_utc(error.at))
+    asked = _find(error, RetryException)
+    if asked is not None:
+        try:
+            at = _asked_date(asked, now)
+        except ValueError as unusable:
+            unusable.__cause__ = error
+            return Outcome(Verdict.FAILED, job.retries, unusable)
+        if at is not None:
+            return Outcome(Verdict.RETRIED, retries, error, at)
     delay = timedelta(seconds=backoff_seconds(retries, randint=randint))
     return Outcome(Verdict.RETRIED, retries, error, now + delay)
+
+
+def _find(error: BaseException, kind: type[E]) -> E | None:
+    """Return the first exception of a kind: the error itself, or one inside a group."""
+    if isinstance(error, kind):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := _find(inner, kind))), None)
+    return None
+
+
+def _asked_date(error: RetryException, now: datetime) -> datetime | None:
+    """Return the date of the next attempt that a task asked for, None for the usual backoff.
+
+    Raises:
+        ValueError: what was given is neither a date nor a delay, or out of range.
+    """
+    try:
+        at: object = error.at
+    except Exception:  # a subclass that does not call the constructor of its base
+        return None
+    if at is None:
+        return None
+    if isinstance(at, datetime):
+        return as_utc(at)
+    # People mean a delay by these, though the argument is a date.
+    if isinstance(at, timedelta):
+        delay: float = at.total_seconds()
+    elif isinstance(at, (int, float)) and not isinstance(at, bool):
+        delay = float(at)
+    else:
+        raise ValueError(
+            f"RetryException(at={at!r}): expected a datetime, a timedelta or a number of seconds"
+        )
+    try:
+        return now + timedelta(seconds=delay)
+    except (OverflowError, ValueError):
+        raise ValueError(f"RetryException(at={at!r}): the date is out of range") from None

@@ -93,6 +93,23 @@ class Task:
 AnyTask: TypeAlias = str | Callable[..., Any] | Task
 
 
+# Stands for `task` and `at` in the calls that schedule: these are taken by position, so that a function may have
+# parameters of the same names, and by name where they are not given by position.
+GIVEN_BY_NAME: Any = ...
+
+
+def by_name(kwargs: dict[str, Any], name: str) -> Any:
+    """Take `task` or `at` out of the keyword arguments of a call.
+
+    Raises:
+        TypeError: It is not there.
+    """
+    try:
+        return kwargs.pop(name)
+    except KeyError:
+        raise TypeError(f"the argument {name!r} is missing: give it first, or by name") from None
+
+
 def name_of(task: AnyTask) -> str:
     """Return the name that a task is registered under.
 
@@ -126,7 +143,7 @@ class Batch:
     def __init__(self) -> None:
         self.entries: list[BatchEntry] = []
 
-    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> None:
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> None:
         """Add a job that runs as soon as possible.
 
         Args:
@@ -134,9 +151,13 @@ class Batch:
             *args: Positional arguments of the function, JSON-serializable.
             **kwargs: Keyword arguments of the function, JSON-serializable.
         """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
         self.entries.append(BatchEntry(task, None, args, kwargs))
 
-    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> None:
+    def schedule_at(
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
+    ) -> None:
         """Add a job that does not run before a date.
 
         Args:
@@ -145,6 +166,10 @@ class Batch:
             *args: Positional arguments of the function, JSON-serializable.
             **kwargs: Keyword arguments of the function, JSON-serializable.
         """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
+        if at is GIVEN_BY_NAME:
+            at = by_name(kwargs, "at")
         self.entries.append(BatchEntry(task, at, args, kwargs))
 
     def __len__(self) -> int:
@@ -154,10 +179,12 @@ class Batch:
 class Scheduler(Protocol):
     """What a registry needs from the engine it is attached to."""
 
-    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run now."""
 
-    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
+    def schedule_at(
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
+    ) -> Job:
         """Schedule a job to run at a date."""
 
     def schedule_batch(self, batch: Batch) -> list[Job]:
@@ -299,7 +326,7 @@ class Tasks(TaskDecorator):
             )
         return self._scheduler
 
-    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job on the engine this registry is attached to; see `Engine.schedule`.
 
         Args:
@@ -312,7 +339,9 @@ class Tasks(TaskDecorator):
         """
         return self._attached_engine().schedule(task, *args, **kwargs)
 
-    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
+    def schedule_at(
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
+    ) -> Job:
         """Schedule a job for a date on the engine this registry is attached to; see `Engine.schedule_at`.
 
         Args:

@@ -5,8 +5,10 @@ Every error says what was given and what is expected. Pure: changes and sends no
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from .exc import InvalidNamespace
 
@@ -71,12 +73,18 @@ def check_task(
     """
     if not callable(func):
         raise TypeError(f"task {name!r}: {func!r} is not callable")
+    if _is_generator_function(func):
+        raise TypeError(
+            f"task {name!r}: {func!r} is a generator function, whose body would not run: "
+            "call it in a plain function that consumes it"
+        )
     _check_text("name", name)
     check_queue_name(queue)
     if type(max_retries) is not int or max_retries < 0:
         raise ValueError(f"task {name!r}: max_retries is {max_retries!r}, expected an integer of 0 or more")
     if periodicity is not None:
         _check_periodicity(name, periodicity)
+        _check_runs_without_arguments(name, func)
     if max_concurrency is not None:
         _check_max_concurrency(name, max_concurrency, max_retries)
 
@@ -86,6 +94,23 @@ def _check_periodicity(name: object, period: object) -> None:
         raise ValueError(
             f"task {name!r}: periodicity is {period!r}, expected a timedelta of whole seconds, at least one"
         )
+
+
+def _is_generator_function(func: object) -> bool:
+    called = vars(type(func)).get("__call__", func)
+    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in (func, called))
+
+
+def _check_runs_without_arguments(name: object, func: Callable[..., Any]) -> None:
+    try:
+        inspect.signature(func, follow_wrapped=False).bind()
+    except ValueError:  # a builtin without a signature
+        return
+    except TypeError as error:
+        raise ValueError(
+            f"task {name!r} is periodic, and its jobs carry no arguments, but {func!r} needs some: {error}; "
+            "give them defaults"
+        ) from None
 
 
 def _check_max_concurrency(name: object, limit: object, max_retries: int) -> None:

@@ -18,7 +18,7 @@ from ..engine import Engine
 from ..exc import BrokerError
 from ..execution import Attempt
 from ..job import Job
-from ..task import AnyTask, Batch, Tasks
+from ..task import GIVEN_BY_NAME, AnyTask, Batch, Tasks
 from ..validation import check_queue_name
 
 __all__ = ["Spinach"]
@@ -219,7 +219,7 @@ class Spinach(TaskDecorator):
 
     # --- scheduling on the current application's engine ------------------------------------------------
 
-    def execute(self, task: AnyTask, *args: Any, **kwargs: Any) -> Any:
+    def execute(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Any:
         """Run a task's function now, in this thread; see `Engine.execute`.
 
         Args:
@@ -229,7 +229,7 @@ class Spinach(TaskDecorator):
         """
         return self.engine.execute(task, *args, **kwargs)
 
-    def schedule(self, task: AnyTask, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run as soon as possible; see `Engine.schedule`.
 
         Args:
@@ -239,7 +239,9 @@ class Spinach(TaskDecorator):
         """
         return self.engine.schedule(task, *args, **kwargs)
 
-    def schedule_at(self, task: AnyTask, at: datetime, *args: Any, **kwargs: Any) -> Job:
+    def schedule_at(
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
+    ) -> Job:
         """Schedule a job for a date; see `Engine.schedule_at`.
 
         Args:

@@ -67,7 +67,7 @@ class Arbiter(Service):
         on_revoked: Callable[[str], None],
         on_drained: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(f"{broker.namespace}-arbiter", on_revoked)
+        super().__init__(broker.namespace, "arbiter", on_revoked)
         self._broker = broker
         self._workers = workers
         self._notifier = notifier

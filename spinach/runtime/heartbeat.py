@@ -30,7 +30,7 @@ class Heartbeat(Service):
         state: Callable[[], WorkerState],
         on_revoked: Callable[[str], None],
     ) -> None:
-        super().__init__(f"{broker.namespace}-heartbeat", on_revoked)
+        super().__init__(broker.namespace, "heartbeat", on_revoked)
         self._broker = broker
         self._state = state
         # When the broker last accepted one; joining, which came before, counts as the first.

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+from logging import getLogger
 from typing import Final
 
 from .. import signals
 from ..brokers.base import Broker, Settlement
-from ..clock import to_datetime
 from ..error_text import describe, qualified_name, shorten, traceback_of
-from ..exc import LeaseRevoked
-from ..execution import Attempt, apply_outcome
+from ..exc import BrokerError, LeaseRevoked
+from ..execution import Attempt, apply_outcome, outcome_of
 from ..job import Job, JobStatus
-from ..retry import Outcome, Verdict, decide
+from ..retry import Outcome, Verdict
 from ..stats import FailedJob, Tally
 from .service import Service
 
@@ -25,6 +26,9 @@ from .service import Service
 MAX_MESSAGE_CHARACTERS: Final = 2_000
 MAX_TRACEBACK_CHARACTERS: Final = 16_000
 _BATCH_SIZE: Final = 100
+_UNSTORABLE: Final = "result cannot be stored"
+
+logger = getLogger(__name__)
 
 
 class ResultNotifier(Service):
@@ -38,7 +42,7 @@ class ResultNotifier(Service):
     duty = "notifier"
 
     def __init__(self, *, broker: Broker, on_revoked: Callable[[str], None]) -> None:
-        super().__init__(f"{broker.namespace}-result-notifier", on_revoked)
+        super().__init__(broker.namespace, "result-notifier", on_revoked)
         self._broker = broker
         self._unsettled: deque[tuple[str, Settlement]] = deque()
 
@@ -64,7 +68,7 @@ class ResultNotifier(Service):
     def refuse(self, job: Job, error: Exception, worker_id: str) -> None:
         """Take a job that cannot be attempted here, because its task is unknown."""
         attempt = job.retries + 1
-        outcome = decide(job, error, now=to_datetime(self._broker.clock.now()))
+        outcome = outcome_of(job, error, now=self._broker.clock.now())
         apply_outcome(job, outcome)
         signal = signals.job_failed if outcome.verdict is Verdict.FAILED else signals.job_schedule_retry
         signal.send(self._broker.namespace, job=job, err=error)
@@ -107,12 +111,35 @@ class ResultNotifier(Service):
         tally = Tally()
         for settlement in settlements:
             tally.count(settlement.job.queue, settlement.job.task_name, settlement.verdict.value)
-        self._broker.settle(settlements, tally, worker_id=worker_id)
+        try:
+            self._broker.settle(settlements, tally, worker_id=worker_id)
+        except BrokerError:  # an outage, a revoked lease: the service waits or joins again
+            raise
+        except Exception as error:
+            self._settle_apart(settlements, worker_id, error)
+            return
         for settlement in settlements:
             if settlement.job.status is JobStatus.WAITING:
                 signals.job_waiting.send(self._broker.namespace, job=settlement.job)
             elif settlement.job.status is JobStatus.QUEUED:
                 signals.job_queued.send(self._broker.namespace, job=settlement.job)
+
+    def _settle_apart(self, settlements: list[Settlement], worker_id: str, error: Exception) -> None:
+        """Settle results one by one, so that one that cannot be stored does not hold back the others."""
+        if len(settlements) > 1:
+            for settlement in settlements:
+                self._settle([settlement], worker_id)
+            return
+        job, failure = settlements[0].job, settlements[0].failure
+        logger.error(
+            "The result of %s cannot be stored as it is: %s", job, describe(error),
+            extra={"action": "result_refused", "job_id": str(job.id)},
+        )  # fmt: skip
+        if failure is not None and failure.reason == _UNSTORABLE:
+            return  # not even this: the job is recovered when this worker leaves
+        job.status = JobStatus.FAILED
+        letter = replace(self._dead_letter(job, error, job.retries), reason=_UNSTORABLE)
+        self._settle([Settlement(job, Verdict.FAILED, letter)], worker_id)
 
     def _dead_letter(self, job: Job, error: BaseException, attempts: int) -> FailedJob:
         return FailedJob(

@@ -25,7 +25,7 @@ class Rescuer(Service):
     duty = "rescuer"
 
     def __init__(self, *, broker: Broker) -> None:
-        super().__init__(f"{broker.namespace}-rescuer")
+        super().__init__(broker.namespace, "rescuer")
         self._broker = broker
 
     def tick(self) -> float | None:

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 
 from ..brokers.messages import Contact
 from ..exc import BrokerUnavailable, LeaseRevoked
+from ..execution import this_thread
 from ..guard import Guarded
 from ..hooks import ServiceWrapper
 from .vitals import ServiceVitals
@@ -33,7 +34,8 @@ class Service(ABC):
     """One background duty in a thread of its own.
 
     Args:
-        name: Name of the thread.
+        namespace: Whose duty it is.
+        name: The end of the thread's name, after the namespace.
         on_revoked: Called with the worker id that was declared dead.
 
     Attributes:
@@ -42,8 +44,9 @@ class Service(ABC):
 
     duty: ClassVar[str]
 
-    def __init__(self, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
-        self.name = name
+    def __init__(self, namespace: str, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
+        self.namespace = namespace
+        self.name = f"{namespace}-{name}"
         self._on_revoked = on_revoked
         self._failures_in_a_row = 0
         self._failures_since_start = 0
@@ -101,6 +104,7 @@ class Service(ABC):
         """Do the duty once; return the seconds to wait before the next time, None to wait for `wake`."""
 
     def _run(self, wrappers: Sequence[ServiceWrapper]) -> None:
+        this_thread.namespace = self.namespace
         with Guarded(wrappers, (), self.name):
             self._repeat()
 

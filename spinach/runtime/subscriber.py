@@ -27,7 +27,7 @@ class BrokerSubscriber(Service):
     duty = "subscriber"
 
     def __init__(self, *, broker: Broker, on_notification: Callable[[], None]) -> None:
-        super().__init__(f"{broker.namespace}-broker-subscriber")
+        super().__init__(broker.namespace, "broker-subscriber")
         self._broker = broker
         self._on_notification = on_notification
         self._subscription: Subscription | None = None

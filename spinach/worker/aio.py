@@ -16,9 +16,10 @@ from contextlib import suppress
 from logging import getLogger
 
 from .. import signals
-from ..execution import Attempt, Environment, Fork, end_stray_child
+from ..execution import Attempt, Environment, Fork, end_stray_child, this_thread
 from ..job import Job
-from .base import BaseWorkers
+from .base import BaseWorkers, refuse_generator
+from .event_loop import close_loop, new_loop, run_in_scope, run_until_done
 
 logger = getLogger(__name__)
 
@@ -86,11 +87,12 @@ class AsyncioWorkers(BaseWorkers):
 
     def _run_loop(self, environment: Environment, ready: Future[None]) -> None:
         name = threading.current_thread().name
+        this_thread.namespace = self.namespace
         self._environment = environment
         signals.worker_started.send(self.namespace, worker_name=name)
+        loop = new_loop()
         try:
-            with asyncio.Runner() as runner:
-                runner.run(self._run_until_stopped(ready))
+            run_until_done(loop, self._run_until_stopped(ready))
         except BaseException as error:
             if not ready.done():
                 ready.set_exception(error)
@@ -99,6 +101,7 @@ class AsyncioWorkers(BaseWorkers):
             if self._executor is not None:
                 self._executor.shutdown(wait=True)
                 self._executor = None
+            close_loop(loop)
             signals.worker_terminated.send(self.namespace, worker_name=name)
 
     async def _run_until_stopped(self, ready: Future[None]) -> None:
@@ -133,17 +136,22 @@ class AsyncioWorkers(BaseWorkers):
         with Attempt(job, self._environment):
             function = job.task_func
             if inspect.iscoroutinefunction(function):
-                await function(*job.task_args, **job.task_kwargs)
-            else:
-                result = await self._run_in_thread(job)
-                if isinstance(result, _Raised):
-                    raise result.error
-                if inspect.iscoroutine(result):
-                    await result
+                await run_in_scope(job, function(*job.task_args, **job.task_kwargs))
+                return
+            result = await self._run_in_thread(job)
+            if isinstance(result, _Raised):
+                raise result.error
+            if result is not None:
+                refuse_generator(result)
+                if inspect.isawaitable(result):
+                    await run_in_scope(job, result)
 
     async def _run_in_thread(self, job: Job) -> object:
         if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.num_workers, f"{self.namespace}-plain")
+            self._executor = ThreadPoolExecutor(
+                self.num_workers, f"{self.namespace}-plain",
+                setattr, (this_thread, "namespace", self.namespace),
+            )  # fmt: skip
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, contextvars.copy_context().run, _call_function, job)
 

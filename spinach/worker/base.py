@@ -5,11 +5,15 @@ Workers fetch nothing and acknowledge nothing; the arbiter does both.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable
+from typing import TypeVar
 
 from ..execution import Environment
 from ..job import Job
+
+T = TypeVar("T")
 
 
 class BaseWorkers(ABC):
@@ -65,3 +69,16 @@ class BaseWorkers(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Run the jobs that are submitted, end the slots, and return when all have ended."""
+
+
+def refuse_generator(result: T) -> T:
+    """Return what a task's function returned, unless that is a generator, whose body never ran.
+
+    Raises:
+        TypeError: it is one; the attempt fails for it.
+    """
+    if isinstance(result, (Generator, AsyncGenerator)) and not inspect.isawaitable(result):
+        raise TypeError(
+            f"the task returned {result!r}, whose body has not run: a task must do its work before it returns"
+        )
+    return result

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextvars
 import inspect
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from logging import getLogger
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .. import signals
-from ..execution import Attempt, Environment
+from ..execution import Attempt, Environment, this_thread
 from ..job import Job
-from .base import BaseWorkers
+from .base import BaseWorkers, refuse_generator
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,13 +85,15 @@ class ThreadWorkers(BaseWorkers):
 
     def _run_jobs(self, environment: Environment) -> None:
         name = threading.current_thread().name
+        this_thread.namespace = self.namespace
         signals.worker_started.send(self.namespace, worker_name=name)
         event_loop = _ThreadEventLoop()
         try:
             get = self._jobs.get
             while (job := get()) is not None:
                 try:
-                    _run_job(job, environment, event_loop)
+                    # In a context of its own: what a job sets there must not reach the next one.
+                    contextvars.Context().run(_run_job, job, environment, event_loop)
                 except BaseException:
                     # `Attempt` catches all that a job raises; an error of its own must not end the thread.
                     logger.exception("%s could not finish %s", name, job)
@@ -104,25 +106,27 @@ class ThreadWorkers(BaseWorkers):
 def _run_job(job: Job, environment: Environment, event_loop: _ThreadEventLoop) -> None:
     with Attempt(job, environment):
         result = job.task_func(*job.task_args, **job.task_kwargs)  # type: ignore[misc]
-        if inspect.iscoroutine(result):
-            event_loop.run(result)
+        if result is not None and inspect.isawaitable(refuse_generator(result)):
+            event_loop.run(job, result)
 
 
 class _ThreadEventLoop:
     """The event loop of one thread for coroutine functions, made when the first one runs."""
 
     def __init__(self) -> None:
-        self._runner: asyncio.Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, coroutine: object) -> None:
-        if self._runner is None:
-            import asyncio  # takes as long as importing the rest of the engine: only when it is needed
+    def run(self, job: Job, awaitable: Awaitable[object]) -> None:
+        # asyncio takes as long to import as the rest of the engine: it is loaded when it is needed.
+        from .event_loop import new_loop, run_in_scope, run_until_done
 
-            self._runner = asyncio.Runner()
+        if self._loop is None or self._loop.is_closed():
+            self._loop = new_loop()
         # The wrappers of the attempt set context variables, such as the current span.
-        self._runner.run(coroutine, context=contextvars.copy_context())  # type: ignore[arg-type]
+        run_until_done(self._loop, run_in_scope(job, awaitable), contextvars.copy_context())
 
     def close(self) -> None:
-        if self._runner is not None:
-            with suppress(Exception):
-                self._runner.close()
+        if self._loop is not None:
+            from .event_loop import close_loop
+
+            close_loop(self._loop)
