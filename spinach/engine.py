@@ -250,7 +250,7 @@ class Engine(TaskDecorator):
                 signal.send(self.namespace, job=job)
         return jobs
 
-    # --- hooks for instrumentation and integrations ------------------------------------------------
+    # --- hooks for instrumentation and integrations; each returns a function that removes it ---------
 
     def wrap_attempts(self, wrapper: AttemptWrapper) -> Callable[[], None]:
         """Put a context manager around every attempt, in the thread or asyncio task that runs it.
@@ -260,16 +260,6 @@ class Engine(TaskDecorator):
                 the context manager gets the exception that the function raised, and the attempt has its
                 `outcome` and `duration`. What the wrapper and the context manager raise or swallow does not
                 affect the job.
-
-        Returns:
-            A function that removes the wrapper.
-
-        Example:
-            >>> @contextmanager
-            ... def timed(attempt):
-            ...     yield
-            ...     print(attempt.job.task_name, attempt.duration)
-            >>> remove = engine.wrap_attempts(timed)
         """
         return added(self._hooks.attempts, wrapper)
 
@@ -281,9 +271,6 @@ class Engine(TaskDecorator):
                 context manager, or None. On entry it may set the jobs' `headers`, a flat mapping of strings.
                 On exit it gets the error if the call failed. What it raises or swallows does not affect the
                 call.
-
-        Returns:
-            A function that removes the wrapper.
         """
         return added(self._hooks.enqueues, wrapper)
 
@@ -293,9 +280,6 @@ class Engine(TaskDecorator):
         Args:
             wrapper: Called without arguments in the thread of the arbiter, the notifier and so on; returns a
                 context manager, or None. It counts for threads that start later.
-
-        Returns:
-            A function that removes the wrapper.
         """
         return added(self._hooks.services, wrapper)
 
@@ -304,9 +288,6 @@ class Engine(TaskDecorator):
 
         Args:
             listener: Called without arguments in the thread that stops the workers. What it raises is logged.
-
-        Returns:
-            A function that removes the listener.
         """
         return added(self._hooks.stops, listener)
 
@@ -314,12 +295,8 @@ class Engine(TaskDecorator):
         """Publish a fact about this process in its worker's record in the broker.
 
         Args:
-            name: Name of the fact, such as ``"metrics_url"``. A later value of the same name replaces the
-                earlier.
+            name: Name of the fact, such as ``"metrics_url"``; a later value replaces the earlier.
             value: The fact. The next heartbeat publishes it.
-
-        Returns:
-            A function that removes the fact.
         """
         return self._hooks.announce(name, value)
 
@@ -338,9 +315,8 @@ class Engine(TaskDecorator):
         Args:
             number: How many jobs run at once.
             queue: Queue to serve.
-            block: Wait until the workers are stopped. In the main thread SIGINT and SIGTERM then stop them:
-                running jobs finish and are acknowledged, others go back to the queue. A second signal ends
-                the
+            block: Wait until the workers are stopped. In the main thread SIGINT, SIGTERM and SIGHUP then stop them:
+                running jobs finish and are acknowledged, others go back to the queue. A second signal ends the
                 wait: it raises `KeyboardInterrupt`, and jobs that still run count as those of a dead worker.
                 The previous signal handlers are restored on return.
             stop_when_queue_empty: Stop once the queue is empty and nothing runs here. Jobs that a concurrency

@@ -78,7 +78,11 @@ class Exchange:
     held: Callable[[], Iterable[Job]] = tuple
 
     def is_filled_by(self, delivery: Delivery) -> bool:
-        """Return whether a delivery brings as many jobs as this exchange asks for, and at least one."""
+        """Return whether a delivery brings as many jobs as this exchange asks for, and at least one.
+
+        Args:
+            delivery: The reply to this exchange.
+        """
         wanted = self.free_slots + self.claim_ahead + self.reserve_ahead
         return len(delivery.claimed) + len(delivery.reserved) >= max(1, wanted)
 
