@@ -6,24 +6,21 @@ the arbiter's path. Successes are acknowledged by the arbiter.
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from .. import signals
+from ..brokers import dead_letters
 from ..brokers.base import Broker, Settlement
 from ..clock import to_datetime
 from ..exc import LeaseRevoked
 from ..execution import Attempt, apply_outcome
 from ..job import Job, JobStatus
 from ..retry import Outcome, Verdict, decide
-from ..stats import FailedJob, Tally
+from ..stats import Tally
 from .service import Service
 
-# A dead letter is read by a person; what is longer is cut in the middle, where it says least.
-MAX_MESSAGE_CHARACTERS: Final = 2_000
-MAX_TRACEBACK_CHARACTERS: Final = 16_000
 _BATCH: Final = 100
 
 
@@ -99,7 +96,13 @@ class ResultNotifier(Service):
     def _put(self, job: Job, outcome: Outcome, attempt: int, lease: str) -> None:
         failure = None
         if outcome.verdict is Verdict.FAILED and outcome.error is not None:
-            failure = self._dead_letter(job, outcome.error, attempt)
+            failure = dead_letters.failed(
+                job,
+                outcome.error,
+                attempts=attempt,
+                now=self._broker.clock.now(),
+                worker_id=self._broker.worker_id,
+            )
         self._inbox.append((lease, Settlement(job, outcome.verdict, failure)))
         self.wake()
 
@@ -113,49 +116,3 @@ class ResultNotifier(Service):
                 signals.job_waiting.send(self._broker.namespace, job=settlement.job)
             elif settlement.job.status is JobStatus.QUEUED:
                 signals.job_queued.send(self._broker.namespace, job=settlement.job)
-
-    def _dead_letter(self, job: Job, error: BaseException, attempts: int) -> FailedJob:
-        return FailedJob(
-            id=str(job.id),
-            raw=job.text(JobStatus.FAILED, job.enqueued_at or job.due_timestamp).encode(),
-            reason="failed",
-            failed_at=self._broker.clock.now(),
-            queue=job.queue,
-            task_name=job.task_name,
-            error_type=qualified_name(type(error)),
-            message=shorten(describe(error), MAX_MESSAGE_CHARACTERS),
-            traceback=shorten(traceback_of(error), MAX_TRACEBACK_CHARACTERS),
-            attempts=attempts,
-            worker=self._broker.worker_id,
-        )
-
-
-def qualified_name(kind: type[BaseException]) -> str:
-    """Return the dotted name of an error's class; builtins without their module."""
-    if kind.__module__ in ("builtins", None):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def describe(error: BaseException) -> str:
-    """Return an error's message, whatever its ``__str__`` does."""
-    try:
-        return str(error)
-    except BaseException:
-        return f"<{type(error).__name__} whose message cannot be read>"
-
-
-def traceback_of(error: BaseException) -> str:
-    """Return an error's traceback, whatever its ``__str__`` does."""
-    try:
-        return "".join(traceback.format_exception(error))
-    except BaseException:
-        return "".join(traceback.format_tb(error.__traceback__))
-
-
-def shorten(text: str, limit: int) -> str:
-    """Cut a text in the middle so that it has at most `limit` characters."""
-    if len(text) <= limit:
-        return text
-    half = (limit - 40) // 2  # the line between takes up to 40
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

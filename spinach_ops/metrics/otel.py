@@ -14,9 +14,9 @@ from typing import Any, Final
 from opentelemetry import metrics
 
 from spinach import Engine, const
+from spinach.brokers.error_text import qualified_name
 from spinach.execution import Attempt
 from spinach.hooks import OncePerEngine, Remover, Submission
-from spinach.runtime.notifier import qualified_name
 
 from ..tracing.attributes import ERROR_TYPE, PROCESS, SCHEMA_URL, SEND, Attributes, Describer
 from ..tracing.complaints import Complaints

@@ -9,9 +9,9 @@ from typing import Any, Final
 from prometheus_client import Counter, Histogram
 
 from spinach import Engine, signals
+from spinach.brokers.error_text import qualified_name
 from spinach.exc import WorkerLost
 from spinach.job import Job, JobStatus
-from spinach.runtime.notifier import qualified_name
 from spinach.runtime.vitals import Vitals
 
 from . import catalog

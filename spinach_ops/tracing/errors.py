@@ -9,7 +9,7 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
-from spinach.runtime.notifier import describe, qualified_name, shorten, traceback_of
+from spinach.brokers.error_text import describe, qualified_name, shorten, traceback_of
 
 from .attributes import (
     ERROR_TYPE,
