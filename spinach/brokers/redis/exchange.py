@@ -82,7 +82,7 @@ class HeldJobs:
         counts, increments = count_arguments(exchange.tally), histogram_arguments(exchange.tally)
         records: list[Argument] = []
         for job in exchange.done:
-            records += _Done(held_as=job.held_as, task=job.task_name)
+            records += _Done(job.held_as, job.task_name)
         records += [job.held_as for job in exchange.starting]
         return self._session.run(
             scripts.EXCHANGE, worker_id=worker_id, call_number=self._call_number,

@@ -1,15 +1,16 @@
-"""The Lua scripts: loads them, and gives their KEYS and ARGV the names that their headers declare.
+"""The Lua scripts: loads them, and writes out the names that their headers declare, and limits and statuses.
 
-A header declares, in this order, ``KEYS:``, ``ARGV:`` and ``each NAME:``; the text that is sent consists of the limits
-and statuses that the script uses, the files that it includes, the declared names, and the file itself. No other module
-builds a list of keys or arguments by position.
+No other module and no script builds or reads a list of keys or arguments by position. A header says:
 
-- ``KEYS: brokers, running`` gives ``local brokers, running = KEYS[1], KEYS[2]``. A last ``queue_key...`` gives the
-  function ``queue_key(number)`` and the number ``queue_keys`` of the keys that follow.
-- ``ARGV: worker_id, jobs (number)`` gives the same for arguments. A last ``...`` gives ``first_record``, the index of
-  the first argument after them.
-- ``each job: text, queue`` describes a record among the arguments that follow. It gives the function ``read_job(at)``
-  and the number ``job_size`` of its fields; in Python, `Script.record` returns a tuple with these names.
+- ``KEYS: brokers, running`` binds ``brokers`` and ``running`` to the first two keys. After a last ``queue_key...``,
+  ``queue_key(number)`` is one of the keys that follow, and ``queue_keys`` is how many these are.
+- ``ARGV: worker_id, jobs (number)`` does the same for arguments. After a last ``...``, ``first_record`` is the index
+  of the first argument that follows.
+- ``each job: text, queue`` names the fields of a record among those that follow: ``read_job(at)`` is its fields,
+  ``job_size`` is how many these are. `Script.record` makes such records.
+- ``include: lib`` puts the paragraphs of ``lib.lua`` before the script that it uses.
+
+A caller gives `Session.run` the values by these names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import namedtuple
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -31,7 +32,8 @@ _FOLDER: Final = files(__package__) / "lua"
 _FIELD: Final = re.compile(r"^-- (KEYS|ARGV|include|each \w+):((?: .*,\n--)* ?.*)$", re.MULTILINE)
 _NUMBER: Final = " (number)"
 _REST: Final = "..."
-_NAMES_OF_KEYS: Final = {name for name, member in vars(Keys).items() if isinstance(member, property)}
+# The keys that a namespace has once.
+NAMES_OF_KEYS: Final = {name for name, member in vars(Keys).items() if isinstance(member, property)}
 _CONSTANTS: Final = {
     **{name: value for name, value in vars(limits).items() if name.isupper()},
     **{status.name: status.value for status in JobStatus},
@@ -74,16 +76,17 @@ class Script:
         named = {field: tuple(re.split(r",\s+", text)) for field, text in header.items()}
         keys, arguments = named["KEYS"], named["ARGV"]
         records = {field[5:]: names for field, names in named.items() if field.startswith("each ")}
-        bindings = "\n".join(_bindings(keys, arguments, records))
-        text = "\n".join([*map(_read, header["include"].split()), bindings, body])
-        text = _constants_in(text) + text
+        text = f"{_bindings(keys, arguments)}\n{body}"
+        for part in reversed(header["include"].split()):
+            text = _used_of(_read(part), text) + text
+        text = _expanded(text, _expansions(keys, arguments, records))
         key_names, argument_names = _fixed(keys), _fixed(arguments)
         names = {*key_names, *argument_names}
         if len(names) < len(key_names) + len(argument_names):
             raise ValueError(f"{name}.lua declares a name twice")
         return cls(
             name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(),
-            key_names, argument_names, frozenset(names - _NAMES_OF_KEYS), "counters_of_minute" in names, records,
+            key_names, argument_names, frozenset(names - NAMES_OF_KEYS - {"counters_of_minute"}), "counters_of_minute" in names, records,
         )  # fmt: skip
 
     def record(self, name: str) -> Any:
@@ -99,33 +102,46 @@ def _fixed(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.removesuffix(_NUMBER) for name in names if not name.endswith(_REST))
 
 
-def _bindings(
-    keys: Sequence[str], arguments: Sequence[str], records: dict[str, tuple[str, ...]]
-) -> Iterator[str]:
-    """Yield the lines of Lua that bind the declared names."""
-    fixed = _fixed(keys)
-    yield f"local {', '.join(fixed)} = {', '.join(f'KEYS[{at}]' for at in range(1, len(fixed) + 1))}"
-    if keys[-1].endswith(_REST):
-        name = keys[-1].removesuffix(_REST)
-        yield f"local {name}s = #KEYS - {len(fixed)}"
-        yield f"local function {name}(number) return KEYS[{len(fixed)} + number] end"
+def _bindings(keys: Sequence[str], arguments: Sequence[str]) -> str:
+    """Return the lines of Lua that bind the names of fixed keys and arguments."""
+    names, values = list(_fixed(keys)), [f"KEYS[{at + 1}]" for at in range(len(_fixed(keys)))]
     for at, name in enumerate(arguments, 1):
-        if name == _REST:
-            yield f"local first_record = {at}"
-        elif name.endswith(_NUMBER):
-            yield f"local {name.removesuffix(_NUMBER)} = tonumber(ARGV[{at}])"
-        else:
-            yield f"local {name} = ARGV[{at}]"
+        if name != _REST:
+            names.append(name.removesuffix(_NUMBER))
+            values.append(f"tonumber(ARGV[{at}])" if name.endswith(_NUMBER) else f"ARGV[{at}]")
+    return f"local {', '.join(names)} = {', '.join(values)}"
+
+
+def _used_of(part: str, text: str) -> str:
+    """Return the paragraphs of a part that a text uses, directly or not: each function costs every call."""
+    used = ""
+    for paragraph in reversed(part.split("\n\n")):
+        names = re.findall(r"^local (?:function )?(\w+)", paragraph, re.MULTILINE)
+        if any(re.search(rf"\b{name}\b", used + text) for name in names):
+            used = f"{paragraph}\n\n{used}"
+    return used
+
+
+def _expansions(
+    keys: Sequence[str], arguments: Sequence[str], records: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is written for the other names: patterns and replacements."""
+    yield r"^ *--.*\n", ""
+    if keys[-1].endswith(_REST):
+        name, fixed = keys[-1].removesuffix(_REST), len(keys) - 1
+        yield rf"\b{name}s\b", f"(#KEYS - {fixed})"
+        yield rf"\b{name}\((\w+)\)", rf"KEYS[{fixed} + \1]"
+    yield r"\bfirst_record\b", str(len(arguments))
     for name, fields in records.items():
-        values = ", ".join(f"ARGV[at + {offset}]" for offset in range(len(fields)))
-        yield f"local {name}_size = {len(fields)}"
-        yield f"local function read_{name}(at) return {values} end"
+        yield rf"\b{name}_size\b", str(len(fields))
+        yield rf"\bread_{name}\((\w+)\)", ", ".join(rf"ARGV[\1 + {at}]" for at in range(len(fields)))
+    yield from ((rf"\b{name}\b", str(value)) for name, value in _CONSTANTS.items())
 
 
-def _constants_in(text: str) -> str:
-    """Return the lines of Lua that define the limits and statuses that a text uses."""
-    used = set(re.findall(r"\b[A-Z_]+\b", text)) & _CONSTANTS.keys()
-    return "".join(f"local {name} = {_CONSTANTS[name]}\n" for name in sorted(used))
+def _expanded(text: str, expansions: Iterable[tuple[str, str]]) -> str:
+    for pattern, replacement in expansions:
+        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    return text
 
 
 ENQUEUE: Final = Script.load("enqueue")

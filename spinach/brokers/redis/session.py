@@ -18,7 +18,7 @@ from . import scripts
 from .connection import Argument, Connection
 from .counter_fields import group_field
 from .keys import Keys
-from .scripts import Script
+from .scripts import NAMES_OF_KEYS, Script
 
 logger = getLogger(__name__)
 
@@ -41,7 +41,11 @@ class Session:
     keys: Keys
     clock: ServerClock
     worker_id: str = ""
+    _shared_keys: dict[str, str] = field(init=False)
     _reported: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._shared_keys = {name: getattr(self.keys, name) for name in NAMES_OF_KEYS}
 
     def run(
         self,
@@ -61,14 +65,16 @@ class Session:
                 counters of the present minute, are known.
 
         Raises:
-            TypeError: `named` has other names than the script declares.
+            TypeError: `named` has more or fewer names than the script declares.
+            KeyError: it has others.
         """
+        if len(named) != len(script.given):
+            raise TypeError(f"{script.name}.lua takes {sorted(script.given)}, not {sorted(named)}")
+        named.update(self._shared_keys)
         if script.counts_by_minute:
             named["counters_of_minute"] = self.keys.counters_of_minute(int(self.clock.now() // 60))
-        if named.keys() != script.given:
-            raise TypeError(f"{script.name}.lua takes {sorted(script.given)}, not {sorted(named)}")
-        keys = [named[name] if name in named else getattr(self.keys, name) for name in script.keys]
-        arguments = [named[name] if name in named else getattr(self.keys, name) for name in script.arguments]
+        keys = [named[name] for name in script.keys]
+        arguments = [named[name] for name in script.arguments]
         sent = (len(keys) + len(more_keys), *keys, *more_keys, *arguments, *records)
         try:
             return self.connection.call("EVALSHA", script.sha, *sent, operation=script.name)

@@ -5,7 +5,7 @@
 --       registered workers
 -- Returns: 1 when counted, 0 when it was counted a moment ago or the workers changed meanwhile
 -- Retry: safe by nature
--- include: lib
+-- include: lib job_text slots
 
 local task_limits = read_limits(limits)
 if not task_limits then return 0 end

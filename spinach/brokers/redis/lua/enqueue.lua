@@ -6,7 +6,7 @@
 -- each dated: queue, due, text
 -- Returns: server seconds, server microseconds, then the status of each dated job: waiting or queued
 -- Retry: safe; a call number seen before changes nothing
--- include: lib
+-- include: lib job_text counters
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000

@@ -7,11 +7,11 @@
 -- each done: held_as, task
 -- Returns: 'revoked' | 'again' | {claimed texts, reserved texts with their field each, error of the queue}
 -- Retry: safe; a call number seen before returns 'again', and the worker reads what it holds
--- include: lib
+-- include: lib job_text slots counters
 
 -- Behind a blocked job, smaller pages would mean a read per job.
 local MIN_PAGE = 100
-local RUNNING_DIGIT = tostring(RUNNING)
+local RUNNING_DIGIT = 'RUNNING' -- the loader writes the number
 
 if redis.pcall('HEXISTS', brokers, worker_id) ~= 1 then return 'revoked' end
 local last_call = redis.pcall('HGET', reserved, 'seq')

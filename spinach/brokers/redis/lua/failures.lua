@@ -1,4 +1,4 @@
--- Shared by the scripts that keep dead letters, put after lib.lua.
+-- Dead letters and failure groups; put after lib.lua and counters.lua.
 
 -- Bounds the work of one call. A call adds at most some hundreds of dead letters, so the surplus shrinks.
 local MAX_TRIMMED = 100
@@ -22,48 +22,44 @@ local function trim_dead_letters(failed, failed_data, counters, now)
   add_to(counters, '["", "", "dead_letters_trimmed"]', #old)
 end
 
--- When each group was last seen. Read at most once per call, and only when a new group finds no place.
-local last_seen
-
-local function read_last_seen(failure_groups)
-  last_seen = {}
-  for field, value in pairs(flat_to_map(redis.call('HGETALL', failure_groups))) do
-    local group, fact = string.match(field, '^(.*)"(%a+)"%]$')
-    group = group or field
-    if fact == 'last' then last_seen[group] = tonumber(value) or 0 else last_seen[group] = last_seen[group] or 0 end
+-- Reads all groups at most once per call, and only when a new group finds no place: `keys.last_seen` notes when each
+-- was last seen.
+local function remove_oldest_group(keys)
+  if not keys.last_seen then
+    keys.last_seen = {}
+    for field, value in pairs(flat_to_map(redis.call('HGETALL', keys.failure_groups))) do
+      local group, fact = string.match(field, '^(.*)"(%a+)"%]$')
+      group = group or field
+      if fact == 'last' or not keys.last_seen[group] then keys.last_seen[group] = fact == 'last' and tonumber(value) or 0 end
+    end
   end
-end
-
-local function remove_oldest_group(failure_groups)
-  if not last_seen then read_last_seen(failure_groups) end
   local oldest
-  for group, at in pairs(last_seen) do
-    if not oldest or at < last_seen[oldest] then oldest = group end
+  for group, at in pairs(keys.last_seen) do
+    if not oldest or at < keys.last_seen[oldest] then oldest = group end
   end
-  last_seen[oldest] = nil
-  redis.call('HDEL', failure_groups, oldest, oldest .. '"count"]', oldest .. '"first"]', oldest .. '"last"]',
+  keys.last_seen[oldest] = nil
+  redis.call('HDEL', keys.failure_groups, oldest, oldest .. '"count"]', oldest .. '"first"]', oldest .. '"last"]',
     oldest .. '"sample"]')
 end
 
 -- group: JSON '["task", "error type", ' without its last element; '' counts in no group.
-local function group_failure(failure_groups, group, now, id, message)
+local function group_failure(keys, group, now, id, message)
   if group == '' then return end
   local counted = group .. '"count"]'
-  if redis.call('HEXISTS', failure_groups, counted) == 0 then
-    if redis.call('HLEN', failure_groups) >= FACTS_PER_GROUP * MAX_FAILURE_GROUPS then
-      remove_oldest_group(failure_groups)
-    end
-    redis.call('HSET', failure_groups, group .. '"first"]', now)
+  if redis.call('HEXISTS', keys.failure_groups, counted) == 0 then
+    if redis.call('HLEN', keys.failure_groups) >= FACTS_PER_GROUP * MAX_FAILURE_GROUPS then remove_oldest_group(keys) end
+    redis.call('HSET', keys.failure_groups, group .. '"first"]', now)
   end
-  redis.pcall('HINCRBY', failure_groups, counted, 1)
-  redis.call('HSET', failure_groups, group .. '"last"]', now, group .. '"sample"]', id .. ' ' .. message)
-  if last_seen then last_seen[group] = now end
+  redis.pcall('HINCRBY', keys.failure_groups, counted, 1)
+  redis.call('HSET', keys.failure_groups, group .. '"last"]', now, group .. '"sample"]', id .. ' ' .. message)
+  if keys.last_seen then keys.last_seen[group] = now end
 end
 
--- Writes one dead letter. The caller removed foreign types from the keys before its first write.
+-- Writes one dead letter. The caller removed foreign types before its first write.
+-- keys: a table with failed, failed_data, failure_groups and counters.
 local function keep_dead_letter(keys, now, id, record, group, message)
   redis.call('ZADD', keys.failed, now, id)
   redis.call('HSET', keys.failed_data, id, record)
-  group_failure(keys.failure_groups, group, now, id, message)
+  group_failure(keys, group, now, id, message)
   trim_dead_letters(keys.failed, keys.failed_data, keys.counters, now)
 end

@@ -4,7 +4,7 @@
 -- each job: text, queue, counter
 -- Returns: per job 1 (moved), 0 (no longer there), -1 (its queue's key holds a foreign type; it is due again later)
 -- Retry: safe; only what is still there moves
--- include: lib
+-- include: lib job_text counters
 
 if not fits(future, 'zset') then return wrong_type(future, 'future jobs') end
 local usable, texts = {}, {}
@@ -16,7 +16,8 @@ local due_again = redis.call('TIME')[1] + FOREIGN_QUEUE_PAUSE_SECONDS
 
 local reply, increments, moved = {}, {}, 0
 for number = 1, jobs do
-  local text, queue, counter = read_job(first_record + (number - 1) * job_size)
+  local at = first_record + (number - 1) * job_size
+  local text, queue, counter = read_job(at)
   queue = tonumber(queue)
   if not usable[queue] then
     reply[number] = redis.call('ZADD', future, 'XX', due_again, text) and -1

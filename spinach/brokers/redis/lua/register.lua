@@ -40,7 +40,8 @@ local function register_limit(name, limit)
 end
 
 for number = 1, tasks do
-  local name, text, period, limit, planned = read_task(first_record + (number - 1) * task_size)
+  local at = first_record + (number - 1) * task_size
+  local name, text, period, limit, planned = read_task(at)
   if period ~= '' then
     register_period(name, text, period, planned)
   elseif redis.call('HDEL', periodic_tasks, name) == 1 then

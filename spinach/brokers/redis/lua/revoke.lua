@@ -4,7 +4,7 @@
 --       judged_record, judged_sight: what the registry must still say; '' for either: no matter what it says
 -- Returns: 1 when this call declared it, 0 when its entry changed meanwhile or is gone
 -- Retry: safe; the second call finds it gone
--- include: lib
+-- include: lib counters
 
 local record = redis.call('HGET', brokers, worker_id)
 local sight = redis.call('ZSCORE', brokers_by_sight, worker_id)

@@ -5,7 +5,7 @@
 --       planned: the run as the caller read it; following: the run after it
 -- Returns: per task 1 (pushed), 0 (another worker did it), -1 (its queue's key holds a foreign type)
 -- Retry: safe; once the next run is planned, the run of the first call is not due any more
--- include: lib
+-- include: lib counters
 
 if not fits(periodic_queue, 'zset') then return wrong_type(periodic_queue, 'periodic tasks') end
 redis.call('ZREM', periodic_queue, '') -- when memory is full, Redis allows a deletion, and after it the other writes
@@ -13,7 +13,8 @@ local usable = {}
 for number = 1, queue_keys do usable[number] = fits(queue_key(number), 'list') end
 local reply, pushed = {}, false
 for number = 1, tasks do
-  local name, planned, following, queue, text, counter, queue_name = read_task(first_record + (number - 1) * task_size)
+  local at = first_record + (number - 1) * task_size
+  local name, planned, following, queue, text, counter, queue_name = read_task(at)
   local found = redis.call('ZSCORE', periodic_queue, name)
   if not found or tonumber(found) ~= tonumber(planned) then
     reply[number] = 0

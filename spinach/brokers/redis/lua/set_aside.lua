@@ -4,7 +4,7 @@
 --       kind: 'zset' | 'hash' | 'list'; member: or the field of a hash; expected: the value of that field
 -- Returns: 1 when moved, 0 when it was no longer there
 -- Retry: safe; what is gone stays gone
--- include: lib failures
+-- include: lib counters failures
 
 if not fits(source, kind) then return 0 end
 drop_foreign_failures(failed, failed_data, failure_groups)

@@ -11,7 +11,7 @@
 -- Returns: 'revoked' (own, not registered) | 'alive' (dead, registered) | per job its new status, 0 when it was not
 --          held, -1 when it is still held because the key where it has to wait holds another type
 -- Retry: safe; a job that is not held any more is left alone, and counts are added only with a job
--- include: lib failures
+-- include: lib job_text slots counters failures
 
 local own = whose == 'own'
 local registered = redis.pcall('HEXISTS', brokers, worker_id) == 1
