@@ -20,6 +20,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 __all__ = [
     "BrokerError",
     "BrokerUnavailable",
@@ -36,6 +38,9 @@ __all__ = [
     "WorkerLost",
     "WrongKeyType",
 ]
+
+# Why a broker cannot be used now.
+Unavailability = Literal["connection", "timeout", "auth", "permission"]
 
 
 class SpinachError(Exception):
@@ -67,17 +72,34 @@ class WorkerLost(SpinachError):
 
 
 class BrokerError(SpinachError):
-    """Base of what goes wrong between the engine and its broker."""
+    """Base of what goes wrong between the engine and its broker.
+
+    Attributes:
+        accepted: How many jobs of a batch were accepted before the error, counted from its first job.
+    """
+
+    accepted: int = 0
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):
-    """The broker cannot be reached or refuses the request; nothing was accepted."""
+    """The broker cannot be reached or refuses the request.
+
+    Of a batch no more jobs than `accepted` were accepted.
+
+    Attributes:
+        kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not allowed
+            to this user) or ``"connection"`` (everything else).
+    """
+
+    def __init__(self, message: str = "", *, kind: Unavailability = "connection") -> None:
+        super().__init__(message)
+        self.kind: Unavailability = kind
 
 
 class EnqueueUncertain(BrokerUnavailable):
-    """The connection broke after the jobs were sent: they may or may not have been accepted.
+    """The connection broke after jobs were sent: they may or may not have been accepted.
 
-    Scheduling the same work again may run it twice.
+    Scheduling the same jobs again may run them twice. Of a batch, the first `accepted` jobs were accepted for certain.
     """
 
 
@@ -90,7 +112,7 @@ class NotPermitted(BrokerUnavailable):
     """
 
     def __init__(self, message: str = "", *, at_login: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message, kind="auth" if at_login else "permission")
         self.at_login = at_login
 
 

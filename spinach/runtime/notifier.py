@@ -13,8 +13,9 @@ from logging import getLogger
 from typing import Final
 
 from .. import signals
+from ..brokers import dead_letters
 from ..brokers.base import Broker, Settlement
-from ..error_text import describe, qualified_name, shorten, traceback_of
+from ..error_text import describe
 from ..exc import BrokerError, LeaseRevoked
 from ..execution import Attempt, apply_outcome, outcome_of
 from ..job import Job, JobStatus
@@ -22,9 +23,6 @@ from ..retry import Outcome, Verdict
 from ..stats import FailedJob, Tally
 from .service import Service
 
-# Longer texts are cut in the middle: a person who reads a dead letter needs the beginning and the end.
-MAX_MESSAGE_CHARACTERS: Final = 2_000
-MAX_TRACEBACK_CHARACTERS: Final = 16_000
 _BATCH_SIZE: Final = 100
 _UNSTORABLE: Final = "result cannot be stored"
 
@@ -142,16 +140,6 @@ class ResultNotifier(Service):
         self._settle([Settlement(job, Verdict.FAILED, letter)], worker_id)
 
     def _dead_letter(self, job: Job, error: BaseException, attempts: int) -> FailedJob:
-        return FailedJob(
-            id=str(job.id),
-            raw=job.text(JobStatus.FAILED, job.enqueued_at or job.due_timestamp).encode(),
-            reason="failed",
-            failed_at=self._broker.clock.now(),
-            queue=job.queue,
-            task_name=job.task_name,
-            error_type=qualified_name(type(error)),
-            message=shorten(describe(error), MAX_MESSAGE_CHARACTERS),
-            traceback=shorten(traceback_of(error), MAX_TRACEBACK_CHARACTERS),
-            attempts=attempts,
-            worker=self._broker.worker_id,
+        return dead_letters.failed(
+            job, error, attempts=attempts, now=self._broker.clock.now(), worker_id=self._broker.worker_id
         )

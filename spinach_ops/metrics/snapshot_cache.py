@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from spinach.exc import BrokerUnavailable, NotPermitted
+from spinach.exc import BrokerUnavailable
 from spinach.stats import NamespaceSnapshot
 
 DEFAULT_CACHE_SECONDS: Final = 3.0
@@ -93,11 +93,8 @@ class SnapshotCache:
     def _reading(self) -> Reading:
         try:
             return Reading(self._look(self._known))
-        except NotPermitted as error:
-            return Reading(None, "auth" if error.at_login else "permission", str(error))
         except BrokerUnavailable as error:
-            late = "timed out" in str(error).lower() or "timeout" in str(error).lower()
-            return Reading(None, "timeout" if late else "connection", str(error))
+            return Reading(None, error.kind, str(error))
         except Exception as error:
             return Reading(None, "malformed", f"{type(error).__name__}: {error}")
 

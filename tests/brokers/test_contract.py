@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +11,9 @@ from datetime import timedelta
 import pytest
 
 from spinach.brokers.base import Broker, Exchange, WorkerProfile, WorkerState
+from spinach.brokers.limits import MAX_FAILURE_GROUPS, MAX_SAMPLE_CHARACTERS
 from spinach.clock import to_datetime
+from spinach.const import VERSION
 from spinach.exc import InvalidJobArguments, InvalidNamespace, LeaseRevoked
 from spinach.job import Job, JobStatus
 from spinach.stats import Tally
@@ -293,6 +297,13 @@ def test_malformed_entry_is_set_aside(make_broker: MakeBroker) -> None:
     letters = worker.failed_jobs()
     assert {letter.raw for letter in letters} == {b'{"not": "a job"}', b"\xff\xfe"}
     assert {letter.reason for letter in letters} == {"malformed"}
+    assert {letter.error_type for letter in letters} == {"spinach.exc.MalformedJob"}
+    place = f"found in the jobs of worker {worker.worker_id}: "
+    assert all(letter.message.startswith(place) for letter in letters)
+    assert {(letter.queue, letter.task_name, letter.worker) for letter in letters} == {
+        ("", "", worker.worker_id)
+    }
+    assert all(letter.id.startswith("malformed-") for letter in letters)
     assert claim(worker) == []
     assert len(worker.failed_jobs()) == 2
 
@@ -538,6 +549,36 @@ def test_newest_dead_letters_come_first(make_broker: MakeBroker) -> None:
     assert len(worker.failed_jobs()) == 5
 
 
+def test_failure_groups_are_bounded(make_broker: MakeBroker) -> None:
+    """One group more than the limit replaces the group that was not seen for longest."""
+    worker = make_broker.worker()
+    names = [f"task{number}" for number in range(MAX_FAILURE_GROUPS)]
+    worker.enqueue([queued(name=name) for name in [*names, "task0", "new", "newer"]])
+    for job in claim(worker, MAX_FAILURE_GROUPS + 3):
+        settle(worker, failed(worker, job))
+    groups = {group.task_name: group.count for group in worker.failure_groups()}
+    assert groups == {"task0": 2, **dict.fromkeys(names[3:], 1), "new": 1, "newer": 1}
+
+
+def test_failure_groups_of_one_call_are_bounded(make_broker: MakeBroker) -> None:
+    """The same holds when one call brings more groups than are kept."""
+    worker = make_broker.worker()
+    names = [f"task{number}" for number in range(MAX_FAILURE_GROUPS + 100)]
+    worker.enqueue([queued(name=name) for name in names])
+    jobs = claim(worker, len(names))
+    settle(worker, *(failed(worker, job) for job in jobs))
+    assert {group.task_name for group in worker.failure_groups()} == set(names[100:])
+
+
+def test_sample_of_a_failure_group_is_short(make_broker: MakeBroker) -> None:
+    """A group shows the beginning of its last error's message; the dead letter has all of it."""
+    worker = make_broker.worker()
+    worker.enqueue([queued(1)])
+    settle(worker, failed(worker, claim_one(worker), message="x" * 1_000))
+    (group,), (letter,) = worker.failure_groups(), worker.failed_jobs()
+    assert (group.sample_message, letter.message) == ("x" * MAX_SAMPLE_CHARACTERS, "x" * 1_000)
+
+
 @pytest.mark.slow
 def test_dead_letters_are_bounded(make_broker: MakeBroker) -> None:
     """Of more than ten thousand dead letters the newest are kept."""
@@ -672,6 +713,9 @@ def test_job_that_must_not_be_repeated_is_in_doubt(make_broker: MakeBroker) -> N
     assert recovery.failed[0].status is JobStatus.FAILED
     (letter,) = survivor.failed_jobs()
     assert (letter.reason, letter.worker, letter.task_name) == ("in doubt", dead.worker_id, "task")
+    host = socket.gethostname()
+    assert letter.message == f"worker {dead.worker_id} on {host} died while it ran this job"
+    assert (letter.error_type, letter.queue, letter.attempts) == ("spinach.exc.WorkerLost", "q", 1)
     assert letter.id == str(recovery.failed[0].id)
     assert Job.deserialize(letter.raw).task_args == (0,)
     assert survivor.is_queue_empty("q")
@@ -894,6 +938,12 @@ def test_workers_are_registered(make_broker: MakeBroker) -> None:
     assert entry["namespace"] == worker.namespace
     assert entry["started_at"] == pytest.approx(now, abs=5)
     assert entry["last_seen_at"] == pytest.approx(now, abs=5)
+    assert (entry["queues"], entry["slots"], entry["kind"]) == (["q"], 8, "TestWorkers")
+    assert (entry["tasks"], entry["state"], entry["busy"], entry["fetched"]) == (["task"], "starting", 0, 0)
+    assert (entry["pid"], entry["version"]) == (os.getpid(), VERSION)
+    assert entry["heartbeat"] * 6 == pytest.approx(entry["dead_after"])
+    assert entry["python"] == platform.python_version()
+    assert len(entry) == 17
 
 
 def test_each_join_has_a_new_id(make_broker: MakeBroker) -> None:

@@ -233,7 +233,7 @@ def test_names_that_look_alike_as_labels_make_one_series() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (BrokerUnavailable("Timeout reading from socket"), "timeout"),
+        (BrokerUnavailable("Timeout reading from socket", kind="timeout"), "timeout"),
         (BrokerUnavailable("connection refused"), "connection"),
         (NotPermitted("not to run the command"), "permission"),
         (NotPermitted("wrong password", at_login=True), "auth"),

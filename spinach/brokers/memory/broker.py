@@ -13,6 +13,7 @@ from ...job import Job, JobStatus
 from ...retry import Verdict
 from ...stats import DEFAULT_DEAD_AFTER_SECONDS, Tally
 from ...task import Task
+from .. import worker_record
 from ..messages import (
     Delivery,
     Due,
@@ -25,7 +26,6 @@ from ..messages import (
 )
 from . import recovery, timers
 from .exchange import Handout
-from .membership import announcement
 from .readable import ReadableBroker
 from .store import Entry, MemoryStore, Namespace
 from .subscription import MemorySubscription
@@ -184,15 +184,17 @@ class MemoryBroker(ReadableBroker):
     def join(self, profile: WorkerProfile) -> None:
         """Register as a worker under a new id."""
         with self._step() as namespace:
-            self._worker_id = str(uuid4())
-            namespace.workers[self._worker_id] = announcement(
+            self._worker_id, now = str(uuid4()), self._store.clock.now()
+            facts = worker_record.facts_of(
                 self._worker_id,
                 profile,
                 namespace=self.namespace,
-                now=self._store.clock.now(),
+                now=now,
                 dead_after_seconds=self.broker_dead_threshold_seconds,
                 heartbeat_seconds=self.heartbeat_seconds,
             )
+            record = worker_record.record_of(facts, profile.announced, WorkerState("starting"))
+            namespace.workers[self._worker_id] = {**record, "last_seen_at": now}
 
     def beat(self, state: WorkerState) -> None:
         """Say that this worker is alive."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from ...job import JobStatus
+from .. import dead_letters
 from ..limits import MAX_BLOCKED_LOOKED_PAST
 from ..messages import Delivery, Exchange
 from .store import Entry, Held, Namespace
@@ -61,7 +62,7 @@ class Handout:
         if not claim and not self._may_reserve(entry):
             return False
         queue.popleft()
-        job = self._namespace.read(entry, self._now)
+        job = self._namespace.read(entry, dead_letters.jobs_of(self._worker_id), self._now, self._worker_id)
         if job is None:
             return True
         if entry.task_name in self._used:

@@ -10,6 +10,7 @@ from ..limits import (
     MAX_DEAD_LETTERS,
     MAX_FAILURE_GROUPS,
     MAX_LOST_WORKERS,
+    MAX_SAMPLE_CHARACTERS,
 )
 
 
@@ -76,7 +77,7 @@ class Ledger:
             first_seen=known.first_seen if known else failure.failed_at,
             last_seen=failure.failed_at,
             sample_id=failure.id,
-            sample_message=failure.message,
+            sample_message=failure.message[:MAX_SAMPLE_CHARACTERS],
         )
         if len(self._groups) > MAX_FAILURE_GROUPS:
             del self._groups[next(iter(self._groups))]

@@ -7,7 +7,8 @@ from typing import Any
 
 from ...job import Job, JobStatus
 from ...origin import mark_recovered
-from ...stats import FailedJob, LostWorker, WorkerInfo
+from ...stats import LostWorker, WorkerInfo
+from .. import dead_letters
 from ..messages import Recovery
 from .store import Entry, Held, Namespace
 
@@ -56,23 +57,7 @@ def _recover_job(namespace: Namespace, held: Held, recovery: Recovery, now: floa
         recovery.requeued.append(job)
     else:
         job.status = JobStatus.FAILED
-        namespace.ledger.bury(_in_doubt(job, held.entry, recovery.worker, now), now)
+        namespace.ledger.bury(dead_letters.in_doubt(job, held.entry.raw, recovery.worker, now), now)
         # No worker will ever report it.
         namespace.ledger.count(job.queue, job.task_name, "failed")
         recovery.failed.append(job)
-
-
-def _in_doubt(job: Job, entry: Entry, worker: WorkerInfo, now: float) -> FailedJob:
-    return FailedJob(
-        id=str(job.id),
-        raw=entry.raw,
-        reason="in doubt",
-        failed_at=now,
-        queue=job.queue,
-        task_name=job.task_name,
-        error_type="spinach.exc.WorkerLost",
-        message=f"worker {worker.id} on {worker.name or 'an unknown host'} died while it ran the job, "
-        "which must not be repeated",
-        attempts=job.retries + 1,
-        worker=worker.id,
-    )

@@ -5,24 +5,20 @@ Jobs are kept as their text, never as objects: what a task does to its arguments
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Condition
-from typing import Any, Final
+from typing import Any
 
 from ...clock import Clock, ServerClock
 from ...exc import MalformedJob
 from ...job import Job, JobStatus
-from ...stats import FailedJob
+from .. import dead_letters
 from .history import Ledger
 from .subscription import News
-
-# Bytes that are not a job are kept to be looked at, not to be stored.
-_MAX_REASON_CHARACTERS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +118,12 @@ class Namespace:
         held = (held for jobs in self.running.values() for held in jobs.values())
         return sum(one.entry.task_name == task_name for one in held)
 
-    def read(self, entry: Entry, now: float) -> Job | None:
-        """Return the job of an entry; one that cannot be read becomes a dead letter."""
+    def read(self, entry: Entry, place: str, now: float, worker_id: str = "") -> Job | None:
+        """Return the job of an entry; one that cannot be read becomes a dead letter, found in `place`."""
         try:
             return Job.deserialize(entry.raw)
         except MalformedJob as error:
-            self.ledger.bury(
-                FailedJob(
-                    id=hashlib.sha256(entry.raw).hexdigest()[:32],
-                    raw=entry.raw,
-                    reason="malformed",
-                    failed_at=now,
-                    queue=entry.queue,
-                    task_name=entry.task_name,
-                    error_type=type(error).__name__,
-                    message=str(error)[:_MAX_REASON_CHARACTERS],
-                ),
-                now,
-            )
+            self.ledger.bury(dead_letters.malformed(entry.raw, error, place, now, worker_id), now)
             return None
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Final
 
 from ...clock import to_datetime
 from ...job import Job, JobStatus
 from ...origin import Origin, mark
 from ...schedule import next_run
 from ...task import Task
+from .. import dead_letters
+from ..limits import MAX_PROMOTED
 from ..messages import Due
 from .store import Entry, Namespace, PeriodicTask
-
-# Jobs that one call moves: others want the lock, too.
-PAGE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +48,11 @@ class Arrival:
 def promote(namespace: Namespace, now: float) -> Due:
     """Move a page of waiting jobs that are due to their queues."""
     jobs = []
-    for _ in range(PAGE):
+    for _ in range(MAX_PROMOTED):
         if not namespace.waiting or namespace.waiting[0][0] > now:
             break
         _, _, entry = heapq.heappop(namespace.waiting)
-        job = namespace.read(entry, now)
+        job = namespace.read(entry, dead_letters.WAITING_JOBS, now)
         if job is not None:
             jobs.append(push(namespace, job, now, "promoted"))
     return Due(jobs, namespace.waiting[0][0] if namespace.waiting else None)

@@ -38,7 +38,7 @@ from ..base import (
 from . import inspect
 from .connection import Connection, pairs
 from .enqueue import Producer
-from .exchange import Work
+from .exchange import HeldJobs
 from .keys import Keys
 from .membership import Membership
 from .recovery import Recoverer
@@ -101,10 +101,10 @@ class RedisBroker(Broker):
             )
         self._session = Session(connection, keys, self.clock)
         self._producer = Producer(self._session, self._retries)
-        self._work = Work(self._session)
+        self._held_jobs = HeldJobs(self._session)
         self._timers = Timers(self._session)
-        self._membership = Membership(self._session, const.VERSION)
-        self._recoverer = Recoverer(self._session, self._work)
+        self._membership = Membership(self._session)
+        self._recoverer = Recoverer(self._session, self._held_jobs)
 
     # --- the broker itself -------------------------------------------------------------------------
 
@@ -132,15 +132,15 @@ class RedisBroker(Broker):
 
     def exchange(self, exchange: Exchange) -> Delivery:
         """See `Broker.exchange`."""
-        return self._work.exchange(exchange)
+        return self._held_jobs.exchange(exchange)
 
     def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
         """See `Broker.settle`."""
-        self._work.settle(settlements, tally, worker_id or self.worker_id)
+        self._held_jobs.settle(settlements, tally, worker_id or self.worker_id)
 
     def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:
         """See `Broker.give_back`."""
-        self._work.give_back(jobs, worker_id or self.worker_id)
+        self._held_jobs.give_back(jobs, worker_id or self.worker_id)
 
     def is_queue_empty(self, queue: str) -> bool:
         """Return whether no job stands in the queue."""

@@ -27,7 +27,14 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, NotPermitted, WrongKeyType
+from ...exc import (
+    BrokerError,
+    BrokerUnavailable,
+    EnqueueUncertain,
+    NotPermitted,
+    Unavailability,
+    WrongKeyType,
+)
 from .request_log import RequestLog
 
 Argument = str | bytes | int | float
@@ -55,7 +62,6 @@ class ConnectionLost(RedisUnavailable):
 
 
 # What a server that is up says when it cannot take a request now; it was not applied.
-_NOT_PERMITTED: Final = (AuthenticationError, NoPermissionError)
 _REFUSALS: Final = (
     BusyLoadingError,
     ClusterCrossSlotError,
@@ -130,11 +136,13 @@ class Connection:
             self._learn_nodes()
             raise self._unreachable(error) from error
         try:
-            return _exchange(connection, commands)
+            return _send_and_read(connection, commands)
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
             connection.disconnect()
             self._learn_nodes()
-            raise ConnectionLost(f"the connection to {self.address} broke: {error}") from error
+            raise ConnectionLost(
+                f"the connection to {self.address} broke: {error}", kind=_kind_of(error)
+            ) from error
         except BaseException:
             # Whatever it was, a reply may be left unread: the connection is spoilt.
             connection.disconnect()
@@ -176,15 +184,21 @@ class Connection:
         # A pool of Sentinel's has neither: the server changes.
         return (str(settings["host"]), int(settings["port"])) if {"host", "port"} <= set(settings) else None
 
+    def unavailable(self, what: str, error: Exception) -> RedisUnavailable:
+        """Return the error for something that failed, with what the client said of it."""
+        return RedisUnavailable(f"{what}: {error}", kind=_kind_of(error))
+
     def _unreachable(self, error: Exception) -> RedisUnavailable:
-        if isinstance(error, _NOT_PERMITTED) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+        kind = _kind_of(error)
+        if kind in ("auth", "permission"):
             return RedisNotPermitted(
                 f"the server at {self.address} refuses the user name or password ({error}); "
                 "check the credentials of the redis client or URL",
                 at_login=True,
             )
         return RedisUnavailable(
-            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?"
+            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?",
+            kind=kind,
         )
 
     def translated(self, error: Exception) -> Exception:
@@ -199,17 +213,32 @@ class Connection:
                 "this server is part of a cluster: use a redis.cluster.RedisCluster client and a namespace "
                 "with a hash tag, such as '{prod}', so that all its keys are in one slot"
             )
-        if isinstance(error, _NOT_PERMITTED) or text.startswith(("NOPERM", "NOAUTH")):
-            at_login = isinstance(error, AuthenticationError) or text.startswith("NOAUTH")
+        kind = _kind_of(error)
+        if kind in ("auth", "permission"):
             return RedisNotPermitted(
-                f"the server at {self.address} does not permit that: {error}", at_login=at_login
+                f"the server at {self.address} does not permit that: {error}", at_login=kind == "auth"
             )
         if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
             return RedisUnavailable(f"the server at {self.address} refuses: {error}")
         return BrokerError(f"the server at {self.address} answered: {text}")
 
 
-def _exchange(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+def _kind_of(error: BaseException) -> Unavailability:
+    """Return why an error of the client, or an error reply, makes the broker unavailable."""
+    text = str(error)
+    if isinstance(error, AuthenticationError) or "WRONGPASS" in text or text.startswith("NOAUTH"):
+        return "auth"
+    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+        return "permission"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (redis_errors.TimeoutError, TimeoutError)):
+            return "timeout"
+        cause = cause.__cause__ or cause.__context__  # redis-py wraps what the socket raised
+    return "connection"
+
+
+def _send_and_read(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
     if len(commands) == 1:
         connection.send_command(*commands[0])
     else:

@@ -12,19 +12,6 @@ from typing import Final
 # Layout of what stands in Redis; a worker that meets a higher number does not write.
 LAYOUT_VERSION: Final = 1
 
-# Lifetimes in seconds and bounds in members, where a key does not live as long as what it describes.
-PRODUCER_TTL_SECONDS: Final = 3600
-MINUTE_TTL_SECONDS: Final = 6 * 3600
-MAX_QUEUES: Final = 1000
-MAX_COUNTER_FIELDS: Final = 4000
-MAX_FAILED_JOBS: Final = 10_000
-MAX_FAILED_AGE_SECONDS: Final = 30 * 86_400
-MAX_FAILURE_GROUPS: Final = 500
-MAX_BROKERS_SEEN: Final = 10_000
-# Enough for a bad night; who was lost before says nothing of now.
-MAX_LOST_WORKERS: Final = 20
-LOST_WORKERS_TTL_SECONDS: Final = 7 * 86_400
-
 
 class Keys:
     """The keys of one namespace.
@@ -146,7 +133,7 @@ class Keys:
 
     @property
     def failed(self) -> str:
-        """Zset dead letter id by time. At most `MAX_FAILED_JOBS`, none older than `MAX_FAILED_AGE_SECONDS`."""
+        """Zset dead letter id by time. At most `MAX_DEAD_LETTERS`, none older than `MAX_DEAD_LETTER_AGE_SECONDS`."""
         return self("_failed-jobs")
 
     @property

@@ -9,8 +9,8 @@ from typing import Final
 
 from ....stats import NamespaceSnapshot, QueueStats
 from ....stats.jobs import JobInfo
+from ...limits import MAX_QUEUES as MAX_INDEXED
 from ..connection import Argument
-from ..keys import MAX_QUEUES as MAX_INDEXED
 from ..keys import Keys
 from . import parts
 from .reader import Question, Reader

@@ -14,8 +14,8 @@ from ....exc import NotPermitted
 from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats, Wanted
 from ....stats.jobs import JobInfo
 from ....stats.workers import WorkerStats
+from ...limits import MAX_LOST_WORKERS
 from ..connection import pairs
-from ..keys import MAX_LOST_WORKERS
 from ..session import Session
 from . import parts
 from .queues import Queues
