@@ -15,7 +15,7 @@ import redis
 
 from spinach.brokers.base import Broker, WorkerProfile
 from spinach.brokers.memory import MemoryBroker, MemoryStore
-from spinach.brokers.memory.store import Entry
+from spinach.brokers.memory.store import StoredJob
 from tests.servers import SERVER_KINDS, Server
 
 T = TypeVar("T")
@@ -110,7 +110,9 @@ class MakeMemoryBroker(MakeBroker):
 
     def push_raw(self, queue: str, raw: bytes) -> None:
         with self.store.lock:
-            self.store.namespace(self.default_namespace).push(Entry(raw, "", queue, "", last_attempt=False))
+            self.store.namespace(self.default_namespace).push(
+                StoredJob(raw, "", queue, "", last_attempt=False)
+            )
 
     def set_next_run(self, task_name: str, timestamp: float) -> None:
         with self.store.lock:

@@ -10,6 +10,7 @@ import pytest
 
 from spinach import MemoryBroker
 from spinach.brokers.base import WorkerProfile, WorkerState
+from spinach.brokers.limits import MAX_FAILURE_GROUPS
 from spinach.brokers.memory import MemoryStore
 from spinach.exc import LeaseRevoked
 from spinach.job import Job
@@ -157,14 +158,15 @@ def test_dead_letters_expire(store: MemoryStore, clock: FakeClock) -> None:
 
 
 def test_failure_groups_are_bounded(store: MemoryStore) -> None:
-    """Of more than a thousand groups the latest are kept."""
+    """Of more failure groups than the limit the latest are kept."""
     worker = joined(store)
-    worker.enqueue([queued(number, name=f"task{number}") for number in range(1_010)])
+    number_made = MAX_FAILURE_GROUPS + 10
+    worker.enqueue([queued(number, name=f"task{number}") for number in range(number_made)])
     for job in claim(worker, 2_000):
         settle(worker, failed(worker, job))
     groups = {group.task_name for group in worker.failure_groups()}
-    assert len(groups) == 1_000
-    assert groups == {f"task{number}" for number in range(10, 1_010)}
+    assert len(groups) == MAX_FAILURE_GROUPS
+    assert groups == {f"task{number}" for number in range(10, number_made)}
 
 
 def test_closing_a_subscription_wakes_its_waiter(store: MemoryStore) -> None:
