@@ -16,25 +16,13 @@ import redis
 from spinach.brokers.base import Broker, WorkerProfile
 from spinach.brokers.memory import MemoryBroker, MemoryStore
 from spinach.brokers.memory.store import StoredJob
+from spinach.testing import FakeClock
 from tests.servers import SERVER_KINDS, Server
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 10.0
 LONG_AGO = 1_000_000_000.0  # 2001
-
-
-class FakeClock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> float:
-        return 1_700_000_000.0 + self.passed
-
-    def elapsed(self) -> float:
-        return self.passed
 
 
 class MakeBroker(ABC):
@@ -102,7 +90,7 @@ class MakeMemoryBroker(MakeBroker):
         return MemoryBroker(store=self.store)
 
     def _let_time_pass(self) -> None:
-        self.clock.passed += 0.05
+        self.clock.advance(0.05)
 
     def expire(self, worker: Broker) -> None:
         with self.store.lock:

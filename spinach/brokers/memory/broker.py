@@ -1,6 +1,6 @@
 """The memory broker: every verb of the contract is one step under the lock of its store.
 
-It does no work of its own: the module of a duty changes the namespace, this one locks, asks the clock, notifies.
+It locks, reads the clock and notifies; the module of each duty changes the namespace.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MemoryBroker(Broker):
             when None.
     """
 
-    #: Seconds without a heartbeat after which a worker is declared dead; read when it joins and at each heartbeat.
+    #: Seconds without a heartbeat after which a worker is declared dead; read at each heartbeat.
     broker_dead_threshold_seconds: float = DEFAULT_DEAD_AFTER_SECONDS
 
     def __init__(self, *, clock: Clock | None = None, store: MemoryStore | None = None) -> None:

@@ -1,4 +1,7 @@
-"""What a worker does with jobs: acknowledge, claim, reserve, settle, give back. All under the store's lock."""
+"""What a worker does with jobs: acknowledge, claim, reserve, settle, give back.
+
+It neither locks nor notifies; the broker does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a namespace in memory into the values of `stats`, the same that the Redis broker returns. Changes nothing."""
+"""Reads a namespace into the values of `stats`, as the Redis broker does. It changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a memory broker stores: namespaces of plain containers under one lock, and the moves they have in common.
+"""What a memory broker stores: namespaces of plain containers under one lock, and basic moves.
 
 It keeps jobs as text, never as objects: a task that changes its arguments must not change the stored job.
 """
