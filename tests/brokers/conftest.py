@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -18,10 +17,10 @@ from spinach.brokers.memory import MemoryBroker, MemoryStore
 from spinach.brokers.memory.store import StoredJob
 from spinach.testing import FakeClock
 from tests.servers import SERVER_KINDS, Server
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 10.0
 LONG_AGO = 1_000_000_000.0  # 2001
 
 
@@ -47,13 +46,9 @@ class MakeBroker(ABC):
         broker.join(WorkerProfile(queue, slots, kind="TestWorkers", task_names=("task",)))
         return broker
 
-    def until(self, condition: Callable[[], T | None], *, within: float = PATIENCE_SECONDS) -> T:
+    def until(self, condition: Callable[[], T], *, within: float = PATIENCE_SECONDS) -> T:
         """Let time pass until a condition holds; return what it returned."""
-        deadline = time.monotonic() + within
-        while not (value := condition()):
-            assert time.monotonic() < deadline, "this did not come true in time"
-            self._let_time_pass()
-        return value
+        return wait_until(condition, within=within, pause=self._let_time_pass)
 
     def close(self) -> None:
         """Remove what the test left."""
