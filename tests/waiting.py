@@ -1,4 +1,4 @@
-"""The one way in which tests wait: poll a condition until it holds, or fail at a deadline and say what is missing."""
+"""The one way in which tests wait: poll a condition, or fail at a deadline and say what is missing."""
 
 from __future__ import annotations
 

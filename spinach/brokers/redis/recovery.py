@@ -158,7 +158,7 @@ class Recoverer:
                 keys.lost_workers,
             ],
             worker.info.id, worker.entry, "" if worker.sight is None else repr(worker.sight),
-            worker.info.obituary(now), now, layout.MAX_LOST_WORKERS, layout.LOST_WORKERS_TTL_SECONDS,
+            worker.info.lost_record(now), now, layout.MAX_LOST_WORKERS, layout.LOST_WORKERS_TTL_SECONDS,
         )  # fmt: skip
         return self._take_over(worker.info, declared=True) if declared else None
 
