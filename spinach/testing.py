@@ -18,6 +18,7 @@ from .execution import Attempt, Environment
 from .job import Job, JobStatus
 from .retry import Outcome, Verdict
 from .runtime.notifier import ResultNotifier
+from .runtime.timers import Timers
 from .stats import MAX_PAGE, Tally, Wanted
 from .task import RetryException
 
@@ -56,8 +57,8 @@ class FakeClock:
 def run_due_jobs(engine: Engine, *, raise_errors: bool = True, limit: int = _DEFAULT_LIMIT) -> list[Attempt]:
     """Run the jobs that are due now, and those that they schedule for now, in this thread.
 
-    Serves the queues of the attached tasks, one job at a time. Signals, hooks, retries and dead letters are
-    those of a worker.
+    Serves the queues of the attached tasks, one job at a time. Signals of jobs, wrappers of attempts, retries
+    and dead letters are those of a worker.
 
     Args:
         engine: Its own workers must not run.
@@ -164,13 +165,10 @@ class _InlineWorker:
         self._broker.join(WorkerProfile((queues or [DEFAULT_QUEUE])[0], 1, "testing", tuple(tasks)))
         try:
             self._broker.register(tasks.values())
-            while self._release_due() or any(map(self._run_queue, queues)):
+            while Timers(self._broker).run_when_due() or any(map(self._run_queue, queues)):
                 pass
         finally:
             self._broker.leave()
-
-    def _release_due(self) -> bool:
-        return bool(self._broker.promote().jobs or self._broker.run_periodic().jobs)
 
     def _run_queue(self, queue: str) -> bool:
         ran = False

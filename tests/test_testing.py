@@ -208,7 +208,7 @@ def test_unknown_tasks(engine: Engine) -> None:
     assert [letter.task_name for letter in engine.broker.failed_jobs()] == ["theirs", "theirs"]
 
 
-def test_signals_and_hooks_are_those_of_a_worker(engine: Engine) -> None:
+def test_signals_and_hooks_are_those_of_a_worker(engine: Engine, clock: FakeClock) -> None:
     """Attempts are wrapped and signalled, so that integrations can be tested, too."""
     seen: list[str] = []
 
@@ -220,10 +220,14 @@ def test_signals_and_hooks_are_those_of_a_worker(engine: Engine) -> None:
 
     engine.wrap_attempts(wrapper)
     engine.task(lambda: seen.append("runs"), name="runs")
-    engine.schedule("runs")
-    with signals.job_succeeded.connected_to(lambda _ns, **_facts: seen.append("signal"), sender="tests"):
+    engine.schedule_at("runs", to_datetime(clock.now() + 1))
+    clock.advance(1)
+    with (
+        signals.job_promoted.connected_to(lambda _ns, **_facts: seen.append("promoted"), sender="tests"),
+        signals.job_succeeded.connected_to(lambda _ns, **_facts: seen.append("signal"), sender="tests"),
+    ):
         run_due_jobs(engine)
-    assert seen == ["in", "runs", "signal", "succeeded"]
+    assert seen == ["promoted", "in", "runs", "signal", "succeeded"]
 
 
 def test_more_jobs_than_one_page_are_an_error(engine: Engine) -> None:

@@ -1,10 +1,10 @@
 """The read model: frozen values that describe a namespace at one moment.
 
 All tools (screen, exporter, commands) read these values and no others. Pure: no I/O, no clock. Unless a field
-says otherwise, times are epoch seconds by the broker's clock, durations are seconds, None is "not known".
+says otherwise, times are epoch seconds by the broker's clock, durations are seconds, None is unknown.
 
-Reserved, shown by the tools but not produced yet: `QueueStats.paused`, the worker state ``quiet``, the counters
-``cancelled`` and ``expired``.
+Reserved, shown by the tools but not produced yet: `QueueStats.paused`, the worker state ``quiet``, the
+counters ``cancelled`` and ``expired``.
 """
 
 from __future__ import annotations

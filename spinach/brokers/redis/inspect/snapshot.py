@@ -114,7 +114,7 @@ class _Poll:
             ask("HSCAN", keys.histograms, 0, "COUNT", 2 * _MAX_FIELDS) if self._totals else None
         )
         self._overdue: Request | None = None
-        if self._known is not None:  # so the clock follows the server
+        if self._known is not None:  # then the clock follows the server already
             self._ask_overdue(self._session.clock.now())
         self._workers.ask()
         self._queues.ask()
