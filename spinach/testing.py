@@ -50,7 +50,11 @@ class FakeClock:
         return self._passed
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass.
+
+        Args:
+            seconds: How long.
+        """
         self._passed += seconds
 
 
@@ -118,6 +122,12 @@ def run_until_idle(
 
 def scheduled_jobs(engine: Engine) -> list[Job]:
     """Return the jobs that wait in the namespace: those in queues, head first, then those with a date.
+
+    Args:
+        engine: Whose namespace to read.
+
+    Returns:
+        The jobs, as stored: `task_name`, `task_args`, `task_kwargs`, `at`, `status` ...
 
     Raises:
         RuntimeError: there are more than `spinach.stats.MAX_PAGE` in one queue, or with a date.

@@ -33,7 +33,7 @@ class QueueStats:
         marker_position: Index of the marker, None when it was not found.
         marker_reach: How many elements from the end were searched for the marker; 0 when there was none.
         consistent: Whether depth and positions are of one instant.
-        paused: Whether workers leave it alone on purpose.
+        paused: Whether workers leave it alone. Reserved, not produced yet: always False.
         element_bytes: Size of its first or last element, the larger one, as far as they were read.
         head_age_polls: For how many polls its first element was not read again, because it is large.
     """

@@ -160,15 +160,27 @@ class MemoryStore:
         self._notifications: dict[str, Notifications] = {}
 
     def namespace(self, name: str) -> Namespace:
-        """Return a namespace; call this, and use the result, only under `lock`."""
+        """Return a namespace; call this, and use the result, only under `lock`.
+
+        Args:
+            name: The namespace.
+        """
         return self._namespaces.setdefault(name, Namespace())
 
     def notifications(self, name: str) -> Notifications:
-        """Return the notifications of a namespace."""
+        """Return the notifications of a namespace.
+
+        Args:
+            name: The namespace.
+        """
         with self.lock:
             return self._notifications.setdefault(name, Notifications(self.lock))
 
     def flush(self, name: str) -> None:
-        """Delete what a namespace holds; subscriptions stay."""
+        """Delete what a namespace holds. Its subscriptions stay.
+
+        Args:
+            name: The namespace.
+        """
         with self.lock:
             self._namespaces.pop(name, None)
