@@ -72,6 +72,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 PUBLIC_MODULES = [
     "spinach.task", "spinach.job", "spinach.exc", "spinach.signals", "spinach.engine", "spinach.worker",
+    "spinach.testing",
     "spinach.brokers.base", "spinach.brokers.memory", "spinach.brokers.redis",
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ import pytest
 from examples.shared.folder import FolderRefused, claimed
 from examples.shared.screen import Screen
 from tests.family import Terminal, descendants, living
-from tests.fleet import wait_until
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -24,7 +24,7 @@ from examples.observe.settings import CREWS
 from examples.shared.children import Child, ChildFailed, answers
 from examples.shared.screen import Screen
 from tests.family import descendants, living
-from tests.fleet import wait_until
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

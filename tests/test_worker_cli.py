@@ -10,9 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -27,12 +25,12 @@ from spinach_ops.text import duration, printable
 from spinach_ops.worker import cli as worker_cli
 from spinach_ops.worker.app_loader import TargetError, load_engine
 from spinach_ops.worker.log import AttemptLog, PersonFormatter
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from .prometheus import fetch
 from .servers import Server
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PATIENCE_SECONDS = 30.0
 
 APPLICATION = """
     import os
@@ -132,13 +130,6 @@ def cli(tmp_path: Path, valkey_server: Server) -> Iterator[Cli]:
     made.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "this did not come true in time"
-        threading.Event().wait(0.02)
-
-
 # --- running -------------------------------------------------------------------------------------
 
 
@@ -172,10 +163,10 @@ def test_banner_says_what_runs_where(cli: Cli) -> None:
 def test_metrics_are_served_where_the_banner_says(cli: Cli) -> None:
     """With `--metrics-port` the worker serves metrics and health; the address stands in the banner."""
     worker = cli.start("worker", "app:engine", "--metrics-port", "0")
-    until(lambda: "workers of" in cli.log)
+    wait_until(lambda: "workers of" in cli.log)
     (url,) = re.findall(r"metrics +(http://127\.0\.0\.1:\d+)/metrics", cli.log)
     cli.engine.schedule("ok")
-    until(lambda: 'spinach_jobs_finished_total{outcome="succeeded"' in fetch(f"{url}/metrics"))
+    wait_until(lambda: 'spinach_jobs_finished_total{outcome="succeeded"' in fetch(f"{url}/metrics"))
     assert fetch(f"{url}/readyz")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(PATIENCE_SECONDS) == 0
@@ -266,9 +257,9 @@ def test_signal_stops_after_running_jobs(cli: Cli, number: signal.Signals) -> No
     flag = cli.folder / "running"
     cli.engine.schedule("waits", str(flag))
     process = cli.start("worker", "app:engine")
-    until(flag.exists)
+    wait_until(flag.exists)
     process.send_signal(number)
-    until(lambda: "finishing running jobs" in cli.log)
+    wait_until(lambda: "finishing running jobs" in cli.log)
     assert process.poll() is None
     (cli.folder / "running.go").touch()
     assert process.wait(PATIENCE_SECONDS) == 0
@@ -282,9 +273,9 @@ def test_second_signal_does_not_wait(cli: Cli, kind: str) -> None:
     flag = cli.folder / "running"
     cli.engine.schedule("waits", str(flag))
     process = cli.start("worker", "app:engine", kind, "2")
-    until(flag.exists)
+    wait_until(flag.exists)
     process.send_signal(signal.SIGTERM)
-    until(lambda: "finishing running jobs" in cli.log)
+    wait_until(lambda: "finishing running jobs" in cli.log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_SECONDS) == 130
     assert "not waiting for running jobs" in cli.log

@@ -117,7 +117,7 @@ def _put_back(before: NamespaceSnapshot, after: NamespaceSnapshot, queue: QueueS
     at_work = {worker.info.id for worker in after.workers if worker.state not in ("stopping", "dead")}
     held, stops = 0, False
     for worker in before.workers:
-        if worker.is_ours and (not worker.queues or queue.name in worker.queues):
+        if worker.runs_this_package and (not worker.queues or queue.name in worker.queues):
             held += _ANY if worker.held is None else worker.held
             stops = stops or worker.info.id not in at_work
     return held + ((queue.depth or 0) if stops else 0)

@@ -72,7 +72,7 @@ def test_running_and_reserved_jobs(make_broker: MakeBroker) -> None:
     assert (snapshot.queued, snapshot.running, snapshot.reserved) == (1, 2, 3)
     (stats,) = snapshot.workers
     assert (stats.info.id, stats.running, stats.reserved) == (worker.worker_id, 2, 3)
-    assert (stats.slots, stats.queues, stats.state, stats.is_ours) == (2, ("q",), "live", True)
+    assert (stats.slots, stats.queues, stats.state, stats.runs_this_package) == (2, ("q",), "live", True)
 
 
 def test_no_more_jobs_run_than_there_are_slots(make_broker: MakeBroker) -> None:

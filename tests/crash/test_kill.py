@@ -14,8 +14,9 @@ import pytest
 from spinach import Batch, Engine
 from spinach.job import Job
 from tests.checker import read_places, settled, violations
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 THRESHOLD_SECONDS = 3
 _numbers = itertools.count()

@@ -22,9 +22,10 @@ from spinach.exc import BrokerUnavailable, EnqueueUncertain
 from tests.apps.journal import Journal
 from tests.apps.tasks import make_tasks
 from tests.checker import read_places, violations
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 

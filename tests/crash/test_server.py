@@ -11,8 +11,9 @@ import pytest
 from spinach import Batch
 from spinach.exc import BrokerUnavailable, EnqueueUncertain
 from tests.checker import read_places, settled, violations
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 MakeServer = Callable[..., Server]

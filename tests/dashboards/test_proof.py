@@ -28,9 +28,9 @@ from examples.observe.settings import CREWS, NAMESPACE, ORDERS_QUEUE, VICTIM
 from examples.shared.children import Child, free_port, script
 from spinach_ops.metrics.catalog import METRICS
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
-from tests.fleet import wait_until
 from tests.prometheus import Prometheus, binary, fetch, running
 from tests.servers import running as running_server
+from tests.waiting import wait_until
 
 # One process runs them all: they share one run.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("proof")]

@@ -14,8 +14,9 @@ import pytest
 from spinach import Batch
 from spinach.job import Job
 from tests.checker import read_places
-from tests.fleet import Fleet, Line, wait_until
+from tests.fleet import Fleet, Line
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 

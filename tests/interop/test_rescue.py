@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.checker import read_places
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 

@@ -14,10 +14,11 @@ import pytest
 from textual.pilot import Pilot
 
 from spinach_ops.top.tui.app import TopApp
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
 from tests.top import schema
 from tests.top.driving import drive, shows, until
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -29,8 +29,8 @@ from spinach_ops.metrics.labels import clean
 from spinach_ops.metrics.namespace_collector import NamespaceCollector, deadline
 from spinach_ops.metrics.snapshot_cache import SnapshotCache
 from spinach_ops.web.http import Request
-from tests.fleet import wait_until
 from tests.servers import Server
+from tests.waiting import wait_until
 
 NOW = 1_000_000.0
 

@@ -10,8 +10,9 @@ import pytest
 from spinach import Batch
 from spinach.exc import WrongKeyType
 from tests.checker import read_places
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 # Every key of keys.py but those where jobs wait: the queue and the future ones.

@@ -13,8 +13,9 @@ import pytest
 from spinach import RedisBroker
 from spinach.job import Job, JobStatus
 from spinach.stats import FailedJob
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 NEIGHBOURS = 40

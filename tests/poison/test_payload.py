@@ -12,8 +12,9 @@ import pytest
 
 from spinach import Batch, RedisBroker
 from spinach.job import Job
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 from textual.pilot import Pilot
@@ -11,8 +10,8 @@ from textual.pilot import Pilot
 from spinach.brokers.redis.from_url import connect
 from spinach_ops.top.tui.app import Look, TopApp
 from spinach_ops.top.tui.canvas import Canvas
+from tests.waiting import Deadline
 
-PATIENCE_SECONDS = 15.0
 INTERVAL = 0.2
 Story = Callable[[TopApp, Pilot[int]], Awaitable[None]]
 
@@ -35,9 +34,9 @@ def drive(
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = Deadline(what or (lambda: screen(pilot.app)))
     while not condition():
-        assert time.monotonic() < deadline, what or screen(pilot.app)
+        deadline.check()
         await pilot.pause(0.02)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from spinach.brokers.redis.from_url import connect
 from spinach_ops.polling.poller import Poller
-from tests.fleet import Fleet, make_fleet, wait_until
+from tests.fleet import Fleet, make_fleet
 from tests.old_package import old_python
 from tests.servers import Server
+from tests.waiting import wait_until
 
 __all__ = ["make_fleet", "old_python"]
 

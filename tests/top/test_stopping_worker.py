@@ -10,8 +10,9 @@ from itertools import pairwise
 from spinach.brokers.redis.from_url import connect
 from spinach_ops.polling.poller import Poll, Poller
 from spinach_ops.polling.trends import History
-from tests.fleet import Fleet, make_fleet, wait_until
+from tests.fleet import Fleet, make_fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 __all__ = ["make_fleet"]
 

@@ -15,7 +15,8 @@ from spinach.execution import Attempt, Environment
 from spinach_ops.metrics import otel as otel_metrics
 from spinach_ops.metrics.labels import Caps
 from spinach_ops.metrics.otel import instrument_otel_metrics
-from tests.tracing.conftest import Engines, until
+from tests.tracing.conftest import Engines
+from tests.waiting import wait_until
 
 
 class Measured:
@@ -67,7 +68,7 @@ def test_calls_and_attempts_are_measured(engines: Engines, measured: Measured) -
     engine.schedule_batch(batch)
     engine.schedule("ok")
     engine.start_workers(1, block=False)
-    until(lambda: len(ended) == 4)
+    wait_until(lambda: len(ended) == 4)
     engine.stop_workers()
     end()
     engine.schedule("ok")
@@ -125,7 +126,7 @@ def test_error_types_are_bounded(engines: Engines, measured: Measured) -> None:
     for number in range(5):
         engine.schedule("fails", number)
     engine.start_workers(1, block=False)
-    until(lambda: len(ended) == 5)
+    wait_until(lambda: len(ended) == 5)
     engine.stop_workers()
     end()
     counts = {

@@ -151,7 +151,7 @@ class Recoverer:
         declared = self._session.run(
             scripts.REVOKE, worker_id=worker.info.id, judged_record=worker.entry,
             judged_sight="" if worker.sight is None else repr(worker.sight),
-            lost_record=worker.info.obituary(now), now=now,
+            lost_record=worker.info.lost_record(now), now=now,
         )  # fmt: skip
         return self._take_over(worker.info, declared=True) if declared else None
 

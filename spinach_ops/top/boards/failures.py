@@ -121,7 +121,7 @@ def _leads_to(view: ViewModel, place: Place, key: str) -> Place:
 def _groups_caption(view: ViewModel, place: Place) -> str:
     del place
     seen = view.snapshot
-    upstream = sum(not worker.is_ours for worker in seen.workers)
+    upstream = sum(not worker.runs_this_package for worker in seen.workers)
     told = of(upstream, "upstream worker does", "upstream workers do")
     missing = f"; {told} not tell of theirs" if upstream else ""
     trimmed = f", {count(seen.trimmed)} dropped for newer ones" if seen.trimmed else ""

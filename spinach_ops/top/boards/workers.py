@@ -58,7 +58,7 @@ def _row(view: ViewModel, worker: WorkerStats) -> Row:
             Cell(age(seen), tone if rank > 2 else "", seen),
             _count(worker.running),
             _count(worker.slots),
-            _count(worker.reserved if worker.is_ours else None),
+            _count(worker.reserved if worker.runs_this_package else None),
             _load(worker),
             _dies_in(worker, seen),
             Cell(age(view.now - info.started_at), "", view.now - info.started_at)

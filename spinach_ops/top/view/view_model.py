@@ -55,7 +55,7 @@ class ViewModel:
     def is_upstream(self) -> bool:
         """Whether all workers run the published package, which keeps neither counters nor failures."""
         workers = self.snapshot.workers
-        return bool(workers) and not any(worker.is_ours for worker in workers)
+        return bool(workers) and not any(worker.runs_this_package for worker in workers)
 
     def page(self, kind: str) -> Page | None:
         """Return the page of a kind that came along."""

@@ -1,0 +1,26 @@
+"""A worker's entry in the registry: written when it joins, renewed by heartbeats, removed when it leaves."""
+
+from __future__ import annotations
+
+from ..messages import WorkerState
+from .store import Namespace
+
+
+def beat(
+    namespace: Namespace, worker_id: str, state: WorkerState, now: float, *, dead_after_seconds: float
+) -> None:
+    """Renew the entry of a registered worker."""
+    namespace.workers[worker_id] |= {
+        "last_seen_at": now,
+        "dead_after": dead_after_seconds,
+        "state": state.state,
+        "busy": state.busy,
+        "fetched": state.fetched,
+    }
+
+
+def leave(namespace: Namespace, worker_id: str) -> None:
+    """Remove a worker's entry; what it still holds is kept for others to recover."""
+    announced = namespace.workers.pop(worker_id, None)
+    if announced and worker_id in namespace.running:
+        namespace.departed[worker_id] = announced
