@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from spinach import AsyncioWorkers, Engine, RedisBroker, ThreadWorkers, signals
-from tests.engine.conftest import until
 from tests.servers import Server
+from tests.waiting import wait_until
 
 BOTH_WORKERS = pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ def test_a_job_may_stop_its_own_workers(
     try:
         engine.start_workers(2, block=False, workers_class=workers)
         engine.schedule("stops")
-        until(lambda: engine.vitals is None, "the stop")
+        wait_until(lambda: engine.vitals is None, "the stop")
         assert ended == ["returned"]
         assert engine._broker.get_all_brokers() == []
         engine.start_workers(1, block=False, workers_class=workers)

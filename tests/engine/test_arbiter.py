@@ -125,7 +125,7 @@ def driven() -> Driven:
 def test_jobs_that_wait_behind_a_long_one_are_given_back(driven: Driven) -> None:
     """Jobs held behind a long one go back to the queue after a while, for a worker with a free slot."""
     running = driven.hold_jobs_behind_a_long_one()
-    driven.clock.passed += 1
+    driven.clock.advance(1)
     driven.arbiter.tick()
     assert driven.workers.waiting == []
     assert driven.arbiter.busy == 1
@@ -138,7 +138,7 @@ def test_jobs_that_wait_behind_a_long_one_are_given_back(driven: Driven) -> None
 def test_jobs_reserved_while_others_are_given_back_again_still_run(driven: Driven) -> None:
     """After an outage in which jobs could not be given back, jobs that are reserved meanwhile run, too."""
     running = driven.hold_jobs_behind_a_long_one()
-    driven.clock.passed += 1
+    driven.clock.advance(1)
     driven.broker.fails_to_give_back = True
     with pytest.raises(BrokerUnavailable):
         driven.arbiter.tick()

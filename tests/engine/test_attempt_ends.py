@@ -10,7 +10,8 @@ import pytest
 
 from spinach import AsyncioWorkers, RetryException, ThreadWorkers
 from spinach.job import JobStatus
-from tests.engine.conftest import Engines, Recorder, until
+from tests.engine.conftest import Engines, Recorder
+from tests.waiting import wait_until
 
 BOTH_WORKERS = pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 WEST = timezone(timedelta(hours=-5))
@@ -70,8 +71,8 @@ def run_one(
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("raises")
     engine.schedule("after")
-    until(lambda: "job_finished" in recorder.of("after"))
-    until(lambda: "job_finished" in recorder.of("raises"))
+    wait_until(lambda: "job_finished" in recorder.of("after"))
+    wait_until(lambda: "job_finished" in recorder.of("raises"))
     engine.stop_workers()
     assert engine.stopped_cleanly
     assert [job for worker in engine._broker.get_all_brokers() for job in [worker]] == []
@@ -187,8 +188,8 @@ def test_a_text_that_cannot_be_written_holds_back_no_other_result(
     engine.schedule("odd")
     for _ in range(5):
         engine.schedule("plain")
-    until(lambda: len(recorder.facts("job_waiting")) == 5)
-    letters = until(engine._broker.failed_jobs)
+    wait_until(lambda: len(recorder.facts("job_waiting")) == 5)
+    letters = wait_until(engine._broker.failed_jobs)
     assert [letter.task_name for letter in letters] == ["odd"]
     engine.stop_workers()
     assert engine.stopped_cleanly
@@ -209,5 +210,5 @@ def test_a_retry_at_the_end_of_time_holds_back_no_other_result(engines: Engines,
     engine.start_workers(2, block=False)
     engine.schedule("late")
     engine.schedule("soon")
-    until(lambda: len(recorder.facts("job_waiting")) == 2)
+    wait_until(lambda: len(recorder.facts("job_waiting")) == 2)
     assert {facts["job"].status for facts in recorder.facts("job_waiting")} == {JobStatus.WAITING}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from spinach import AsyncioWorkers, ThreadWorkers
-from tests.engine.conftest import Engines, Recorder, until
+from tests.engine.conftest import Engines, Recorder
+from tests.waiting import wait_until
 
 BOTH_WORKERS = pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -87,8 +88,8 @@ def test_only_the_job_at_fault_fails(engines: Engines, recorder: Recorder, worke
     engine.start_workers(4, block=False, workers_class=workers)
     for task in ["innocent", "innocent", "fault", "innocent", "innocent", "innocent"]:
         engine.schedule(task)
-    until(lambda: recorder.of("innocent").count("job_finished") == 5)
-    until(lambda: "job_finished" in recorder.of("fault"))
+    wait_until(lambda: recorder.of("innocent").count("job_finished") == 5)
+    wait_until(lambda: "job_finished" in recorder.of("fault"))
     assert recorder.of("innocent").count("job_succeeded") == 5
     assert "job_failed" in recorder.of("fault")
     engine.stop_workers()
@@ -118,7 +119,7 @@ def test_tasks_that_a_job_leaves_are_cancelled(
 
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("leaves")
-    until(lambda: "job_finished" in recorder.of("leaves"))
+    wait_until(lambda: "job_finished" in recorder.of("leaves"))
     assert seen == ["cancelled"]
     assert "job_succeeded" in recorder.of("leaves")
     assert "1 of its asyncio tasks" in caplog.text
@@ -157,7 +158,7 @@ def test_timeouts_and_groups_work_as_ever(engines: Engines, recorder: Recorder, 
 
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("own")
-    until(lambda: "job_finished" in recorder.of("own"))
+    wait_until(lambda: "job_finished" in recorder.of("own"))
     assert "job_succeeded" in recorder.of("own")
 
 
@@ -180,7 +181,7 @@ def test_context_variables_do_not_reach_the_next_job(engines: Engines, workers: 
     engine.start_workers(1, block=False, workers_class=workers)
     for _ in range(3):
         engine.schedule("note")
-    until(lambda: len(seen) == 3)
+    wait_until(lambda: len(seen) == 3)
     assert set(seen) == {("unset", 28)}
 
 
@@ -202,6 +203,6 @@ def test_other_awaitables_are_awaited_and_generators_fail(
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("later")
     engine.schedule("generator")
-    until(lambda: "job_finished" in recorder.of("generator"))
+    wait_until(lambda: "job_finished" in recorder.of("generator"))
     assert ran.is_set()
     assert "job_failed" in recorder.of("generator")
