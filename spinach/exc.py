@@ -86,6 +86,10 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 
     Of a batch no more jobs than `accepted` were accepted.
 
+    Args:
+        message: What happened, and at which server.
+        kind: Why, as below.
+
     Attributes:
         kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not allowed
             to this user) or ``"connection"`` (everything else).

@@ -100,7 +100,7 @@ class Driven:
     def run_all(self) -> None:
         """Tick and run until nothing is left here or in the queue."""
         while not self.broker.is_queue_empty("q") or self.workers.waiting:
-            self.clock.passed += 0.01
+            self.clock.advance(0.01)
             self.arbiter.tick()
             while self.workers.waiting:
                 self.run_one()
