@@ -28,7 +28,7 @@ RUN_MARK = "<!-- run by tests/test_docs.py -->"
 # Written by another change; this line goes when the page is there.
 WRITTEN_LATER = {"docs/testing.md"}
 # Options of programs that are not this project's.
-FOREIGN_OPTIONS = {"--enable-feature", "--stop-when-queue-empty", "--editable", "--dir"}
+FOREIGN_OPTIONS = {"--app", "--enable-feature", "--stop-when-queue-empty"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,9 @@ def test_the_index_lists_every_page() -> None:
     """docs/README.md links to every other page of the folder, and README.md to every page."""
     for index in ("docs/README.md", "README.md"):
         text = (REPOSITORY / index).read_text(encoding="utf-8")
-        missing = [page.name for page in PAGES[4:] if page.name != "README.md" and f"{page.name})" not in text]
+        missing = [
+            page.name for page in PAGES[4:] if page.name != "README.md" and f"{page.name})" not in text
+        ]
         assert missing == [], index
 
 
@@ -130,7 +132,7 @@ def test_python_names_what_exists(page: Path, block: Block) -> None:
 def test_marked_examples_run(page: Path, tmp_path: Path) -> None:
     """A marked Python block runs by itself and prints the block of text that follows it, if there is one."""
     blocks = split(page)[0]
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for number, block in enumerate(blocks):
         if not block.is_run:
             continue
         done = subprocess.run(
@@ -138,11 +140,14 @@ def test_marked_examples_run(page: Path, tmp_path: Path) -> None:
             cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{relative(page)}:{block.line}\n{done.stderr}"
-        if following is not None and following.language == "text":
-            assert done.stdout == following.text, f"{relative(page)}:{block.line}"
+        for following in blocks[number + 1 : number + 2]:
+            if following.language == "text":
+                assert done.stdout == following.text, f"{relative(page)}:{block.line}"
 
 
-def help_of(run: Callable[[list[str]], object], arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def help_of(
+    run: Callable[[list[str]], object], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> str:
     with pytest.raises(SystemExit):
         run([*arguments, "--help"])
     return capsys.readouterr().out
