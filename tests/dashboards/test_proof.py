@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.reading import queries_in, variable_queries_in
+from dashboards.expressions import queries_in, variable_queries_in
 from examples.observe.settings import CREWS, NAMESPACE, ORDERS_QUEUE, VICTIM
 from examples.shared.children import Child, free_port, script
 from spinach_ops.metrics.catalog import METRICS
