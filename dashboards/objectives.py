@@ -32,8 +32,8 @@ class Objective:
         if self.start_within_seconds not in HISTOGRAM_EDGES:
             edges = ", ".join(f"{edge:g}" for edge in HISTOGRAM_EDGES)
             raise BadObjective(
-                f"start_within_seconds is {self.start_within_seconds:g}; expected an edge that Redis "
-                f"counts: {edges}"
+                f"start_within_seconds is {self.start_within_seconds:g}; expected an edge "
+                f"of the histograms: {edges}"
             )
         for name in ("start_ratio", "success_ratio"):
             if not 0 < getattr(self, name) < 1:

@@ -1,6 +1,6 @@
 """The kinds of panels with their defaults, so that a dashboard states only what differs.
 
-Never shows something by colour alone: a coloured value is also a number or a word. Each function takes a title
+Never shows something by colour alone: a coloured value is also a number or a word. Functions take a title
 (unique in the dashboard), a description (what the number means and what to do about it) and an area.
 """
 

@@ -1,4 +1,4 @@
-"""What the documents promise: links that resolve, examples that run, names that exist, lines that fit a window."""
+"""The documents: their links resolve, examples run, names and options exist, and lines fit a window."""
 
 from __future__ import annotations
 
