@@ -2,8 +2,8 @@
 
     python -m benchmarks.observability [--jobs N] [--rounds N]
 
-The bare and the instrumented engine take turns in one run. Measured is the path of a job in its worker: attempt,
-signals, outcome. The figures are medians over interleaved rounds; their difference is the cost.
+The bare and the instrumented engine take turns in one run. It measures the path of a job in its worker:
+attempt, signals, outcome. The figures are medians over interleaved rounds; the difference is the cost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Measures what tracing costs per job: without a provider, and Spinach's share at 100 % sampling.
 
-All variants take turns in one process, because machines differ from minute to minute. *Bare* is the cost of the
-same span around nothing: attributes, link, inject or extract, attach and detach. The rest is Spinach's share.
+All variants take turns in one process, because machines differ from minute to minute. *Bare* is the cost of
+the same span around nothing. The rest is the share of Spinach.
 Usage: python -m benchmarks.tracing [jobs per round]
 """
 

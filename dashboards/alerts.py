@@ -71,9 +71,6 @@ def _alert(
     return Rule(name, expr, severity, pending_for, keep_firing_for, annotations)
 
 
-# --- objectives ------------------------------------------------------------------------------------
-
-
 def _of_objectives(objectives: Objectives) -> Iterator[Rule]:
     for queue, objective in recording.queue_matchers(objectives):
         yield from _latency_burn(queue, objective)
@@ -121,9 +118,6 @@ def _burning(ratio: str, queue: str, budget: float, rate: float, window: str, re
     return f"({ratio}:{window}{of} > {limit} and {ratio}:{recent}{of} > {limit})"
 
 
-# --- queues ----------------------------------------------------------------------------------------
-
-
 def _of_queues() -> Iterator[Rule]:
     none_started = f"{COUNTERS_EXACT} unless {recording.started('5m')} > 0"
     # Workers of 0.0.25 count nothing. There the first job is the same, or one that came seconds later.
@@ -155,9 +149,6 @@ def _of_queues() -> Iterator[Rule]:
     )  # fmt: skip
 
 
-# --- workers ---------------------------------------------------------------------------------------
-
-
 def _of_workers() -> Iterator[Rule]:
     queued = f"sum by ({NAMESPACE}) ({_DEPTH}) > 0"
     yield _alert(
@@ -184,9 +175,6 @@ def _of_workers() -> Iterator[Rule]:
         "registered.",
         pending_for="2m",
     )  # fmt: skip
-
-
-# --- jobs ------------------------------------------------------------------------------------------
 
 
 def _of_jobs() -> Iterator[Rule]:
@@ -226,9 +214,6 @@ def _of_jobs() -> Iterator[Rule]:
         "{{ $labels.queue }} wait.",
         pending_for="10m",
     )  # fmt: skip
-
-
-# --- Redis and the exporter -----------------------------------------------------------------------
 
 
 def _of_redis() -> Iterator[Rule]:

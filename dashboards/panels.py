@@ -32,7 +32,6 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
     ValueMap,
-    ValueMapping,
     ValueMappingResult,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
@@ -90,12 +89,8 @@ def stat_panel(
         .with_target(query("A", expr, legend=legend))
     )
     if texts:
-        panel.mappings([_mapping(texts)])
+        panel.mappings([ValueMap(options=dict(texts))])
     return panel
-
-
-def _mapping(texts: Mapping[str, ValueMappingResult]) -> ValueMapping:
-    return ValueMap(options=dict(texts))
 
 
 def time_series_panel(
@@ -110,11 +105,12 @@ def time_series_panel(
     line_at: ThresholdsConfig | None = None,
 ) -> timeseries.Panel:
     """Return a panel with values over time; `line_at` draws dashed lines at values."""
+    line_style = GraphTresholdsStyleMode.DASHED if line_at else GraphTresholdsStyleMode.OFF
     panel = (
         _with_heading(timeseries.Panel(), title, description, area)
         .unit(unit)
         .thresholds(line_at or thresholds(PLAIN))
-        .thresholds_style(GraphThresholdsStyleConfig().mode(_style(line_at)))
+        .thresholds_style(GraphThresholdsStyleConfig().mode(line_style))
         .line_width(1)
         .fill_opacity(10)
         .show_points(VisibilityMode.AUTO)
@@ -127,10 +123,6 @@ def time_series_panel(
     if maximum is not None:
         panel.max(maximum)
     return panel
-
-
-def _style(line_at: ThresholdsConfig | None) -> GraphTresholdsStyleMode:
-    return GraphTresholdsStyleMode.DASHED if line_at else GraphTresholdsStyleMode.OFF
 
 
 def _legend(area: Area) -> VizLegendOptions:
@@ -147,7 +139,7 @@ def state_timeline_panel(
     return (
         _with_heading(statetimeline.Panel(), title, description, area)
         .unit("short")
-        .mappings([_mapping(texts)])
+        .mappings([ValueMap(options=dict(texts))])
         .thresholds(thresholds(PLAIN))
         .show_value(VisibilityMode.ALWAYS)
         .legend(_legend(area))

@@ -54,13 +54,7 @@ class Deployment:
         traces = self._start_collector()
         for worker in WORKERS:
             self._start_worker(
-                worker.name,
-                url,
-                traces,
-                "--queue",
-                worker.queue,
-                "--threads",
-                str(worker.threads),
+                worker.name, url, traces, "--queue", worker.queue, "--threads", str(worker.threads)
             )
         self._start_load(url, traces)
         exporter = self._start_exporter(url)
@@ -184,7 +178,7 @@ class Deployment:
         victim = self._children[KILLED_WORKER]
         victim.kill()
         self._console.say(
-            f"SIGKILL to {KILLED_WORKER} (pid {victim.pid}). spinach_workers_connected falls at once. Its jobs "
+            f"SIGKILL to {KILLED_WORKER} (pid {victim.pid}). spinach_workers_connected falls at once. Jobs "
             f"come back after {DEAD_AFTER_SECONDS} s, when it counts as dead (spinach_workers_lost_total). "
             "A minute later the alert SpinachWorkerDead fires"
         )

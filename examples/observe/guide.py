@@ -52,7 +52,7 @@ def lines(addresses: Addresses) -> Iterator[str]:
     """Yield the lines to print."""
     ops, top = shlex.join(addresses.ops), shlex.join(addresses.top)
     where = f"--redis {addresses.redis_url} -n {settings.NAMESPACE}"
-    yield "What to look at:"
+    yield "Where to look:"
     yield f"  now, in a terminal   {ops} status {where}"
     yield f"                       {top} {where}"
     yield f"  what is wrong        {ops} doctor {where}"
