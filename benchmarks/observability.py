@@ -1,9 +1,9 @@
-"""What instrumentation adds to a job that does nothing: the bare engine and the instrumented one, in turn, in one run.
+"""Measures what instrumentation adds to a job that does nothing.
 
     python -m benchmarks.observability [--jobs N] [--rounds N]
 
-The path of a job in its worker is what is measured, since that is what a receiver is on: attempt, signals, outcome. The
-figures are medians over interleaved rounds; their difference is the bill.
+The bare and the instrumented engine take turns in one run. It measures the path of a job in its worker:
+attempt, signals, outcome. The figures are medians over interleaved rounds; the difference is the cost.
 """
 
 from __future__ import annotations

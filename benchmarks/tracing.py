@@ -1,8 +1,8 @@
-"""What tracing costs per job: without a provider, and our own share at 100 % sampling.
+"""Measures what tracing costs per job: without a provider, and Spinach's share at 100 % sampling.
 
-Everything is measured in one process and one run, in rounds that take turns, since machines differ from minute to
-minute. *Bare* is what a span of the same content costs when written by hand around nothing: attributes, link, inject
-or extract, attach and detach. Our share is what is left. Usage: python -m benchmarks.tracing [jobs per round]
+All variants take turns in one process, because machines differ from minute to minute. *Bare* is the cost of
+the same span around nothing. The rest is the share of Spinach.
+Usage: python -m benchmarks.tracing [jobs per round]
 """
 
 from __future__ import annotations

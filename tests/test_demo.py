@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.shared.folder import FolderRefused, claimed
-from examples.shared.screen import Screen
+from examples.shared.console import Console
+from examples.shared.data_folder import FolderRefused, exclusive_folder
 from tests.family import Terminal, descendants, living
 from tests.waiting import wait_until
 
@@ -136,14 +136,17 @@ def test_ctrl_c_in_the_terminal_ui_ends_the_demo(tmp_path: Path) -> None:
 
 def test_data_folder_serves_one_run_at_a_time(tmp_path: Path) -> None:
     """A run in the folder of another is refused and touches nothing; once that has ended, the folder is emptied."""
-    with claimed(tmp_path / "data") as data:
+    with exclusive_folder(tmp_path / "data") as data:
         (data / "precious").mkdir()
-        with pytest.raises(FolderRefused, match=r"another demo runs in .*with --data"), claimed(data):
+        with (
+            pytest.raises(FolderRefused, match=r"another demo runs in .*with --data"),
+            exclusive_folder(data),
+        ):
             pytest.fail("the folder was given away twice")
         done = run_demo("--data", str(data))
         assert (done.returncode, "another demo runs in" in done.stdout) == (1, True)
         assert (data / "precious").exists()
-    with claimed(tmp_path / "data") as data:
+    with exclusive_folder(tmp_path / "data") as data:
         assert not (data / "precious").exists()
 
 
@@ -165,7 +168,7 @@ def test_progress_fits_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setenv("COLUMNS", "80")
     stream = Narrow()
-    screen = Screen(stream)
-    screen.progress(1234, 2500, "40/123 packages, 1/3 delayed jobs, 6 running, and more that does not fit")
+    console = Console(stream)
+    console.progress(1234, 2500, "40/123 packages, 1/3 delayed jobs, 6 running, and more that does not fit")
     assert stream.getvalue().startswith("  0.0 s  [")
     assert len(stream.getvalue()) == 79

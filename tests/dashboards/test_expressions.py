@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.reading import metrics_in, queries_in, variable_queries_in
+from dashboards.expressions import metrics_in, queries_in, variable_queries_in
 from spinach_ops.metrics.catalog import METRICS, Metric, N
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
 from tests.prometheus import binary

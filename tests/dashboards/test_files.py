@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dashboards import generate
-from dashboards.reading import queries_in, variable_queries_in
+from dashboards.expressions import queries_in, variable_queries_in
 from spinach_ops.metrics.catalog import BY_NAME, N
 from tests.dashboards.helpers import FILES, load
 

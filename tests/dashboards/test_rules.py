@@ -15,9 +15,9 @@ import pytest
 
 from dashboards import generate
 from dashboards.alerts import alerts
+from dashboards.expressions import expressions_of_rules, metrics_of
 from dashboards.objectives import BadObjective, Objective, read
 from dashboards.prometheus_rules import to_yaml
-from dashboards.reading import expressions_of_rules, metrics_of
 from dashboards.recording import recording
 from spinach_ops.metrics.catalog import METRICS
 from tests.dashboards.helpers import FOLDER
@@ -375,7 +375,7 @@ def test_queue_may_have_its_own_objective(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[default]\nstart_within_seconds = 42\nstart_ratio = 0.9\nsuccess_ratio = 0.9", "42; what is counted is: 0.1, 0.5"),
+        ("[default]\nstart_within_seconds = 42\nstart_ratio = 0.9\nsuccess_ratio = 0.9", "42; expected an edge of the histograms: 0.1, 0.5"),
         ("[default]\nstart_within_seconds = 60\nstart_ratio = 1\nsuccess_ratio = 0.9", "start_ratio is 1"),
         ("[default]\nstart_within_seconds = 60", "expected"),
         ("[queues]", "expected default and queue"),
