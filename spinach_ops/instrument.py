@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from spinach import Engine
 
-    from .metrics.labels import Caps
+    from .metrics.labels import LabelCaps
     from .tracing.attributes import JobAttributes
-    from .tracing.settings import Decide, Propagate, SpanName
+    from .tracing.settings import PropagationFunction, PropagationMode, SpanName
 
 
 class TracingOptions(TypedDict, total=False):
     """The options of `spinach_ops.tracing.instrument_tracing`, where they are documented."""
 
     tracer_provider: TracerProvider | None
-    propagation: Propagate | Decide
+    propagation: PropagationMode | PropagationFunction
     create_spans: bool
     span_name: SpanName
     record_exceptions: bool
@@ -74,7 +74,7 @@ def instrument(
     registry: CollectorRegistry | None = None,
     namespace_metrics: bool = True,
     buckets: Mapping[str, Sequence[float]] | None = None,
-    caps: Caps | None = None,
+    caps: LabelCaps | None = None,
     created: bool = False,
     meter_provider: MeterProvider | None = None,
     tracing: bool = True,
@@ -153,7 +153,7 @@ def _count(
     registry: CollectorRegistry,
     *,
     buckets: Mapping[str, Sequence[float]] | None,
-    caps: Caps | None,
+    caps: LabelCaps | None,
     created: bool,
 ) -> Callable[[], None]:
     from .metrics.exemplars import current_exemplar

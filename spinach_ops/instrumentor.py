@@ -15,8 +15,8 @@ from spinach import Engine
 
 from .metrics.otel import instrument_otel_metrics
 from .tracing import instrument_tracing
-from .tracing.complaints import Complaints
-from .tracing.settings import Settings
+from .tracing.failures import FailureLog
+from .tracing.settings import TracingSettings
 
 
 class SpinachInstrumentor(BaseInstrumentor):
@@ -43,8 +43,8 @@ class SpinachInstrumentor(BaseInstrumentor):
             ValueError: an option has no such value.
         """
         chosen = {name: options[name] for name in _OPTIONS & options.keys()}
-        complaints = Complaints()
-        Settings(complaints=complaints, **{name: chosen[name] for name in _CHECKED & chosen.keys()})
+        failures = FailureLog()
+        TracingSettings(failures=failures, **{name: chosen[name] for name in _CHECKED & chosen.keys()})
         steps: dict[str, Callable[[Engine], Callable[[], None]]] = {
             "trace an engine": functools.partial(instrument_tracing, **chosen),
             "measure an engine": functools.partial(
@@ -61,7 +61,7 @@ class SpinachInstrumentor(BaseInstrumentor):
                 try:
                     undo.append(put_on(engine))
                 except BaseException as error:  # the application gets its engine, whatever a provider does
-                    complaints.report(name, error)
+                    failures.report(name, error)
 
         setattr(Engine, "__init__", make)  # noqa: B010 - to a type checker a method is no variable
         self._undo = undo

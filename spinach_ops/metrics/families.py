@@ -18,7 +18,7 @@ from spinach.stats import COUNTERS, HISTOGRAM_EDGES, STATES, HistogramStats, Nam
 
 from . import catalog
 from .catalog import Metric
-from .labels import Bounds, clean
+from .labels import LabelLimiter, sanitize_label
 from .monotonic import Monotonic
 
 UPSTREAM: Final = "upstream"
@@ -78,7 +78,7 @@ class Families:
 def add_snapshot(
     families: Families,
     snapshot: NamespaceSnapshot,
-    bounds: Bounds,
+    bounds: LabelLimiter,
     monotonic: Monotonic,
     *,
     per_worker: bool = False,
@@ -92,7 +92,7 @@ def add_snapshot(
         monotonic: What was shown before; likewise.
         per_worker: Whether to add a series per worker.
     """
-    name = clean(snapshot.namespace)
+    name = sanitize_label(snapshot.namespace)
     _add_counts(families, name, snapshot, bounds, monotonic)
     _add_totals(families, name, snapshot, are_folded=bool(bounds.overflows))
     _add_queues(families, name, snapshot)
@@ -151,7 +151,7 @@ def _slots(snapshot: NamespaceSnapshot) -> tuple[int | None, int | None]:
 
 
 def _add_queues(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
-    queues = [((name, clean(queue.name)), queue) for queue in snapshot.queues]
+    queues = [((name, sanitize_label(queue.name)), queue) for queue in snapshot.queues]
     families.add(catalog.QUEUE_DEPTH, ((labels, queue.depth) for labels, queue in queues))
     families.add(catalog.QUEUE_OLDEST, ((labels, queue.oldest_seconds) for labels, queue in queues))
     families.add(catalog.QUEUE_PAUSED, ((labels, float(queue.paused)) for labels, queue in queues))
@@ -174,7 +174,7 @@ def _add_workers(families: Families, name: str, snapshot: NamespaceSnapshot) -> 
     families.add(catalog.HEARTBEAT_AGE_MAX, [((name,), max(ages, default=0.0))])
     if not _versions_are_known(snapshot):
         return
-    versions = Counter(clean(worker.info.version or UPSTREAM) for worker in snapshot.workers)
+    versions = Counter(sanitize_label(worker.info.version or UPSTREAM) for worker in snapshot.workers)
     kept = dict(versions.most_common(_MAX_VERSIONS))
     rest = versions.total() - sum(kept.values())
     if rest:
@@ -185,25 +185,28 @@ def _add_workers(families: Families, name: str, snapshot: NamespaceSnapshot) -> 
 def _add_each_worker(families: Families, name: str, workers: Iterable[WorkerStats]) -> None:
     newest = sorted(workers, key=lambda worker: worker.seen_seconds)[:_MAX_WORKER_SERIES]
     families.add(
-        catalog.HEARTBEAT_AGE, (((name, clean(worker.info.id)), worker.seen_seconds) for worker in newest)
+        catalog.HEARTBEAT_AGE,
+        (((name, sanitize_label(worker.info.id)), worker.seen_seconds) for worker in newest),
     )
 
 
 def _add_counts(
-    families: Families, name: str, snapshot: NamespaceSnapshot, bounds: Bounds, monotonic: Monotonic
+    families: Families, name: str, snapshot: NamespaceSnapshot, bounds: LabelLimiter, monotonic: Monotonic
 ) -> None:
     if snapshot.counters is not None:
         families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters, bounds, monotonic))
     if snapshot.workers_lost is not None:
         lost = dict.fromkeys(catalog.LOST_REASONS, 0) | dict(snapshot.workers_lost)
-        families.add(catalog.WORKERS_LOST, (((name, clean(reason)), count) for reason, count in lost.items()))
+        families.add(
+            catalog.WORKERS_LOST, (((name, sanitize_label(reason)), count) for reason, count in lost.items())
+        )
     for metric, histograms in ((catalog.FLEET_WAIT, snapshot.waits), (catalog.FLEET_DURATION, snapshot.runs)):
         for queue, stats in _by_queue(histograms or {}, bounds).items():
             families.add_histogram(metric, (name, queue), stats)
 
 
 def _fleet_jobs(
-    name: str, counters: Mapping[tuple[str, str, str], int], bounds: Bounds, monotonic: Monotonic
+    name: str, counters: Mapping[tuple[str, str, str], int], bounds: LabelLimiter, monotonic: Monotonic
 ) -> Iterator[Sample]:
     totals: dict[tuple[str, str], Counter[str]] = {}
     for (queue, task, counter), count in sorted(counters.items()):
@@ -216,7 +219,7 @@ def _fleet_jobs(
                 yield (name, queue, task, counter), shown.get(counter, 0)
 
 
-def _by_queue(histograms: Mapping[str, HistogramStats], bounds: Bounds) -> dict[str, HistogramStats]:
+def _by_queue(histograms: Mapping[str, HistogramStats], bounds: LabelLimiter) -> dict[str, HistogramStats]:
     """Return histograms by the name their queue keeps; those that share one are added up."""
     found: dict[str, HistogramStats] = {}
     for queue, stats in sorted(histograms.items()):
@@ -230,12 +233,12 @@ def _by_queue(histograms: Mapping[str, HistogramStats], bounds: Bounds) -> dict[
 
 
 def _add_tasks(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
-    periodic = [((name, clean(task.task_name)), task) for task in snapshot.periodic or ()]
+    periodic = [((name, sanitize_label(task.task_name)), task) for task in snapshot.periodic or ()]
     families.add(catalog.PERIODIC_PERIOD, ((labels, task.period_seconds) for labels, task in periodic))
     families.add(catalog.PERIODIC_NEXT, ((labels, task.next_run) for labels, task in periodic))
     planned = ((labels, task.late_seconds) for labels, task in periodic if task.next_run is not None)
     families.add(catalog.PERIODIC_LATE, planned)
-    limits = [((name, clean(limit.task_name)), limit) for limit in snapshot.limits or ()]
+    limits = [((name, sanitize_label(limit.task_name)), limit) for limit in snapshot.limits or ()]
     families.add(catalog.LIMIT, ((labels, limit.limit) for labels, limit in limits))
     families.add(catalog.LIMIT_USED, ((labels, limit.taken) for labels, limit in limits))
 

@@ -21,7 +21,7 @@ _MAX_FOLDED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
+class LabelCaps:
     """How many different label values are kept.
 
     A thousand label sets of a histogram with 16 buckets are a megabyte per scrape, and 150 ms of the interpreter lock.
@@ -34,15 +34,15 @@ class Caps:
     operations: int = 50
 
 
-class Bounds:
+class LabelLimiter:
     """Decides which label values are kept.
 
     Args:
         caps: How many of each kind.
     """
 
-    def __init__(self, caps: Caps | None = None) -> None:
-        self._caps = caps or Caps()
+    def __init__(self, caps: LabelCaps | None = None) -> None:
+        self._caps = caps or LabelCaps()
         self._lock = threading.Lock()
         self._kept: dict[str, set[Hashable]] = {}
         self._folded: set[tuple[str, Hashable]] = set()
@@ -50,22 +50,22 @@ class Bounds:
 
     def pair(self, namespace: str, queue: str, task: str) -> tuple[str, str]:
         """Return the queue and task under which a job is counted; a queue that is known keeps its name."""
-        queue, task = self._keep("queues", clean(queue)), self._keep("tasks", clean(task))
+        queue, task = self._keep("queues", sanitize_label(queue)), self._keep("tasks", sanitize_label(task))
         if task == OTHER or self._fits("pairs", (namespace, queue, task)):
             return queue, task
         return queue, OTHER
 
     def queue(self, name: str) -> str:
         """Return the queue under which something is counted."""
-        return self._keep("queues", clean(name))
+        return self._keep("queues", sanitize_label(name))
 
     def error_type(self, name: str) -> str:
         """Return the error type under which an error is counted."""
-        return self._keep("error_types", clean(name))
+        return self._keep("error_types", sanitize_label(name))
 
     def operation(self, name: str) -> str:
         """Return the operation under which a round trip is counted."""
-        return self._keep("operations", clean(name))
+        return self._keep("operations", sanitize_label(name))
 
     def _keep(self, kind: str, value: str) -> str:
         return value if value == OTHER or self._fits(kind, value) else OTHER
@@ -88,7 +88,7 @@ class Bounds:
             self.overflows[kind] += 1
 
 
-def clean(value: str) -> str:
+def sanitize_label(value: str) -> str:
     """Return a text that can be a label value: short, and without control characters or lone surrogates."""
     value = value[:MAX_VALUE_CHARACTERS]
     if value.isprintable():

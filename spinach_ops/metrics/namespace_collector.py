@@ -19,7 +19,7 @@ from spinach.stats import NamespaceSnapshot
 
 from . import catalog
 from .families import Families, add_snapshot
-from .labels import Bounds, Caps, clean
+from .labels import LabelCaps, LabelLimiter, sanitize_label
 from .monotonic import Monotonic
 from .snapshot_cache import Reading, SnapshotCache, wait_for
 
@@ -39,10 +39,10 @@ class NamespaceCollector:
     """
 
     def __init__(
-        self, caches: Mapping[str, SnapshotCache], *, per_worker: bool = False, caps: Caps | None = None
+        self, caches: Mapping[str, SnapshotCache], *, per_worker: bool = False, caps: LabelCaps | None = None
     ) -> None:
         self._caches = caches
-        self._bounds = Bounds(caps)
+        self._bounds = LabelLimiter(caps)
         self._monotonic = Monotonic()
         self._per_worker = per_worker
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class NamespaceCollector:
         """Read every namespace and yield the families."""
         families = Families()
         for name, reading in self.read().items():
-            label = clean(name)
+            label = sanitize_label(name)
             self._count_errors(name, reading)
             if reading.snapshot is None:
                 families.add(catalog.REDIS_UP, [((label,), 0.0)])

@@ -22,7 +22,7 @@ from spinach.runtime.vitals import ServiceVitals, Vitals
 
 from . import catalog
 from .catalog import Metric
-from .labels import Bounds, Caps
+from .labels import LabelCaps, LabelLimiter
 from .receivers import Instruments, Watch
 
 STATES: Final = ("starting", "running", "quiet", "stopping")
@@ -58,7 +58,7 @@ class ProcessMetrics:
     def __init__(
         self,
         *,
-        caps: Caps | None = None,
+        caps: LabelCaps | None = None,
         buckets: Mapping[str, Sequence[float]] | None = None,
         created: bool = False,
     ) -> None:
@@ -68,7 +68,7 @@ class ProcessMetrics:
                 f"no histogram is called {', '.join(sorted(unknown))}; "
                 f"there are {', '.join(metric.name for metric in _OBSERVED)}"
             )
-        self._bounds = Bounds(caps)
+        self._bounds = LabelLimiter(caps)
         self._created = created
         counters = {
             metric.name: Counter(metric.name, metric.help, metric.labels, registry=None)

@@ -15,7 +15,7 @@ from spinach.runtime.notifier import qualified_name
 from spinach.runtime.vitals import Vitals
 
 from . import catalog
-from .labels import Bounds, clean
+from .labels import LabelLimiter, sanitize_label
 
 # One per series and second tells as much as a thousand.
 _EXEMPLAR_SECONDS: Final = 1.0
@@ -35,7 +35,7 @@ class Instruments:
     """
 
     def __init__(
-        self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram], bounds: Bounds
+        self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram], bounds: LabelLimiter
     ) -> None:
         self._counters = counters
         self._histograms = histograms
@@ -113,7 +113,7 @@ class Watch:
 
     def __init__(self, namespace: str, instruments: Instruments, exemplar: Exemplar | None) -> None:
         self._name = namespace
-        self.namespace = clean(namespace)
+        self.namespace = sanitize_label(namespace)
         self._instruments = instruments
         self._exemplar = exemplar
         self._engines: list[Engine] = []

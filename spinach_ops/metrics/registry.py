@@ -14,7 +14,7 @@ from spinach import Engine
 from spinach.brokers.base import Broker
 from spinach.stats import NamespaceSnapshot
 
-from .labels import Caps
+from .labels import LabelCaps
 from .namespace_collector import NamespaceCollector
 from .process_collector import ProcessMetrics
 from .snapshot_cache import SnapshotCache
@@ -66,7 +66,7 @@ def telemetry_of(
     registry: CollectorRegistry,
     *,
     buckets: Mapping[str, Sequence[float]] | None = None,
-    caps: Caps | None = None,
+    caps: LabelCaps | None = None,
     created: bool = False,
 ) -> Telemetry:
     """Return our collectors of a registry, put there when they are not; arguments as in `ProcessMetrics`."""
