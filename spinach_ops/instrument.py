@@ -157,14 +157,14 @@ def _count(
     created: bool,
 ) -> Callable[[], None]:
     from .metrics.exemplars import current_exemplar
-    from .metrics.registry import telemetry_of
+    from .metrics.registry import collectors_of
 
-    telemetry = telemetry_of(registry, buckets=buckets, caps=caps, created=created)
-    telemetry.process.watch(engine, exemplar=current_exemplar)
-    return lambda: telemetry.process.forget(engine)
+    collectors = collectors_of(registry, buckets=buckets, caps=caps, created=created)
+    collectors.process.add(engine, exemplar_source=current_exemplar)
+    return lambda: collectors.process.remove(engine)
 
 
 def _read(engine: Engine, registry: CollectorRegistry) -> Callable[[], None]:
-    from .metrics.registry import telemetry_of
+    from .metrics.registry import collectors_of
 
-    return telemetry_of(registry).read_namespace(engine)
+    return collectors_of(registry).read_namespace(engine)

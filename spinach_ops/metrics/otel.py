@@ -1,7 +1,7 @@
-"""The messaging metrics of OpenTelemetry, for those who collect them beside, or instead of, Prometheus metrics.
+"""The messaging metrics of OpenTelemetry, for applications that collect them beside or without Prometheus.
 
-Recorded by the engine's hooks; never raises into a job. Tasks, queues and error types beyond their caps count as
-one, so that series are bounded.
+Recorded by the engine's hooks; never raises into a job. Tasks, queues and error types beyond their caps
+count as one, so that series are bounded.
 """
 
 from __future__ import annotations

@@ -58,10 +58,10 @@ def instrument_tracing(
         engine: The engine; before or after its workers start.
         tracer_provider: Makes the spans. By default the global provider, which the application may set later.
             It is flushed when the workers stop, for at most 5 seconds, and never shut down.
-        propagation: How an attempt is tied to the call that scheduled its job. ``"auto"``: the first attempt is
-            a child if its job is due within 60 seconds and came alone or in a batch of up to 20 jobs. Other
-            attempts begin a trace of their own and link to that call. ``"child"``, ``"link"`` and ``"none"``
-            treat all attempts alike. A function may return one of these for each job.
+        propagation: How an attempt is tied to the call that scheduled its job. ``"auto"``: the first
+            attempt is a child if its job is due within 60 seconds and came alone or in a batch of up to 20
+            jobs. Other attempts begin a trace of their own and link to that call. ``"child"``, ``"link"``
+            and ``"none"`` treat all attempts alike. A function may return one of these for each job.
         create_spans: Whether each job of a batch of up to 128 jobs gets a span of its own.
         span_name: What span names end with: ``"task"``, or ``"destination"`` as in the conventions.
         record_exceptions: Whether spans record the messages and tracebacks of errors.

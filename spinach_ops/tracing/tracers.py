@@ -121,7 +121,8 @@ class BoundedFlush:
 
         Args:
             flush: Called in a thread of its own; must not raise.
-            seconds: How long to wait for it. While an earlier flush runs, only until the deadline of that one.
+            seconds: How long to wait for it. While an earlier flush runs, only until the deadline of that
+                one.
         """
         if not self._running.acquire(timeout=max(0.0, self._deadline - time.monotonic())):
             return False
