@@ -64,7 +64,7 @@ class _CurrentAttempt:
 
 
 class JobContextFilter(logging.Filter):
-    """Adds `FIELDS` to every record, also to those of the application. Needs `track_jobs`. Add it to handlers.
+    """Adds `FIELDS` to every record, also of the application. Needs `track_jobs`; add it to handlers.
 
     Example:
         >>> handler.addFilter(JobContextFilter())

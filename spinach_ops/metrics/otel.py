@@ -20,7 +20,7 @@ from spinach.hooks import OncePerEngine, Remover, Submission
 from spinach.runtime.notifier import qualified_name
 
 from ..tracing.attributes import ERROR_TYPE, PROCESS, SCHEMA_URL, SEND, AttributeBuilder, Attributes
-from ..tracing.failures import FailureLog, Guarded
+from ..tracing.failures import FailureLog, Guarded, Observer
 from .catalog import OTHER
 from .labels import LabelCaps, LabelLimiter
 
@@ -62,10 +62,10 @@ def instrument_otel_metrics(
     return _measured.put_on(engine, install)
 
 
-class _Recorder:
+class _Recorder(Observer):
     """The instruments, and the attributes that each value is recorded with."""
 
-    observation: Final = "messaging metrics"
+    observation = "messaging metrics"
 
     def __init__(self, engine: Engine, provider: metrics.MeterProvider, limiter: LabelLimiter) -> None:
         self.failures = FailureLog()

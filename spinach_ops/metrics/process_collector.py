@@ -7,13 +7,13 @@ receiver fails, the signal logs it; the job goes on.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import InfoMetricFamily
 from prometheus_client.core import Metric as Exposed
 
 from spinach import Engine
@@ -22,6 +22,7 @@ from spinach.runtime.vitals import ServiceVitals, Vitals
 
 from . import catalog
 from .catalog import Metric
+from .families import FamilyBuilder
 from .labels import LabelCaps, LabelLimiter
 from .receivers import ExemplarSource, Instruments, NamespaceReceivers
 
@@ -118,21 +119,19 @@ class ProcessCollector:
             each.create_series_of_attached_tasks()
         for instrument in self._instruments.all():
             yield from map(self._without_created, instrument.collect())
-        yield self._overflow()
         yield _build_info()
-        yield from _worker_families(
-            [(each.namespace, combine_vitals(vitals)) for each in namespaces if (vitals := each.vitals())]
+        families = FamilyBuilder()
+        families.add(
+            catalog.OVERFLOW, (((reason,), count) for reason, count in self._limiter.overflows.items())
         )
+        for each in namespaces:
+            if vitals := each.vitals():
+                _add_worker(families, each.namespace, combine_vitals(vitals))
+        yield from families.build()
 
     def _without_created(self, family: Exposed) -> Exposed:
         if not self._created:
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-        return family
-
-    def _overflow(self) -> Exposed:
-        family = CounterMetricFamily(catalog.OVERFLOW.base_name, catalog.OVERFLOW.help, labels=("reason",))
-        for reason, count in sorted(self._limiter.overflows.items()):
-            family.add_metric((reason,), count)
         return family
 
 
@@ -159,34 +158,13 @@ def combine_vitals(vitals: Sequence[Vitals]) -> Vitals:
     )
 
 
-def _worker_families(workers: Sequence[tuple[str, Vitals]]) -> Iterator[Exposed]:
+def _add_worker(families: FamilyBuilder, name: str, vitals: Vitals) -> None:
     for metric, read in _WORKER_GAUGES:
-        yield _gauge(metric, (((namespace,), read(vitals)) for namespace, vitals in workers))
-    yield _gauge(
-        catalog.WORKER_STATE,
-        (
-            ((namespace, state), float(state == vitals.state))
-            for namespace, vitals in workers
-            for state in STATES
-        ),
-    )
-    services = [(namespace, service) for namespace, vitals in workers for service in vitals.services]
-    yield _gauge(
-        catalog.SERVICE_LAST_RUN,
-        (((namespace, service.name), service.last_run_at) for namespace, service in services),
-    )
-    failures = catalog.SERVICE_FAILURES
-    family = CounterMetricFamily(failures.base_name, failures.help, labels=failures.labels)
-    for namespace, service in services:
-        family.add_metric((namespace, service.name), service.failures)
-    yield family
-
-
-def _gauge(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Exposed:
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+        families.add(metric, [((name,), read(vitals))])
+    families.add(catalog.WORKER_STATE, (((name, state), float(state == vitals.state)) for state in STATES))
+    for service in vitals.services:
+        families.add(catalog.SERVICE_LAST_RUN, [((name, service.name), service.last_run_at)])
+        families.add(catalog.SERVICE_FAILURES, [((name, service.name), service.failures)])
 
 
 def _build_info() -> Exposed:

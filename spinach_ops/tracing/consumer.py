@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -17,7 +16,6 @@ from spinach.retry import Verdict
 from spinach.task import RetryException
 
 from .attributes import JOB_OUTCOME, LINK, LINK_CREATION, LINK_PREVIOUS, PROCESS
-from .failures import FailureLog
 from .propagation import (
     LINK_HEADER,
     PREVIOUS_HEADER,
@@ -26,24 +24,17 @@ from .propagation import (
     previous_attempt,
 )
 from .settings import PropagationMode
-from .spans import EngineTracing, GuardedSpan
+from .spans import GuardedSpan, SpanMaker
 from .tracers import is_suppressed
 
 _CREATION: Final = {LINK: LINK_CREATION}
 _PREVIOUS: Final = {LINK: LINK_PREVIOUS}
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptTracer:
+class AttemptTracer(SpanMaker):
     """Wraps attempts; see `Engine.wrap_attempts`."""
 
-    tracing: EngineTracing
-    observation: ClassVar[str] = "the span of an attempt"
-
-    @property
-    def failures(self) -> FailureLog:
-        """Where failures are reported."""
-        return self.tracing.failures
+    observation = "the span of an attempt"
 
     def __call__(self, attempt: Attempt) -> GuardedSpan | None:
         """Return the span to put around an attempt, or None if there is no tracer or spans are suppressed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from types import TracebackType
-from typing import Final, Protocol
+from typing import ClassVar, Final
 
 logger: Final = logging.getLogger("spinach_ops.tracing")
 
@@ -39,18 +39,16 @@ class FailureLog:
         )
 
 
-class Observer(Protocol):
-    """Owns the guarded context managers of one hook.
+class Observer:
+    """Makes the guarded context managers of one hook.
 
     Attributes:
-        observation: What one of them makes, for the log: "the span of an attempt".
-        failures: Where its failures are reported.
+        observation: What each of them observes with, for the log: "the span of an attempt".
+        failures: Where their failures are reported.
     """
 
-    @property
-    def observation(self) -> str: ...  # noqa: D102
-    @property
-    def failures(self) -> FailureLog: ...  # noqa: D102
+    observation: ClassVar[str]
+    failures: FailureLog
 
 
 class Guarded:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -17,9 +16,8 @@ from spinach.job import Job, JobStatus
 from spinach.origin import Origin, mark
 
 from .attributes import CREATE, LINK, LINK_CREATION, SEND
-from .failures import FailureLog
 from .propagation import LINK_HEADER, add_headers
-from .spans import EngineTracing, GuardedSpan
+from .spans import EngineTracing, GuardedSpan, SpanMaker
 from .tracers import is_suppressed, without_own_suppression
 
 # By default the SDK keeps 128 links of a span: it would drop the links to the other jobs of a larger batch.
@@ -30,18 +28,14 @@ MAX_CHILD_BATCH: Final = 20
 _CREATION: Final = {LINK: LINK_CREATION}
 
 
-@dataclass(frozen=True, slots=True)
-class SubmissionTracer:
+class SubmissionTracer(SpanMaker):
     """Wraps the calls that enqueue jobs; see `Engine.wrap_enqueues`."""
 
-    tracing: EngineTracing
-    clock: ServerClock
-    observation: ClassVar[str] = "the span of a call that schedules"
+    observation = "the span of a call that schedules"
 
-    @property
-    def failures(self) -> FailureLog:
-        """Where failures are reported."""
-        return self.tracing.failures
+    def __init__(self, tracing: EngineTracing, clock: ServerClock) -> None:
+        super().__init__(tracing)
+        self.clock = clock
 
     def __call__(self, jobs: Submission) -> GuardedSpan | None:
         """Return the span to put around a call, or None if there is no tracer or spans are suppressed."""

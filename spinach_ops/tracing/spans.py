@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextvars import Token
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
@@ -30,12 +31,18 @@ class EngineTracing:
     failures: FailureLog
 
 
-class SpanMaker(Observer, Protocol):
+class SpanMaker(Observer):
     """Decides what a span says; `GuardedSpan` decides when it starts and ends."""
 
+    def __init__(self, tracing: EngineTracing) -> None:
+        self.tracing = tracing
+        self.failures = tracing.failures
+
+    @abstractmethod
     def open(self, tracer: Tracer, subject: Any, current: Context) -> tuple[Span, Context]:
         """Start the span of a subject; return it, and the context to make current."""
 
+    @abstractmethod
     def close(self, span: Span, subject: Any, error: BaseException | None) -> None:
         """Record how it ended; `GuardedSpan` ends the span, even when this raises."""
 
