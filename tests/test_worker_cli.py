@@ -367,7 +367,7 @@ def test_unreachable_broker_ends_with_3(cli: Cli) -> None:
         (["worker", "app:engine", "--asyncio", "many"], "'many' is not a whole number of 1 or more"),
         (["worker", "app:engine", "--threads", "1", "--asyncio", "1"], "not allowed with"),
         (["worker", "app:engine", "--queue", "_private"], "reserved"),
-        (["worker", "app:engine", "--metrics-port", "99999"], "'99999' is no port"),
+        (["worker", "app:engine", "--metrics-port", "99999"], "'99999' is not a port"),
         (["worker", "app:engine", "--log-level", "loud"], "invalid choice: 'loud'"),
     ],
 )

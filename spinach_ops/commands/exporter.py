@@ -29,7 +29,7 @@ from ..cli.options import (
     read_url,
 )
 from ..text import duration, printable
-from ..web.addresses import CannotListen, ports
+from ..web.addresses import CannotListen, parse_ports
 
 if TYPE_CHECKING:
     from ..exporter.config import Target
@@ -129,7 +129,7 @@ def _caches(targets: Sequence[Target], cache_seconds: float) -> dict[str, Snapsh
 def _address(text: str) -> tuple[str, str]:
     host, colon, port = text.rpartition(":")
     try:
-        ports(port)
+        parse_ports(port)
     except ValueError as error:
         raise UsageError(f"--listen is {text!r}, expected HOST:PORT or PORT: {error}") from None
     return (host.strip("[]") or "127.0.0.1") if colon else "127.0.0.1", port

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..cli.options import UsageError, masked
-from ..metrics.labels import clean
+from ..metrics.labels import sanitize_label
 
 _FIELDS: Final = {"name", "url", "url_file", "namespaces", "queues"}
 _EXAMPLE: Final = (
@@ -96,7 +96,7 @@ def check_distinct(targets: Sequence[Target]) -> None:
     Raises:
         UsageError: one is: series of two servers could not be told apart.
     """
-    counts = Counter(clean(namespace) for target in targets for namespace in target.namespaces)
+    counts = Counter(sanitize_label(namespace) for target in targets for namespace in target.namespaces)
     twice = sorted(namespace for namespace, count in counts.items() if count > 1)
     if twice:
         raise UsageError(

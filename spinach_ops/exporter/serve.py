@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from ..metrics.namespace_collector import NamespaceCollector
-from ..metrics.snapshot_cache import Reading, SnapshotCache
+from ..metrics.snapshot_cache import PollResult, SnapshotCache
 from ..web.http import JSON, HttpServer, Request, Response, Route
 from ..web.scrape import scrape_route
 from .service_discovery import http_sd
@@ -59,13 +59,13 @@ class Discovery:
 
 
 def _ready(collector: NamespaceCollector, _: Request) -> Response:
-    readings = collector.can_read()
+    readings = collector.read_until_first()
     ready = any(reading is not None and reading.snapshot is not None for reading in readings.values())
     checks = {name: _check(reading) for name, reading in readings.items()}
     return _json({"status": "ok" if ready else "failing", "checks": checks}, 200 if ready else 503)
 
 
-def _check(reading: Reading | None) -> dict[str, str]:
+def _check(reading: PollResult | None) -> dict[str, str]:
     if reading is None:
         return {"status": "pending", "detail": "not answered yet"}
     return {"status": "ok" if reading.snapshot is not None else reading.reason, "detail": reading.message}

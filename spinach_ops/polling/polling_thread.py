@@ -44,7 +44,7 @@ class PollingThread:
 
     Args:
         source: Where to look first.
-        deliver: Takes each report; called in the polling_thread's thread.
+        deliver: Takes each report; called in that thread.
         interval_seconds: Between the end of a look and the next.
         now: A monotonic clock.
     """
@@ -66,7 +66,7 @@ class PollingThread:
         self._stopped = threading.Event()
         self._due = threading.Event()
         # A daemon: a server that hangs must not keep anybody from leaving.
-        self._thread = threading.Thread(target=self._watch, name="spinach-top-polling_thread", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="spinach-top-poller", daemon=True)
 
     @property
     def interval_seconds(self) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..web.addresses import CannotListen, ports
+from ..web.addresses import CannotListen, parse_ports
 
 if TYPE_CHECKING:
     from spinach import Engine
@@ -65,7 +65,7 @@ def add_telemetry(parser: argparse.ArgumentParser) -> None:
 
 def _ports(text: str) -> str:
     try:
-        ports(text)
+        parse_ports(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

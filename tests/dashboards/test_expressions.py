@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.expressions import metrics_in, queries_in, variable_queries_in
-from spinach_ops.metrics.catalog import METRICS, Metric, N
+from spinach_ops.metrics.catalog import METRICS, NAMESPACE_LABEL, Metric
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
 from tests.prometheus import binary
 
@@ -55,7 +55,7 @@ def test_metrics_and_labels_exist(path: Path) -> None:
     """Every metric a dashboard names is in the catalogue, with the labels it is asked for."""
     known = {name: set(metric.labels) for metric in METRICS for name in exposed(metric)}
     recorded = re.findall(r"record: (\S+)", (FOLDER / "rules" / "recording.yml").read_text(encoding="utf-8"))
-    known |= {name: {N, "queue"} for name in recorded}
+    known |= {name: {NAMESPACE_LABEL, "queue"} for name in recorded}
     for name, labels in metrics_in(load(path)):
         assert name in known, name
         assert labels <= known[name], name

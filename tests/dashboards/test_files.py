@@ -13,7 +13,7 @@ import pytest
 
 from dashboards import generate
 from dashboards.expressions import queries_in, variable_queries_in
-from spinach_ops.metrics.catalog import BY_NAME, N
+from spinach_ops.metrics.catalog import BY_NAME, NAMESPACE_LABEL
 from tests.dashboards.helpers import FILES, load
 
 CORE_PANELS = {"stat", "timeseries", "table", "heatmap", "gauge", "state-timeline", "row", "bargauge"}
@@ -136,7 +136,7 @@ def test_expressions_follow_the_selection(path: Path) -> None:
             if "__name__" not in matchers:
                 # What a rule records has no job.
                 assert 'job=~"$job"' in matchers or name.startswith("spinach:"), expr
-                everywhere = name in BY_NAME and N not in BY_NAME[name].labels
+                everywhere = name in BY_NAME and NAMESPACE_LABEL not in BY_NAME[name].labels
                 assert everywhere or 'spinach_namespace="$namespace"' in matchers, expr
         for variable, operator in re.findall(r'(?=(?<=")\$(\w+))(?<=(=~|.=)")', expr):
             assert operator == ("=~" if variable != "namespace" else operator)

@@ -25,7 +25,7 @@ from spinach.stats import (
 )
 from spinach.stats.workers import OrphanStats, WorkerInfo, WorkerStats
 from spinach_ops.exporter.serve import Discovery
-from spinach_ops.metrics.labels import clean
+from spinach_ops.metrics.labels import sanitize_label
 from spinach_ops.metrics.namespace_collector import NamespaceCollector, deadline
 from spinach_ops.metrics.snapshot_cache import SnapshotCache
 from spinach_ops.web.http import Request
@@ -78,7 +78,7 @@ def registry_of(snapshot: NamespaceSnapshot, *, per_worker: bool = False) -> Col
 
 def value(snapshot: NamespaceSnapshot, name: str, **labels: str) -> float | None:
     return registry_of(snapshot).get_sample_value(
-        name, {"spinach_namespace": clean(snapshot.namespace), **labels}
+        name, {"spinach_namespace": sanitize_label(snapshot.namespace), **labels}
     )
 
 
@@ -335,7 +335,7 @@ def test_one_namespace_that_answers_is_enough_to_be_ready() -> None:
     gate = Gate()
     collector = NamespaceCollector({"hangs": SnapshotCache(gate.look), "well": SnapshotCache(lambda _: WELL)})
     began = time.monotonic()
-    readings = collector.can_read()
+    readings = collector.read_until_first()
     assert time.monotonic() - began < 4  # the deadline is 5 s
     gate.open.set()
     assert readings["hangs"] is None

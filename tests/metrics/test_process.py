@@ -15,7 +15,7 @@ from spinach.job import Job
 from spinach.stats.workers import WorkerInfo
 from spinach_ops import instrument
 from spinach_ops.metrics import catalog
-from spinach_ops.metrics.labels import Caps
+from spinach_ops.metrics.labels import LabelCaps
 from tests.metrics.conftest import MakeEngine, Samples
 from tests.waiting import wait_until
 
@@ -178,7 +178,7 @@ def test_engines_share_a_registry_and_stay_apart(make_engine: MakeEngine) -> Non
 def test_too_many_names_are_folded_and_counted(make_engine: MakeEngine) -> None:
     """Beyond the caps series are counted as `other`, and the overflow shows; the first ones are kept."""
     engine = make_engine()
-    instrumentation = instrument(engine, caps=Caps(pairs=2, queues=2, tasks=10, error_types=1))
+    instrumentation = instrument(engine, caps=LabelCaps(pairs=2, queues=2, tasks=10, error_types=1))
     samples = Samples(instrumentation)
     for number in range(4):
         engine.task(lambda: None, name=f"task-{number}")

@@ -19,7 +19,7 @@ import pytest
 
 from spinach import Engine
 from spinach_ops import instrument, serve
-from spinach_ops.web.addresses import CannotListen, ports
+from spinach_ops.web.addresses import CannotListen, parse_ports
 from spinach_ops.web.http import HttpServer, Request, Response, gzip_accepted
 from tests.metrics.conftest import MakeEngine
 from tests.prometheus import check_page, fetch
@@ -109,7 +109,7 @@ def test_a_number_alone_is_the_port(engine: Engine) -> None:
 def test_what_is_no_port_is_an_error(text: str) -> None:
     """The message says what was given and what is expected."""
     with pytest.raises(ValueError, match="expected a number up to 65535"):
-        ports(text)
+        parse_ports(text)
 
 
 def test_the_address_stands_in_the_workers_record(engine: Engine, server: HttpServer) -> None:

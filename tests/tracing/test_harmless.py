@@ -24,7 +24,7 @@ from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryExceptio
 from spinach.execution import Attempt, Environment
 from spinach_ops.tracing import instrument_tracing, tracers
 from spinach_ops.tracing import provider as otlp
-from spinach_ops.tracing.flushing import flushing_of
+from spinach_ops.tracing.tracers import bounded_flush_of
 from tests.tracing.conftest import Engines, Traces, attributes, identity, parent
 from tests.waiting import wait_until
 
@@ -215,9 +215,9 @@ def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytes
         engine._hooks.call_stop_listeners()
     assert 1.0 <= time.monotonic() - began < 2.0
     assert asked == [1000]
-    assert flushing_of(provider).left_of(5.0) <= 4.0
+    assert bounded_flush_of(provider).remaining_of(5.0) <= 4.0
     released.set()
-    wait_until(lambda: flushing_of(provider).run(lambda: asked.append(0), 5.0))
+    wait_until(lambda: bounded_flush_of(provider).run(lambda: asked.append(0), 5.0))
     assert asked == [1000, 0]
     for remove in removers:
         remove()
@@ -231,7 +231,7 @@ def test_a_worker_ends_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> N
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
     provider.get_tracer("application").start_span("span").end()
     began = time.monotonic()
-    assert not flushing_of(provider).run(provider.force_flush, 1.0)
+    assert not bounded_flush_of(provider).run(provider.force_flush, 1.0)
     otlp.shut_down(provider)
     assert time.monotonic() - began < 1.8
     exporter.released.set()
