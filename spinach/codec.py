@@ -71,8 +71,8 @@ def check_arrives_equal(value: object) -> None:
         value: Arguments of a job.
 
     Raises:
-        InvalidJobArguments: It holds a tuple, a dict with a key that is not a string, an enum, or an instance of a
-            subclass of a JSON type: JSON would change it without an error.
+        InvalidJobArguments: It holds a tuple, a dict with a key that is not a string, an enum, or an instance
+            of a subclass of a JSON type: JSON would change it without an error.
     """
     level = [value]
     while level:

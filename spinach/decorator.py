@@ -50,7 +50,8 @@ class TaskDecorator(ABC):
     ) -> F | Callable[[F], F]:
         """Decorate a function to make it a task. The function is returned unchanged, but for `.task_name`.
 
-        A bound method, a builtin or an object with slots takes no attribute: schedule such a task by its name.
+        A bound method, a builtin or an object with slots takes no attribute: schedule such a task by its
+        name.
 
         Args:
             func: The function, for ``engine.task(send, name="mail:send")``; a decorator leaves it out.

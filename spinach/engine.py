@@ -44,8 +44,8 @@ class Engine(TaskDecorator):
         namespace: Name under which the broker keeps the jobs. Applications that share a server use different
             ones.
         strict_arguments: Refuse arguments that JSON changes without an error: tuples (they arrive as lists),
-            keys of dicts that are not strings, enums and instances of other subclasses of JSON types. Two keys
-            that become one, and nesting beyond 500 levels, are always refused.
+            keys of dicts that are not strings, enums and instances of other subclasses of JSON types. Two
+            keys that become one, and nesting beyond 500 levels, are always refused.
 
     Attributes:
         stopped_cleanly: False when the workers last stopped before the broker had accepted all their results.
@@ -315,8 +315,10 @@ class Engine(TaskDecorator):
         Args:
             number: How many jobs run at once.
             queue: Queue to serve.
-            block: Wait until the workers are stopped. In the main thread SIGINT, SIGTERM and SIGHUP then stop them:
-                running jobs finish and are acknowledged, others go back to the queue. A second signal ends the
+            block: Wait until the workers are stopped. In the main thread SIGINT, SIGTERM and SIGHUP then stop
+                them: running jobs finish and are acknowledged, others go back to the queue. A second signal
+                ends
+                the
                 wait: it raises `KeyboardInterrupt`, and jobs that still run count as those of a dead worker.
                 The previous signal handlers are restored on return.
             stop_when_queue_empty: Stop once the queue is empty and nothing runs here. Jobs that a concurrency
@@ -373,8 +375,8 @@ class Engine(TaskDecorator):
     def stop_workers(self) -> None:
         """Stop the workers and wait: no new job starts, running jobs finish, the others go back to the queue.
 
-        Does nothing when no workers run. `start_workers` may follow. Called by a job or a receiver of these workers,
-        which they wait for, it requests the stop and returns at once.
+        Does nothing when no workers run. `start_workers` may follow. Called by a job or a receiver of these
+        workers, which they wait for, it requests the stop and returns at once.
         """
         if getattr(this_thread, "namespace", None) == self.namespace:
             self._must_stop.make()

@@ -91,8 +91,8 @@ class BrokerUnavailable(BrokerError, ConnectionError):
         kind: Why, as below.
 
     Attributes:
-        kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not allowed
-            to this user) or ``"connection"`` (everything else).
+        kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not
+            allowed to this user) or ``"connection"`` (everything else).
     """
 
     def __init__(self, message: str = "", *, kind: Unavailability = "connection") -> None:
@@ -103,7 +103,8 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 class EnqueueUncertain(BrokerUnavailable):
     """The connection broke after jobs were sent: they may or may not have been accepted.
 
-    Scheduling the same jobs again may run them twice. Of a batch, the first `accepted` jobs were accepted for certain.
+    Scheduling the same jobs again may run them twice. Of a batch, the first `accepted` jobs were accepted for
+    certain.
     """
 
 

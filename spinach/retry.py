@@ -74,9 +74,9 @@ def decide(
 ) -> Outcome:
     """Decide what becomes of a job after an attempt.
 
-    An `AbortException` or `RetryException` inside an exception group counts as if it had been raised alone; when a
-    group holds both, the job fails. A `RetryException` with an unusable date fails the job with a `ValueError` that
-    names the value.
+    An `AbortException` or `RetryException` inside an exception group counts as if it had been raised alone;
+    when a group holds both, the job fails. A `RetryException` with an unusable date fails the job with a
+    `ValueError` that names the value.
 
     Args:
         job: The job as it was when the attempt began; it is not changed.

@@ -93,7 +93,8 @@ class Task:
 AnyTask: TypeAlias = str | Callable[..., Any] | Task
 
 
-# Stands for `task` and `at` in the calls that schedule: these are taken by position, so that a function may have
+# Stands for `task` and `at` in the calls that schedule: these are taken by position, so that a function may
+# have
 # parameters of the same names, and by name where they are not given by position.
 GIVEN_BY_NAME: Any = ...
 

@@ -1,7 +1,7 @@
 """The checker: reads journal and Redis at the end of a test and says which promises were broken.
 
-The promises are those of the specification: an accepted job is executed or visible (1), its function starts at
-most as often as it may (2), and one that must not be repeated is executed or in the failed store with a
+The promises are those of the specification: an accepted job is executed or visible (1), its function starts
+at most as often as it may (2), and one that must not be repeated is executed or in the failed store with a
 reason (3). Pure but for reading.
 """
 

@@ -1,7 +1,7 @@
 """Real servers for tests: each on 127.0.0.1, a free port and a directory of its own.
 
-Fixtures `valkey_server`, `redis70_server` and `redis62_server` are shared by a whole session; what a test breaks
-(restarts, kills, fills) belongs to a server of its own, from `make_server`.
+Fixtures `valkey_server`, `redis70_server` and `redis62_server` are shared by a whole session; what a test
+breaks (restarts, kills, fills) belongs to a server of its own, from `make_server`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Dead letters: how one is made, for each reason there is, and how it is stored. Pure, and shared by both brokers.
+"""Dead letters: makes one for each reason, writes and reads its stored form. Pure; both brokers share it.
 
 The stored form is one line of JSON about the failure, then the bytes of the job as they were.
 """

@@ -1,6 +1,7 @@
-"""Limits that both brokers keep, and that Lua scripts and Python share: the one place where these numbers stand.
+"""Limits that both brokers keep and that Lua and Python share: the only place that has these numbers.
 
-`redis/scripts.py` puts those that a script uses before it, under the same names. Nothing but numbers belongs here.
+`redis/scripts.py` puts those that a script uses before it, under the same names. Nothing but numbers belongs
+here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Final
 # Dead letters: the newest are kept. A person reads some hundreds, a script retries some thousands.
 MAX_DEAD_LETTERS: Final = 10_000
 MAX_DEAD_LETTER_AGE_SECONDS: Final = 30 * 86_400
-# Failure groups, by task and type of error. Tasks choose the names of errors, so nothing else bounds their number.
+# Failure groups, by task and type of error. Tasks choose the names of errors, so nothing else bounds their
+# number.
 # One group more than this replaces the group that was not seen for longest.
 MAX_FAILURE_GROUPS: Final = 500
 # A group shows the beginning of its last error's message: one line on a wide screen.
@@ -31,7 +33,8 @@ MAX_QUEUES: Final = 1_000
 # The number of a producer's last call: a call is repeated within seconds.
 PRODUCER_TTL_SECONDS: Final = 3_600
 
-# Jobs blocked by a concurrency limit that one call looks past, without moving them: bounds the work of the call.
+# Jobs blocked by a concurrency limit that one call looks past, without moving them: bounds the work of the
+# call.
 MAX_BLOCKED_LOOKED_PAST: Final = 1_000
 # Due jobs that one call moves to their queues; after a full page the next call follows at once.
 MAX_PROMOTED: Final = 500

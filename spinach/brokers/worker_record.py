@@ -1,4 +1,4 @@
-"""What the registry says about a worker, the same for both brokers. Pure but for the facts about this process."""
+"""The registry's record of a worker, the same for both brokers. Reads only facts about this process."""
 
 from __future__ import annotations
 

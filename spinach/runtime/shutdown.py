@@ -54,8 +54,8 @@ class StopRequest:
 def stop_on_signal(request: StopRequest) -> Iterator[None]:
     """Make the request on SIGINT, SIGTERM and SIGHUP; restore the previous handlers afterwards.
 
-    A SIGHUP that is ignored, as under nohup, stays ignored. Forked children get the previous handlers back. Does nothing
-    outside the main thread, because Python sets handlers only there.
+    A SIGHUP that is ignored, as under nohup, stays ignored. Forked children get the previous handlers back.
+    Does nothing outside the main thread, because Python sets handlers only there.
 
     Raises:
         KeyboardInterrupt: a second signal came.
@@ -115,7 +115,8 @@ def stop_at_exit(engine: Stoppable) -> None:
     """
     if not _registered:
         _registered.append(True)
-        # Before the pools of `concurrent.futures` close, which run the plain functions of asyncio workers; atexit
+        # Before the pools of `concurrent.futures` close, which run the plain functions of asyncio workers;
+        # atexit
         # functions run after that.
         register = getattr(threading, "_register_atexit", atexit.register)
         with suppress(RuntimeError):  # the interpreter is ending already

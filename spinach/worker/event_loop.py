@@ -1,7 +1,7 @@
 """An event loop that no job can end: what one job does to the loop or leaves on it never reaches another job.
 
-Knows neither jobs nor brokers: a worker opens a `Scope` around each attempt, and every asyncio task that is created in
-it belongs to it.
+Knows neither jobs nor brokers: a worker opens a `Scope` around each attempt, and every asyncio task that is
+created in it belongs to it.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ScopedTask(asyncio.Task[Any]):
 class Scope:
     """The tasks that one attempt creates; an asynchronous context manager around the job's coroutine.
 
-    At its end, tasks that still run are cancelled with a warning. When one of them called `sys.exit` and nobody awaited
-    it, `TaskExited` is raised.
+    At its end, tasks that still run are cancelled with a warning. When one of them called `sys.exit` and
+    nobody awaited it, `TaskExited` is raised.
 
     Args:
         name: What the warning calls the job.

@@ -1,4 +1,4 @@
-"""Files that come with this package: found in the wheel or, in a checkout, beside the package; written to a folder."""
+"""The dashboards and rules that this package carries: read from the wheel or the checkout, written to a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How a command ends: from what went wrong to an exit code and a line on stderr; never for want of a sign or of room."""
+"""Turns an error of a command into an exit code and one line on stderr.
+
+A terminal that lacks a character, a full disk or a closed pipe never ends a command with a traceback.
+"""
 
 from __future__ import annotations
 

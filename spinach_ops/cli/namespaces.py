@@ -1,4 +1,4 @@
-"""What to say of a namespace in which nothing was found: most likely it is called otherwise."""
+"""The hint for a namespace in which nothing was found: its name is probably misspelt."""
 
 from __future__ import annotations
 

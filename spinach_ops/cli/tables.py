@@ -1,4 +1,4 @@
-"""A look at a namespace as JSON or as plain text. Pure; what comes from Redis never reaches a terminal as it is."""
+"""A snapshot as JSON or as plain tables. Pure; text from Redis is escaped before it reaches a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`spinach-ops alerts`: hands out the rules for Prometheus that come with this package. Talks to no server."""
+"""`spinach-ops alerts`: writes the Prometheus rules that this package carries. Contacts no server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`spinach-ops dashboards`: hands out the Grafana dashboards that come with this package. Talks to no server."""
+"""`spinach-ops dashboards`: writes the Grafana dashboards that this package carries. Contacts no server."""
 
 from __future__ import annotations
 

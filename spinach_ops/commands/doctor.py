@@ -115,7 +115,7 @@ def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
         Finding(
             "limit_drift", "error" if taken > running else "warning", f"task {task}",
             f"{taken} slots count as taken, {running} of its jobs run",
-            "a worker of this package counts them anew within a heartbeat; old workers never do: start one of ours",
+            "a worker of this package counts them again within a heartbeat; workers of 0.0.25 never do: start one",
         )
         for task, (taken, running) in drifts[0].items()
         if all(drift.get(task) == (taken, running) for drift in drifts)
@@ -123,7 +123,7 @@ def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
 
 
 def _drift(broker: Broker, snapshot: NamespaceSnapshot) -> dict[str, tuple[int, int]]:
-    """Return (slots taken, jobs held) of tasks where they differ; none when not every job could be looked at."""
+    """Return (slots taken, jobs held) of tasks where they differ; nothing when some jobs could not be read."""
     limits = snapshot.limits or ()
     held = (snapshot.running or 0) + (snapshot.reserved or 0)
     if not limits or held > _MAX_RUNNING or "workers" in snapshot.truncated:

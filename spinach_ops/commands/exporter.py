@@ -1,7 +1,7 @@
 """`spinach-ops exporter`: serves the metrics of namespaces, read straight from Redis; needs no worker.
 
-`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and `/readyz`
-are for whatever keeps this process running.
+`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and
+`/readyz` are for whatever keeps this process running.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a TOML file of servers and namespaces, in place of --redis and --namespace")  # fmt: skip
     add("--queue", metavar="Q", action="append", default=[], help="also look at this queue; may be repeated")
     add("--cache", metavar="SECS", type=_seconds, default="3s",
-        help="one look serves all who ask within so many seconds (default: %(default)s)")  # fmt: skip
+        help="one poll serves all requests within so many seconds (default: %(default)s)")  # fmt: skip
     add("--per-worker", action="store_true", help="add a series per worker, at most 200")
     group = add_server(parser)
     group.add_argument(
@@ -145,7 +145,7 @@ def _announce(server: HttpServer, targets: Sequence[Target], given: argparse.Nam
         )
         return
     lines = [
-        f"serving {server.url}/metrics, /sd, /healthz, /readyz; one look per {duration(given.cache)} at the most"
+        f"serving {server.url}/metrics, /sd, /healthz, /readyz; at most one poll per {duration(given.cache)}"
     ]
     lines += [f"  {target.server}: {', '.join(target.namespaces)}" for target in targets]
     for line in lines:

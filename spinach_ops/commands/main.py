@@ -1,7 +1,7 @@
 """The command `spinach-ops`: reads the command line and calls the command.
 
-Exit codes: 0 fine, 1 something is in error (doctor), 2 the command line is wrong, 3 the server cannot be reached,
-4 not permitted, 130 interrupted. Output goes to stdout, words about it to stderr.
+Exit codes: 0 fine, 1 something is in error (doctor), 2 the command line is wrong, 3 the server cannot be
+reached, 4 not permitted, 130 interrupted. Output goes to stdout, words about it to stderr.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an exporter reads: servers and namespaces, from the command line or a file. No I/O but reading that file."""
+"""The servers and namespaces that an exporter reads, from the command line or a file. Contacts no server."""
 
 from __future__ import annotations
 

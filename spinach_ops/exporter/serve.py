@@ -1,7 +1,7 @@
 """Serves the metrics of namespaces, read straight from Redis, and where their workers serve their own.
 
-`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and `/readyz`
-are for the process manager.
+`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and
+`/readyz` are for the process manager.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def start(
 
 
 class Discovery:
-    """The route of `/sd`. A namespace that cannot be read keeps its workers: in an outage their own pages are needed most."""
+    """The route of `/sd`. A namespace that cannot be read keeps its last known workers.
+
+    Their own pages are needed most in an outage.
+    """
 
     def __init__(self, collector: NamespaceCollector) -> None:
         self._collector = collector

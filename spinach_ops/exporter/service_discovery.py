@@ -1,4 +1,4 @@
-"""Where the workers of a namespace serve their metrics, as they say themselves, in the form Prometheus reads. Pure."""
+"""The addresses at which workers serve their metrics, in the form that Prometheus reads. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..web.addresses import is_loopback
 def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:
     """Return a target group for each live worker that serves metrics where they can be reached.
 
-    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling keeps them, and none of ours is shadowed.
+    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling rule keeps them.
 
     Args:
         snapshot: Of the namespace.

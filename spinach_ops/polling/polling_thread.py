@@ -1,6 +1,7 @@
-"""Looks at a namespace again and again, in a thread of its own, and hands over what it saw; never touches a screen.
+"""Polls a namespace in a thread of its own and reports each result; never touches a screen.
 
-The next look is due an interval after the last one ended, so that looks never pile up. Whatever goes wrong, it goes on.
+The next poll starts an interval after the last one ended, so that polls never pile up. An error never ends
+the thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`spinach-top` without a terminal: looks and prints, one block or one JSON object a look, or one frame as text."""
+"""`spinach-top` without a terminal: prints one block, one JSON object or one screen as text per poll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `spinach worker` tells others while it runs: metrics and health over HTTP, spans to a collector. Both off by default.
+"""Metrics and health over HTTP, and spans to a collector, for `spinach worker`. Both are off by default.
 
 Light to import: what is asked for is loaded when the worker starts.
 """

@@ -38,7 +38,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_grou
 LOAD_SECONDS = 12.0
 KILL_AFTER_SECONDS = 4.0
 INTERVAL = "8s"
-# Their jobs all end within the load and some seconds; those of `order:authorise` are retried for as long as it takes.
+# Their jobs all end within the load and some seconds; those of `order:authorise` are retried for as long as
+# it takes.
 DRAINED = ("order:charge", "order:remind", "order:deliver", "mail:send", "report:build")
 # What is known from workers alone.
 FROM_WORKERS = {"Jobs in and out A", "Failure ratio A", "Slots busy A", "Queues C", "Time in the queue A"}

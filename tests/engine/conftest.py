@@ -82,7 +82,8 @@ class Recorder:
     def of(self, task: str) -> list[str]:
         """Return the names of the signals about one task, in order.
 
-        The thread that schedules tells of it when the worker may be at work already; its word comes first here.
+        The thread that schedules tells of it when the worker may be at work already; its word comes first
+        here.
         """
         names = [
             name for name, facts in list(self.events) if "job" in facts and facts["job"].task_name == task

@@ -259,7 +259,7 @@ class RedisBroker(Broker):
         return inspect.running_jobs(self._session, worker_id, limit)
 
     def namespaces(self) -> set[str]:
-        """Return namespaces of the server in which workers are registered, as far as a bounded look finds them."""
+        """Return namespaces of the server that have registered workers, as far as a bounded scan finds them."""
         return inspect.namespaces(self._session.connection)
 
     def snapshot(

@@ -1,20 +1,27 @@
 """The jobs that a registered worker holds: it takes them, acknowledges them, settles them, gives them back.
 
-A connection may break after the server applied a call and before its reply arrived. The caller then sends the call
-again, and no job may be lost, doubled, or counted twice by it. This is how:
+A connection may break after the server applied a call and before its reply arrived. The caller then sends the
+call again, and no job may be lost, doubled, or counted twice by it. This is how:
 
-- **Call numbers.** An exchange has a number, one more than the one before. The script stores it, as `seq` in the
-  hash of reserved jobs, in the same step as all else that it writes. An `Exchange` whose reply was lost is sent again
-  under the same number, because the caller passes the same object. If the stored number is the same, the first call
-  was applied: the script changes nothing and answers "again". Otherwise it was not applied, and is now.
-- **"Again".** That answer brings no jobs: the worker reads all that it holds. What the first call brought is what
-  it holds and did not know of: `Exchange.held` gives what it knows, jobs that ended and are not settled included.
-- **Marks.** The same job may meanwhile have run, failed, and been taken once more. So a held job is known by its field
-  and its mark: the text up to its status, which has other dates or retries each time the job is pushed to a queue.
-- **Settling** needs no number: a call changes only jobs that are held under the mark the worker knows. A second call
-  finds them gone, and leaves alone those that came back. Counts are added only together with such a job.
-- **Scheduling** has call numbers, too, one sequence for each call at a time of each process: see `enqueue`. There the
-  broker itself sends the call again.
+- **Call numbers.** An exchange has a number, one more than the one before. The script stores it, as `seq` in
+  the hash of reserved jobs, in the same step as all else that it writes. An `Exchange` whose reply was lost
+  is
+  sent again under the same number, because the caller passes the same object. If the stored number is the
+  same, the
+  first call was applied: the script changes nothing and answers "again". Otherwise it was not applied, and is
+  now.
+- **"Again".** That answer brings no jobs: the worker reads all that it holds. What the first call brought is
+  what it holds and did not know of: `Exchange.held` gives what it knows, jobs that ended and are not settled
+  included.
+- **Marks.** The same job may meanwhile have run, failed, and been taken once more. So a held job is known by
+  its field and its mark: the text up to its status, which has other dates or retries each time the job is
+  pushed to a
+  queue.
+- **Settling** needs no number: a call changes only jobs that are held under the mark the worker knows. A
+  second call finds them gone, and leaves alone those that came back. Counts are added only together with such
+  a job.
+- **Scheduling** has call numbers, too, one sequence for each call at a time of each process: see `enqueue`.
+  There the broker itself sends the call again.
 - Other scripts say in their headers (`Retry:`) why a second call does no harm.
 """
 

@@ -128,7 +128,7 @@ class Keys:
 
     @property
     def histograms(self) -> str:
-        """Hash JSON [queue, "wait" or "run", bucket or "sum_us"] -> count. Permanent; bounded like counters."""
+        """Hash JSON [queue, "wait" or "run", bucket or "sum_us"] -> count. Permanent, bounded as counters."""
         return self("_histograms")
 
     @property

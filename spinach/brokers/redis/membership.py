@@ -63,7 +63,8 @@ class Membership:
         Raises:
             LeaseRevoked: it was declared dead.
         """
-        # Read once: another thread may join during the call, and the lease that is lost is then the earlier one.
+        # Read once: another thread may join during the call, and the lease that is lost is then the earlier
+        # one.
         session, facts = self._session, self._facts
         now = int(session.clock.now())
         record = f"{_record_head(facts, self._announced, state)}{now}}}"

@@ -37,7 +37,7 @@ class Registered:
 
 
 class FailureDetector:
-    """Says which workers are dead. Remembers when a stamp last moved, for workers with clocks of their own."""
+    """Decides which workers are dead. Remembers when a heartbeat last changed, for workers that stamp their own clock."""
 
     def __init__(self) -> None:
         self._moved: dict[str, tuple[float, float]] = {}

@@ -2,12 +2,13 @@
 
 No other module and no script builds or reads a list of keys or arguments by position. A header says:
 
-- ``KEYS: brokers, running`` binds ``brokers`` and ``running`` to the first two keys. After a last ``queue_key...``,
-  ``queue_key(number)`` is one of the keys that follow, and ``queue_keys`` is how many these are.
-- ``ARGV: worker_id, jobs (number)`` does the same for arguments. After a last ``...``, ``first_record`` is the index
-  of the first argument that follows.
-- ``each job: text, queue`` names the fields of a record among those that follow: ``read_job(at)`` is its fields,
-  ``job_size`` is how many these are. `Script.record` makes such records.
+- ``KEYS: brokers, running`` binds ``brokers`` and ``running`` to the first two keys. After a last
+  ``queue_key...``, ``queue_key(number)`` is one of the keys that follow, and ``queue_keys`` is how many these
+  are.
+- ``ARGV: worker_id, jobs (number)`` does the same for arguments. After a last ``...``, ``first_record`` is
+  the index of the first argument that follows.
+- ``each job: text, queue`` names the fields of a record among those that follow: ``read_job(at)`` is its
+  fields, ``job_size`` is how many these are. `Script.record` makes such records.
 - ``include: lib`` puts the paragraphs of ``lib.lua`` before the script that it uses.
 
 A caller gives `Session.run` the values by these names.

@@ -61,8 +61,8 @@ class Session:
             script: The script.
             more_keys: Keys that follow those it declares.
             records: Arguments that follow those it declares.
-            **named: Values of the keys and arguments it declares; those named as a key of the namespace, and the
-                counters of the present minute, are known.
+            **named: Values of the keys and arguments it declares; those named as a key of the namespace, and
+                the counters of the present minute, are known.
 
         Raises:
             TypeError: `named` has more or fewer names than the script declares.

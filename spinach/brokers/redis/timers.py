@@ -163,7 +163,7 @@ class Timers:
         return [job for job, done in zip(jobs, reply, strict=True) if done == 1]
 
     def _readable_task(self, name: bytes, text: bytes | None) -> dict[str, Any] | None:
-        """Return a registered task; one that cannot be read is set aside, for it stops old workers for good."""
+        """Return a registered task; set it aside if it cannot be read, because it would stop old workers for good."""
         keys = self._session.keys
         if text is None:
             self._session.connection.call("ZREM", keys.periodic_queue, name)
@@ -195,7 +195,7 @@ class Timers:
             self._register(list(registered.values()))
 
     def register_missing(self) -> None:
-        """Register again what others removed: old workers delete periodic tasks and limits they do not know."""
+        """Register again what old workers removed: they delete periodic tasks and limits they do not know."""
         keys = self._session.keys
         periodic = [task for task in self._registered.values() if task.periodicity is not None]
         limited = [task for task in self._registered.values() if task.max_concurrency is not None]

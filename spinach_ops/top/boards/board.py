@@ -43,7 +43,8 @@ class Board:
         ranked: Whether rows are put in order of their rank, and others below by the column `by`.
         by: That column.
         has_items: Whether rows are single jobs, which can be opened.
-        in_full: Makes labels and texts of a row that does not fit one line; where it leads to is the next step.
+        in_full: Makes labels and texts of a row that does not fit one line; where it leads to is the next
+            step.
     """
 
     name: str

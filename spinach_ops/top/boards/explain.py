@@ -29,7 +29,7 @@ _AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
 
 
 def everything(view: ViewModel) -> list[Finding]:
-    """Return what is wrong, errors first: the rules of all tools, and what only somebody who watches can see."""
+    """Return the findings, errors first: those of the rules, and those that need several polls."""
     known = [finding for finding in findings(view.snapshot) if finding.code not in _AS_IT_GOES_ON]
     return by_severity([*known, *_old_queues(view)])
 

@@ -1,4 +1,4 @@
-"""The home board: every queue with its depth, its age, how fast it fills and empties, and when it will be empty."""
+"""The home board: each queue with depth, age, rates in and out, and the time until it is empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers as they registered, what their heartbeats say, what they hold; and who is gone with jobs in hand."""
+"""The board of workers: registration, last heartbeat, jobs held; and workers that are gone but still hold jobs."""
 
 from __future__ import annotations
 

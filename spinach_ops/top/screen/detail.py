@@ -1,4 +1,4 @@
-"""One job or one failure in full: every field, its arguments as JSON, its traceback; as lines of a given width. Pure."""
+"""One job or dead letter in full: every field, arguments as JSON, traceback, as lines of a given width. Pure."""
 
 from __future__ import annotations
 

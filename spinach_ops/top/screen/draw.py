@@ -1,4 +1,4 @@
-"""A whole screen as lines, from a view and a navigation: what the terminal draws and what `--snapshot` prints. Pure."""
+"""Draws a whole screen as lines, for the terminal and for `--snapshot`. Pure."""
 
 from __future__ import annotations
 

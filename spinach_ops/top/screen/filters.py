@@ -1,7 +1,7 @@
 """Which rows are shown: the filter a user types, as a test of one row. Pure.
 
-A filter is words, all of which must hold: ``text``, ``!text``, ``/regex/``, and ``depth>100 oldest>5m state=silent``
-by the heading of a column.
+A filter is words, all of which must hold: ``text``, ``!text``, ``/regex/``, and ``depth>100 oldest>5m
+state=silent`` by the heading of a column.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lines over and under the table: the connection, the numbers that matter, what is wrong, tabs, keys. Pure."""
+"""The lines above and below the table: connection, totals, findings, tabs, keys. Pure."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _oldest(seconds: float | None) -> tuple[str, Tone]:
 
 
 def flow(view: ViewModel, width: int) -> Line:
-    """Return the third line: how fast jobs come and go, when all is done, and the backlog of the last minutes."""
+    """Return the third line: rates in and out, the time until all is done, the backlog of the last minutes."""
     paces = view.history.paces
     mark: Mark = max((pace.mark for pace in paces.values()), key=("", "≈", "≥").index, default="")
     came = sum(pace.in_per_second for pace in paces.values())
@@ -204,7 +204,7 @@ def _drain(queued: int, change: float) -> str:
 
 
 def alerts(view: ViewModel, situation: Situation, width: int) -> Line:
-    """Return the line of what is wrong, the worst first, or that nothing is; why the server is lost, while it is."""
+    """Return the line of findings, the worst first; while the server is lost, the reason."""
     connection = situation.connection
     if connection.state(situation.now, situation.interval_seconds) == "lost":
         why = f"{connection.why}: " if connection.why else ""

@@ -1,4 +1,4 @@
-"""Where a person stands and what they chose: place, cursor, order, filter. Knows no terminal; pure but for its own state."""
+"""Where the user is and what they chose: place, cursor, order, filter. Knows no terminal; changes only itself."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class Navigation:
         return tuple(pieces)
 
     def caption(self, view: ViewModel, width: int, shown: int) -> Line:
-        """Return the line over the table: what it is of, filter and order; nothing where there is nothing to say."""
+        """Return the line above the table: its subject, filter and order; empty when there is none."""
         board = self.board
         texts = [board.caption(view, self.place)]
         text_filter, sort = self.filters.get(board.name), self.sorts.get(board.name)

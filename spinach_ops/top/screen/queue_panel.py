@@ -1,4 +1,4 @@
-"""The panel beside the queues where there is room: the selected queue's next jobs, its mix of tasks, its depth. Pure."""
+"""The panel beside the queues on wide terminals: next jobs, mix of tasks and depth of the selected queue. Pure."""
 
 from __future__ import annotations
 

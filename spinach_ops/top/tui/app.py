@@ -35,7 +35,7 @@ class TopApp(Opener):
     # --- what keys do ----------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does something now: what is about the table does nothing while something lies over it."""
+        """Whether a key does something now: keys of the table do nothing while an overlay is open."""
         del parameters
         return len(self.screen_stack) == 1 or action not in _ABOUT_THE_TABLE
 

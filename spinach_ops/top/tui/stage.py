@@ -1,4 +1,4 @@
-"""The stage of the application: keeps the last look and draws it. Decides nothing about what it shows, knows no key."""
+"""The base of the application: keeps the last poll and draws it. Knows no key."""
 
 from __future__ import annotations
 

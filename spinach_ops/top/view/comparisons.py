@@ -1,4 +1,4 @@
-"""Comparisons that a person writes: numbers with units, and the signs between them. Pure, and light to load."""
+"""Comparisons as a user types them: a number with a unit, and a comparison sign. Pure, and light to load."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What the screen is made of: pieces of text with a tone, cells, rows, columns, and lines of them. Pure.
 
-Whatever comes from Redis becomes a `Cell` or a `Piece` here and passes `printable`: nothing else reaches the screen.
+Whatever comes from Redis becomes a `Cell` or a `Piece` here and passes `printable`: nothing else reaches the
+screen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a screen is drawn from: one look with what was learnt before, and where the person stands. Pure values."""
+"""The view model: one poll with trends and place, from which a screen is drawn. Pure values."""
 
 from __future__ import annotations
 
