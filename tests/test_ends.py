@@ -102,7 +102,7 @@ def test_a_program_that_ends_finishes_its_jobs(valkey_server: Server, namespace:
     assert "Traceback" not in err
     engine = Engine(RedisBroker(valkey_server.client()), namespace=namespace)
     finished = out.count("finished")
-    assert finished >= 2
+    assert finished >= 1
     assert len(engine._broker.queued_jobs("spinach", 100)) == 12 - finished
     assert engine._broker.get_all_brokers() == []
     engine._broker.flush()
