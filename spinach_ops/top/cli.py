@@ -169,10 +169,10 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
         os.environ["NO_COLOR"] = "1"
     logging.getLogger().addHandler(logging.NullHandler())  # on the screen a log would be dirt
     options.connect()  # says what is wrong with the URL while there is no screen yet
-    from .tui.app import Look, TopApp  # what it needs takes a third of a second to load
+    from .tui.app import ScreenOptions, TopApp  # what it needs takes a third of a second to load
     from .tui.app import run as run_app
 
-    look = Look(
+    look = ScreenOptions(
         interval_seconds=given.interval,
         theme=given.theme,
         ascii_only=given.ascii or not takes_all_signs(sys.stderr),  # there the screen is drawn
@@ -180,7 +180,9 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
         queues=tuple(given.queue),
     )
     app = TopApp(
-        lambda namespace: replace(options, namespace=namespace).connect(), options.namespace, look=look
+        lambda namespace: replace(options, namespace=namespace).connect(),
+        options.namespace,
+        options=screen_options,
     )
     return run_app(app, inline=given.inline, mouse=not given.no_mouse)
 

@@ -89,7 +89,7 @@ def frame(source: Poller, broker: Broker, *, width: int, height: int, ascii_only
     from ..polling.connection import Connection
     from ..polling.trends import History
     from .screen.draw import draw
-    from .screen.header import Situation
+    from .screen.header import Status
     from .screen.navigation import Navigation
     from .view.view_model import ViewModel
 
@@ -100,10 +100,10 @@ def frame(source: Poller, broker: Broker, *, width: int, height: int, ascii_only
     tick = source.look()
     history.add(tick.snapshot, tick.rates)
     now = time.monotonic()
-    situation = Situation(
+    status = Status(
         broker.namespace, broker.address, VERSION, Connection().succeeded(), now, source.interval_seconds
     )
     view = ViewModel(tick.snapshot, history)
-    drawn = draw(view, Navigation(), situation, width=width, height=height, now=now, ascii_only=ascii_only)
+    drawn = draw(view, Navigation(), status, width=width, height=height, now=now, ascii_only=ascii_only)
     print(drawn.text(width, height))
     return OK

@@ -180,9 +180,9 @@ def test_the_engine_at_work(valkey_server: Server) -> None:
         engine.schedule("breaks")
         try:
             await pilot.press("8")
-            await until(pilot, lambda: app._history.task_paces and "works" in screen(app))
+            await until(pilot, lambda: app._trends.task_paces and "works" in screen(app))
             await until(
-                pilot, lambda: sum(pace.ended for pace in app._history.task_paces.values()) > 10, "a rate"
+                pilot, lambda: sum(pace.ended for pace in app._trends.task_paces.values()) > 10, "a rate"
             )
             await pilot.press("7")
             await until(pilot, shows(app, "breaks", "ZeroDivision"))
@@ -333,9 +333,9 @@ def test_the_mouse(make: MakeRedisBroker) -> None:
         await pilot.click("#table", offset=(5, row))
         await until(pilot, lambda: app.navigation.viewport.index == row - 1)
         await pilot.click("#table", offset=(5, row))
-        await until(pilot, lambda: app.navigation.place.board == "jobs")
+        await until(pilot, lambda: app.navigation.location.board == "jobs")
         await pilot.click("#head", offset=(12, 4))
-        await until(pilot, lambda: app.navigation.place.board == "workers")
+        await until(pilot, lambda: app.navigation.location.board == "workers")
 
     drive(make.server.url, make.default_namespace, story)
 
@@ -349,7 +349,7 @@ def test_the_palette(make: MakeRedisBroker) -> None:
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert {f"{key.label} ({key.shown})" for key in KEYS} < offered
         await pilot.press("ctrl+p", *"Workers", "enter")
-        await until(pilot, lambda: app.navigation.place.board == "workers")
+        await until(pilot, lambda: app.navigation.location.board == "workers")
 
     drive(make.server.url, make.default_namespace, story)
 
@@ -409,7 +409,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
     fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
-        await until(pilot, lambda: app._history.paces and shows(app, "● LIVE", "mail")())
+        await until(pilot, lambda: app._trends.paces and shows(app, "● LIVE", "mail")())
         make.server.kill()
         await until(pilot, shows(app, "○ LOST", "retry in", "mail"))
         assert app.query_one("#table").has_class("-stale")
@@ -420,7 +420,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
         make().enqueue([queued(number, queue="mail") for number in range(500)])
         await pilot.press("ctrl+r")
         await until(pilot, shows(app, "● LIVE", "540"))
-        assert app._history.paces.get("mail") is None or app._history.paces["mail"].in_per_second == 0
+        assert app._trends.paces.get("mail") is None or app._trends.paces["mail"].in_per_second == 0
         assert not app.query_one("#table").has_class("-stale")
 
     drive(make.server.url, make.default_namespace, story)

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from spinach.stats import Wanted
 
-from ..view.table import Column, Row, Tone
-from ..view.view_model import Place, ViewModel
+from ..view.table import Column, Row, StyleName
+from ..view.view_model import Location, ViewModel
 
 
-def _nothing(place: Place, limit: int) -> tuple[Wanted, ...]:
-    del place, limit
+def _nothing(location: Location, limit: int) -> tuple[Wanted, ...]:
+    del location, limit
     return ()
 
 
-def _nowhere(view: ViewModel, place: Place, key: str) -> Place | None:
-    del view, place, key
+def _nowhere(view: ViewModel, location: Location, key: str) -> Location | None:
+    del view, location, key
     return None
 
 
-def _no_words(view: ViewModel, place: Place) -> str:
-    del view, place
+def _no_words(view: ViewModel, location: Location) -> str:
+    del view, location
     return ""
 
 
@@ -50,13 +50,13 @@ class Board:
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: Callable[[ViewModel, Place], Sequence[Row]]
+    rows: Callable[[ViewModel, Location], Sequence[Row]]
     number: int = 0
-    wanted: Callable[[Place, int], tuple[Wanted, ...]] = _nothing
-    leads_to: Callable[[ViewModel, Place, str], Place | None] = _nowhere
-    caption: Callable[[ViewModel, Place], str] = _no_words
-    empty: Callable[[ViewModel, Place], str] = _no_words
+    wanted: Callable[[Location, int], tuple[Wanted, ...]] = _nothing
+    leads_to: Callable[[ViewModel, Location, str], Location | None] = _nowhere
+    caption: Callable[[ViewModel, Location], str] = _no_words
+    empty: Callable[[ViewModel, Location], str] = _no_words
     ranked: bool = False
     by: str = ""
     has_items: bool = False
-    in_full: Callable[[ViewModel, str], Sequence[tuple[str, str, Tone]]] | None = None
+    in_full: Callable[[ViewModel, str], Sequence[tuple[str, str, StyleName]]] | None = None

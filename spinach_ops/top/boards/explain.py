@@ -7,18 +7,18 @@ from typing import Final
 
 from ...findings.finding import Finding, by_severity
 from ...findings.rules import findings, old_queue
-from ..view.format import per_second
-from ..view.table import Cell, Column, Row, Tone, cell
-from ..view.view_model import Place, ViewModel
+from ..view.format import format_rate
+from ..view.table import Cell, Column, Row, StyleName, make_cell
+from ..view.view_model import Location, ViewModel
 from .board import Board
 
 COLUMNS: Final = (
-    Column("LEVEL", "!! error, ! warning, · information", 9, keep=9, align="left"),
-    Column("WHAT", "what it is about; enter: all of it, then there", 16, share=2, keep=9, align="left"),
-    Column("EVIDENCE", "what was seen", 24, share=4, keep=9, align="left"),
-    Column("DO", "what helps", 20, share=3, keep=5, align="left"),
+    Column("LEVEL", "!! error, ! warning, · information", 9, priority=9, align="left"),
+    Column("WHAT", "what it is about; enter: all of it, then there", 16, share=2, priority=9, align="left"),
+    Column("EVIDENCE", "what was seen", 24, share=4, priority=9, align="left"),
+    Column("DO", "what helps", 20, share=3, priority=5, align="left"),
 )
-_MARKS: Final[dict[str, tuple[str, Tone]]] = {
+_MARKS: Final[dict[str, tuple[str, StyleName]]] = {
     "error": ("!! error", "bad"),
     "warning": ("! warning", "warn"),
     "info": ("· info", "dim"),
@@ -28,7 +28,7 @@ _MARKS: Final[dict[str, tuple[str, Tone]]] = {
 _AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
 
 
-def everything(view: ViewModel) -> list[Finding]:
+def list_findings(view: ViewModel) -> list[Finding]:
     """Return the findings, errors first: those of the rules, and those that need several polls."""
     known = [finding for finding in findings(view.snapshot) if finding.code not in _AS_IT_GOES_ON]
     return by_severity([*known, *_old_queues(view)])
@@ -37,38 +37,38 @@ def everything(view: ViewModel) -> list[Finding]:
 def _old_queues(view: ViewModel) -> Sequence[Finding]:
     found = []
     for queue in view.snapshot.queues:
-        pace = view.history.paces.get(queue.name)
+        pace = view.trends.paces.get(queue.name)
         change = (pace.change if pace else None) or 0.0
-        growing = f", growing by {per_second(change)}/s" if change > 0 else ""
-        finding = old_queue(view.snapshot, queue, aged=view.aged, growing=growing)
+        growing = f", growing by {format_rate(change)}/s" if change > 0 else ""
+        finding = old_queue(view.snapshot, queue, stale_seconds=view.stale_seconds, growing=growing)
         if finding is not None:
             found.append(finding)
     return found
 
 
-def rows(view: ViewModel, place: Place) -> Sequence[Row]:
+def rows(view: ViewModel, location: Location) -> Sequence[Row]:
     """Return a row per finding."""
-    del place
+    del location
     return [
         Row(
             _key(finding),
             (
                 Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
-                cell(finding.subject, "strong"),
-                cell(finding.evidence),
-                cell(finding.remedy, "dim"),
+                make_cell(finding.subject, "strong"),
+                make_cell(finding.evidence),
+                make_cell(finding.remedy, "dim"),
             ),
         )
-        for finding in everything(view)
+        for finding in list_findings(view)
     ]
 
 
-def _in_full(view: ViewModel, key: str) -> Sequence[tuple[str, str, Tone]]:
-    for finding in everything(view):
+def _in_full(view: ViewModel, key: str) -> Sequence[tuple[str, str, StyleName]]:
+    for finding in list_findings(view):
         if _key(finding) == key:
-            mark, tone = _MARKS[finding.severity]
+            mark, style = _MARKS[finding.severity]
             return [
-                ("level", mark, tone), ("what", finding.subject, "strong"), ("evidence", finding.evidence, ""),
+                ("level", mark, style), ("what", finding.subject, "strong"), ("evidence", finding.evidence, ""),
                 ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
             ]  # fmt: skip
     return [("gone", "this is not so any more", "good")]
@@ -78,24 +78,24 @@ def _key(finding: Finding) -> str:
     return f"{finding.code}\n{finding.subject}"
 
 
-def _leads_to(view: ViewModel, place: Place, key: str) -> Place | None:
-    del place
+def _leads_to(view: ViewModel, location: Location, key: str) -> Location | None:
+    del location
     kind, _, name = key.partition("\n")[2].partition(" ")
     if kind == "queue" and any(queue.name == name for queue in view.snapshot.queues):
-        return Place("jobs", of=name, view="head")
+        return Location("jobs", subject=name, which_jobs="head")
     if kind == "worker":
-        return Place("workers")
-    return Place("scheduled") if key.startswith("overdue") else None
+        return Location("workers")
+    return Location("scheduled") if key.startswith("overdue") else None
 
 
-def _caption(view: ViewModel, place: Place) -> str:
-    del place
-    number = len(everything(view))
+def _caption(view: ViewModel, location: Location) -> str:
+    del location
+    number = len(list_findings(view))
     return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
 
 
-def _empty(view: ViewModel, place: Place) -> str:
-    del view, place
+def _empty(view: ViewModel, location: Location) -> str:
+    del view, location
     return "Nothing is wrong, as far as can be seen from here."
 
 

@@ -23,7 +23,7 @@ class BadFilter(ValueError):
     """A filter that says nothing; the message says why."""
 
 
-def matcher(text: str, columns: Sequence[Column]) -> Test:
+def parse_filter(text: str, columns: Sequence[Column]) -> Test:
     """Return the test of a filter.
 
     Raises:

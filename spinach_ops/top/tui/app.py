@@ -13,11 +13,11 @@ from textual.widgets import Input
 
 from ...cli.options import INTERRUPTED, OK
 from ...text import printable
-from ..screen.filters import BadFilter, matcher
+from ..screen.filters import BadFilter, parse_filter
 from ..screen.keys import KEYS, next_interval
 from .canvas import Canvas
 from .opener import Opener
-from .stage import Look, run
+from .stage import run
 
 _ABOUT_THE_TABLE = frozenset(
     ("open", "leave", "move", "page", "edge", "filter", "sort", "invert", "view", "copy", "namespace")
@@ -135,7 +135,7 @@ class TopApp(Opener):
         """Filter while one types."""
         if event.input.id == "filter" and event.input.has_class("-open"):
             try:
-                matcher(event.value, self.navigation.board.columns)
+                parse_filter(event.value, self.navigation.board.columns)
             except BadFilter:
                 return
             self.navigation.filters[self.navigation.board.name] = event.value
@@ -146,7 +146,7 @@ class TopApp(Opener):
         if event.input.id != "filter":
             return
         try:
-            matcher(event.value, self.navigation.board.columns)
+            parse_filter(event.value, self.navigation.board.columns)
         except BadFilter as error:
             self.notify(printable(str(error), 200), severity="warning", markup=False)
             return

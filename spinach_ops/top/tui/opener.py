@@ -11,16 +11,16 @@ from spinach.exc import BrokerError
 from ...cli.options import UsageError
 from ...polling.trends import History
 from ...text import printable
-from ..screen.detail import Followed, labelled
-from ..view.table import Line, Tone, plain
-from ..view.view_model import Place, ViewModel
+from ..screen.detail import FollowedItem, format_fields
+from ..view.table import Line, StyleName
+from ..view.view_model import Location, ViewModel
 from .overlays import Detail, Help, Picker
 from .stage import Stage
 
 _COPY_WIDTH = 100_000
 
 Describe = Callable[[int, bool], Sequence[Line]]
-InFull = Callable[[ViewModel, str], Sequence[tuple[str, str, Tone]]]
+InFull = Callable[[ViewModel, str], Sequence[tuple[str, str, StyleName]]]
 
 
 class Opener(Stage):
@@ -31,29 +31,29 @@ class Opener(Stage):
         view, key = self.view, self.navigation.viewport.key
         if view is None or not key:
             return
-        board, place = self.navigation.board, self.navigation.place
+        board, location = self.navigation.board, self.navigation.location
         self.navigation.choose()
         if board.has_items:
             self._open_item(view, key)
         elif board.in_full is not None:
-            self._open_text(board.in_full, board.leads_to(view, place, key), view, key)
+            self._open_text(board.in_full, board.leads_to(view, location, key), view, key)
         else:
-            self._go_to(board.leads_to(view, place, key))
+            self._go_to(board.leads_to(view, location, key))
 
-    def _go_to(self, place: Place | None) -> None:
-        if place is not None:
-            self.navigation.enter(place)
+    def _go_to(self, location: Location | None) -> None:
+        if location is not None:
+            self.navigation.enter(location)
             self._moved()
 
-    def _open_text(self, in_full: InFull, place: Place | None, view: ViewModel, key: str) -> None:
+    def _open_text(self, in_full: InFull, location: Location | None, view: ViewModel, key: str) -> None:
         def lines(width: int, show_arguments: bool) -> list[Line]:
             del show_arguments
-            return labelled(in_full(self.view or view, key), width)
+            return format_fields(in_full(self.view or view, key), width)
 
-        self._show_detail("Finding", lines, lambda goes_on: self._go_to(place) if goes_on else None)
+        self._show_detail("Finding", lines, lambda goes_on: self._go_to(location) if goes_on else None)
 
     def _open_item(self, view: ViewModel, key: str) -> None:
-        followed = Followed.of(view, key)
+        followed = FollowedItem.of(view, key)
         if followed is None:
             return
 
@@ -112,7 +112,7 @@ class Opener(Stage):
         except (UsageError, ValueError) as error:
             self.notify(printable(str(error), 200), severity="error", markup=False)
             return
-        self._namespace, self._broker, self._history = namespace, broker, History()
+        self._namespace, self._broker, self._trends = namespace, broker, History()
         self._report = self._seen = self._frozen = None
         self.navigation.home()
         self._polling_thread.turn_to(self._source(broker))

@@ -24,10 +24,10 @@ from ...cli.options import OK
 from ...polling.poller import Poller
 from ...polling.polling_thread import PollingThread, Report
 from ...polling.trends import History
-from ..boards import board_of
+from ..boards import find_board
 from ..screen import queue_panel
-from ..screen.draw import Frame, draw
-from ..screen.header import Situation
+from ..screen.draw import DrawnScreen, draw
+from ..screen.header import Status
 from ..screen.navigation import Navigation
 from ..view.view_model import ViewModel
 from .canvas import Canvas
@@ -43,7 +43,7 @@ _AWAY_FACTOR: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ScreenOptions:
     """How the screen is to be.
 
     Attributes:
@@ -88,7 +88,7 @@ class Stage(App[int]):
         connect: Callable[[str], Broker],
         namespace: str,
         *,
-        look: Look = Look(),
+        look: ScreenOptions = ScreenOptions(),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Stage(App[int]):
         self._look = look
         self._now = now
         self._broker = connect(namespace)
-        self._history = History()
+        self._trends = History()
         self._report: Report | None = None
         self._seen: Report | None = None
         self._seen_at = now()
@@ -187,7 +187,7 @@ class Stage(App[int]):
         self._report = report
         if report.tick is not None:
             came_back = report.connection.came_back
-            self._history.add(report.tick.snapshot, report.tick.rates, gap=came_back)
+            self._trends.add(report.tick.snapshot, report.tick.rates, gap=came_back)
             self._seen, self._seen_at = report, self._now()
             if came_back:
                 self.notify("The server is back.", markup=False, timeout=3)
@@ -204,16 +204,16 @@ class Stage(App[int]):
         lost = self._polling_thread.connection.failures > 0 and self._frozen is None
         return ViewModel(
             report.tick.snapshot,
-            self._history,
-            aged=self._now() - self._seen_at if lost else 0.0,
+            self._trends,
+            stale_seconds=self._now() - self._seen_at if lost else 0.0,
             show_arguments=self._show_arguments,
         )
 
     @property
-    def situation(self) -> Situation:
+    def status(self) -> Status:
         """How it stands with the server."""
         now = self._now()
-        return Situation(
+        return Status(
             namespace=self._namespace,
             address=self._broker.address,
             version=VERSION,
@@ -223,11 +223,11 @@ class Stage(App[int]):
             frozen_seconds=now - self._frozen[1] if self._frozen else None,
         )
 
-    def frame(self) -> Frame:
+    def frame(self) -> DrawnScreen:
         """Return the screen as lines."""
         is_filtering = self.screen_stack[0].query_one("#filter").has_class("-open")
         return draw(
-            self.view, self.navigation, self.situation,
+            self.view, self.navigation, self.status,
             width=self.size.width, height=self.size.height - is_filtering, now=self._now(), last_key_at=self._last_key_at,
             ascii_only=self._look.ascii_only,
         )  # fmt: skip
@@ -260,7 +260,7 @@ class Stage(App[int]):
 
     def _wanted(self) -> tuple[Wanted, ...]:
         rows = max(20, min(MAX_PAGE, self.size.height + 10))
-        page = board_of(self.navigation.place).wanted(self.navigation.place, rows)
+        page = find_board(self.navigation.location).wanted(self.navigation.location, rows)
         return page or queue_panel.wanted(self.navigation, self.size.width)
 
     def _moved(self) -> None:

@@ -14,11 +14,11 @@ def parse_number(text: str) -> float | None:
     return float(match[1]) * _UNITS[match[2]] if match else None
 
 
-def compare(value: float | None, sign: str, limit: float) -> bool:
-    """Return whether a comparison holds; nothing holds for what is not known."""
+def compare(value: float | None, operator: str, limit: float) -> bool:
+    """Return whether a comparison holds; for an unknown value none does."""
     if value is None:
         return False
     return {
         ">": value > limit, "<": value < limit, ">=": value >= limit, "<=": value <= limit,
         "=": value == limit, "!=": value != limit,
-    }[sign]  # fmt: skip
+    }[operator]  # fmt: skip
