@@ -10,14 +10,13 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, SpanKind
 
-from spinach.clock import ServerClock
 from spinach.hooks import Submission
 from spinach.job import Job, JobStatus
 from spinach.origin import Origin, mark
 
 from .attributes import CREATE, LINK, LINK_CREATION, SEND
 from .propagation import LINK_HEADER, add_headers
-from .spans import EngineTracing, GuardedSpan, SpanMaker
+from .spans import GuardedSpan, SpanMaker
 from .tracers import is_suppressed, without_own_suppression
 
 # By default the SDK keeps 128 links of a span: it would drop the links to the other jobs of a larger batch.
@@ -32,10 +31,6 @@ class SubmissionTracer(SpanMaker):
     """Wraps the calls that enqueue jobs; see `Engine.wrap_enqueues`."""
 
     observation = "the span of a call that schedules"
-
-    def __init__(self, tracing: EngineTracing, clock: ServerClock) -> None:
-        super().__init__(tracing)
-        self.clock = clock
 
     def __call__(self, jobs: Submission) -> GuardedSpan | None:
         """Return the span to put around a call, or None if there is no tracer or spans are suppressed."""
@@ -122,4 +117,4 @@ class SubmissionTracer(SpanMaker):
         if batch_size > MAX_CHILD_BATCH:
             return True
         is_waiting = job.status is JobStatus.WAITING
-        return is_waiting and job.due_timestamp - self.clock.now() > MAX_CHILD_DELAY_SECONDS
+        return is_waiting and job.due_timestamp - self.tracing.clock.now() > MAX_CHILD_DELAY_SECONDS
