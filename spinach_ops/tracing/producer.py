@@ -17,7 +17,7 @@ from spinach.origin import Origin, mark
 from .attributes import CREATE, LINK, LINK_CREATION, SEND
 from .propagation import LINK_HEADER, add_headers
 from .spans import GuardedSpan, SpanMaker
-from .tracers import is_suppressed, without_own_suppression
+from .tracers import submission_context
 
 # By default the SDK keeps 128 links of a span: it would drop the links to the other jobs of a larger batch.
 MAX_CREATE_SPANS: Final = 128
@@ -37,8 +37,8 @@ class SubmissionTracer(SpanMaker):
         tracer = self.tracing.tracers.current()
         if tracer is None:
             return None
-        current = without_own_suppression(context_api.get_current())
-        return None if is_suppressed(current) else GuardedSpan(self, tracer, jobs, current)
+        current = submission_context(context_api.get_current())
+        return None if current is None else GuardedSpan(self, tracer, jobs, current)
 
     def open(self, tracer: trace.Tracer, jobs: Submission, current: Context) -> tuple[trace.Span, Context]:
         """Start the span of a call and set the headers of its jobs; return the span, and its context."""
