@@ -137,7 +137,16 @@ class Engine:
         return job
 
     def schedule_batch(self, batch: Batch) -> list[Job]:
-        """Schedule all jobs of a batch at once and return them in order; one bad job and none is scheduled."""
+        """Schedule all jobs of a batch and return them in order; if one of them is not valid, none is scheduled.
+
+        One call to Redis takes up to 5,000 jobs or 16 MiB; a larger batch takes several calls, in order.
+
+        Raises:
+            BrokerUnavailable: a call failed. `accepted` is how many jobs the calls before it took: the first
+                ones of the batch, which run. The others were not accepted.
+            EnqueueUncertain: the reply to a call was lost. Besides the first `accepted` jobs, those of this call
+                may have been accepted, too.
+        """
         jobs = [self._new_job(entry.task, entry.at, entry.args, entry.kwargs) for entry in batch.entries]
         if jobs:
             self._enqueue(jobs, is_batch=True)

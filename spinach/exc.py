@@ -70,8 +70,8 @@ class BrokerUnavailable(BrokerError, ConnectionError):
     Of a batch no more jobs than `accepted` were accepted.
 
     Attributes:
-        kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not allowed
-            to this user) or ``"connection"`` (everything else).
+        kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not
+            allowed to this user) or ``"connection"`` (everything else).
     """
 
     def __init__(self, message: str = "", *, kind: Unavailability = "connection") -> None:
@@ -82,7 +82,7 @@ class BrokerUnavailable(BrokerError, ConnectionError):
 class EnqueueUncertain(BrokerUnavailable):
     """The connection broke after jobs were sent: they may or may not have been accepted.
 
-    Scheduling the same jobs again may run them twice. Of a batch, the first `accepted` jobs were accepted for certain.
+    Scheduling the same jobs again may run them twice. Of a batch, the first `accepted` jobs were accepted.
     """
 
 
@@ -99,7 +99,7 @@ class NotPermitted(BrokerUnavailable):
 
 
 class WrongKeyType(BrokerError):
-    """A key of the namespace holds a type that is not ours."""
+    """A key of the namespace holds data of another type: something else uses its name."""
 
 
 class NewerLayout(BrokerError):

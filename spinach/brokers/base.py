@@ -76,20 +76,20 @@ class Broker(ABC):
     # --- the broker itself ---------------------------------------------------------------------
 
     def start(self) -> None:  # noqa: B027 - an optional hook
-        """Get ready; called by the engine before its first use and again after `stop`."""
+        """Get ready; the engine calls it before its first use and again after `stop`."""
 
     def stop(self) -> None:  # noqa: B027 - an optional hook
-        """Let go of connections; `start` may follow."""
+        """Close connections; `start` may follow."""
 
-    def observe_requests(self, observer: RequestObserver | None) -> None:  # noqa: B027 - nothing to tell by default
-        """Tell `observer` of every round trip from now on, None to tell nobody; one at a time.
+    def observe_requests(self, observer: RequestObserver | None) -> None:  # noqa: B027 - no round trips here
+        """Call `observer` after every round trip from now on; it replaces an earlier one, None removes it.
 
-        It is called in the thread that waited for the reply, with an operation (a script's or command's name),
-        seconds, and the error or None.
+        The thread that waited for the reply calls it, with an operation (a script's or command's name), seconds,
+        and the error or None.
         """
 
     def contact(self) -> Contact:
-        """Return when the store last answered this process, and who waits for it now; for health checks."""
+        """Return when the store last answered this process, and which threads wait for it; for health checks."""
         return Contact()
 
     @abstractmethod
@@ -100,22 +100,25 @@ class Broker(ABC):
 
     @abstractmethod
     def enqueue(self, jobs: Sequence[Job]) -> None:
-        """Accept jobs, all or (beyond one chunk) a known number of them, in order.
+        """Accept jobs in order.
 
-        A job that comes as QUEUED is pushed to its queue whatever its date; one that comes as WAITING waits
-        for its date by the broker's clock. On return `status` says where each job stands.
+        A broker may take more jobs than one call can carry in several calls. `accepted` of an error says how many
+        jobs the calls before the failed one took: always the first ones.
+
+        A job with status QUEUED is pushed to its queue, whatever its date; one with status WAITING waits for its
+        date by the broker's clock. On return `status` says where each job is.
 
         Raises:
-            BrokerUnavailable: nothing was accepted.
-            EnqueueUncertain: it cannot be told whether the jobs were accepted.
+            BrokerUnavailable: no further job was accepted.
+            EnqueueUncertain: the jobs of the failed call may or may not have been accepted.
             WrongKeyType: a queue's key belongs to something else.
         """
 
     @abstractmethod
     def exchange(self, exchange: Exchange) -> Delivery:
-        """Hand in, claim and fetch in one step.
+        """Acknowledge, claim and reserve in one step.
 
-        Malformed entries of the queue are set aside among the dead letters.
+        Malformed entries of the queue become dead letters.
 
         Raises:
             LeaseRevoked: this worker was declared dead; nothing was changed.
@@ -124,12 +127,12 @@ class Broker(ABC):
 
     @abstractmethod
     def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
-        """Store retries and dead letters of attempts that ended, giving up their running entries.
+        """Store retries and dead letters of attempts that ended; the worker holds their jobs no longer.
 
         `worker_id` is the worker that claimed the jobs, by default the present one.
 
-        Jobs this worker no longer holds are left alone. On return the status of a retried job says
-        where it stands.
+        Jobs that this worker does not hold any more are left alone. On return the status of a retried job says
+        where it is.
 
         Raises:
             LeaseRevoked: this worker was declared dead; nothing was changed.
@@ -147,7 +150,7 @@ class Broker(ABC):
 
     @abstractmethod
     def is_queue_empty(self, queue: str) -> bool:
-        """Return whether no job stands in the queue."""
+        """Return whether the queue has no job that may run."""
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -180,7 +183,7 @@ class Broker(ABC):
 
     @abstractmethod
     def beat(self, state: WorkerState) -> None:
-        """Say that this worker is alive, and register anew the tasks that others may have removed.
+        """Say that this worker is alive, and register again the tasks that others removed.
 
         Raises:
             LeaseRevoked: this worker was declared dead.
@@ -188,7 +191,7 @@ class Broker(ABC):
 
     @abstractmethod
     def leave(self) -> None:
-        """Unregister; jobs still held, if any, become another worker's to recover."""
+        """Unregister; another worker recovers the jobs that this one still holds."""
 
     @property
     @abstractmethod
@@ -206,13 +209,13 @@ class Broker(ABC):
 
     @abstractmethod
     def subscribe(self) -> Subscription:
-        """Listen for news of the namespace."""
+        """Listen for notifications of the namespace."""
 
-    # --- sight ---------------------------------------------------------------------------------
+    # --- inspection ----------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
-        """Where the jobs are kept, without credentials, for a person."""
+        """Where the jobs are kept, for a person; without credentials."""
         return "the memory of this process"
 
     @property
@@ -234,11 +237,11 @@ class Broker(ABC):
 
     @abstractmethod
     def queued_jobs(self, queue: str, limit: int = 100) -> list[JobInfo]:
-        """Return the first jobs of a queue, whatever their texts are."""
+        """Return the first jobs of a queue; those that cannot be read, too."""
 
     @abstractmethod
     def running_jobs(self, worker_id: str, limit: int = 100) -> list[JobInfo]:
-        """Return jobs in the hands of a worker, those it reserved included."""
+        """Return jobs that a worker holds, those it reserved included."""
 
     @abstractmethod
     def snapshot(
@@ -250,16 +253,16 @@ class Broker(ABC):
         discover: bool = False,
         wanted: Sequence[Wanted] = (),
     ) -> NamespaceSnapshot:
-        """Return what the namespace looks like now. Changes nothing and needs no more than to read.
+        """Return what the namespace looks like now. Changes nothing, and needs no permission but to read.
 
         Args:
-            known: The snapshot before, of the same namespace: makes this one cheaper, and in it the markers of the
-                earlier one are looked for.
-            queues: Names of queues to look at, beside those the namespace tells of.
+            known: The snapshot before, of the same namespace: it makes this one cheaper, and this one says where
+                the last jobs of that one are now.
+            queues: Names of queues to read, beside those that the namespace itself names.
             totals: Whether to read counters and histograms.
-            discover: Whether to look for queues among all keys, in bounded steps: for a look that has no
-                successor, at a namespace whose workers keep no index.
-            wanted: Pages of single things to bring along, without a call of their own.
+            discover: Whether to search all keys for queues, in bounded steps: for a single poll of a namespace
+                whose workers keep no index of queues.
+            wanted: Pages of jobs, dead letters or failure groups to read in the same calls.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached, or refuses (`NotPermitted`).

@@ -1,4 +1,4 @@
-"""An error as text: its type, message and traceback. Nothing here fails, whatever the error's own methods do."""
+"""An error as text: type, message and traceback. Nothing here raises, whatever the error's methods do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Limits that both brokers keep, and that Lua scripts and Python share: the one place where these numbers stand.
+"""Limits that both brokers keep, or that Lua scripts and Python share. No number here is written elsewhere.
 
-`redis/scripts.py` puts those that a script uses before it, under the same names. Nothing but numbers belongs here.
+`redis/scripts.py` writes them into the scripts that use these names. Nothing but numbers belongs here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 # Dead letters: the newest are kept. A person reads some hundreds, a script retries some thousands.
 MAX_DEAD_LETTERS: Final = 10_000
 MAX_DEAD_LETTER_AGE_SECONDS: Final = 30 * 86_400
-# Failure groups, by task and type of error. Tasks choose the names of errors, so nothing else bounds their number.
+# Failure groups, by task and type of error. Tasks choose the types of errors, so nothing else bounds them.
 # One group more than this replaces the group that was not seen for longest.
 MAX_FAILURE_GROUPS: Final = 500
 # A group shows the beginning of its last error's message: one line on a wide screen.
@@ -28,10 +28,10 @@ MAX_COUNTER_FIELDS: Final = 4_000
 MINUTE_TTL_SECONDS: Final = 6 * 3_600
 # Names in the index of queues. A queue beyond it works, only tools may not find it while no worker serves it.
 MAX_QUEUES: Final = 1_000
-# The number of a producer's last call: a call is repeated within seconds.
+# The number of a producer's last call: a lost call is repeated within seconds.
 PRODUCER_TTL_SECONDS: Final = 3_600
 
-# Jobs blocked by a concurrency limit that one call looks past, without moving them: bounds the work of the call.
+# Jobs blocked by a concurrency limit that one call leaves where they are and looks past: bounds its work.
 MAX_BLOCKED_LOOKED_PAST: Final = 1_000
 # Due jobs that one call moves to their queues; after a full page the next call follows at once.
 MAX_PROMOTED: Final = 500

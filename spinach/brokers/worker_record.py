@@ -1,4 +1,4 @@
-"""What the registry says about a worker, the same for both brokers. Pure but for the facts about this process."""
+"""What the registry says about a worker, the same for both brokers. Reads and writes no store."""
 
 from __future__ import annotations
 
