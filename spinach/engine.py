@@ -317,10 +317,8 @@ class Engine(TaskDecorator):
             queue: Queue to serve.
             block: Wait until the workers are stopped. In the main thread SIGINT, SIGTERM and SIGHUP then stop
                 them: running jobs finish and are acknowledged, others go back to the queue. A second signal
-                ends
-                the
-                wait: it raises `KeyboardInterrupt`, and jobs that still run count as those of a dead worker.
-                The previous signal handlers are restored on return.
+                ends the wait: it raises `KeyboardInterrupt`, and jobs that still run count as those of a dead
+                worker. The previous signal handlers are restored on return.
             stop_when_queue_empty: Stop once the queue is empty and nothing runs here. Jobs that a concurrency
                 limit holds back are waited for; future jobs and retries are not.
             workers_class: Kind of workers: `ThreadWorkers` or `AsyncioWorkers`. Called with `number` and the

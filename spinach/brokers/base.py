@@ -80,7 +80,7 @@ class Broker(ABC):
     # --- the broker itself ---------------------------------------------------------------------
 
     def start(self) -> None:  # noqa: B027 - an optional hook
-        """Get ready; called by the engine before its first use and again after `stop`."""
+        """Get ready; the engine calls it before its first use and again after `stop`."""
 
     def stop(self) -> None:  # noqa: B027 - an optional hook
         """Close connections; `start` may follow."""

@@ -47,7 +47,7 @@ def to_record(letter: FailedJob) -> bytes:
 
 
 def from_record(letter_id: str, record: bytes, failed_at: float) -> FailedJob:
-    """Return the dead letter of a stored record; what cannot be read is shown as malformed."""
+    """Return the dead letter of a stored record; a record that cannot be read becomes a malformed one."""
     head, _, raw = record.partition(b"\n")
     try:
         facts: dict[str, Any] = json.loads(head)

@@ -30,7 +30,7 @@ MAX_COUNTER_FIELDS: Final = 4_000
 MINUTE_TTL_SECONDS: Final = 6 * 3_600
 # Names in the index of queues. A queue beyond it works, only tools may not find it while no worker serves it.
 MAX_QUEUES: Final = 1_000
-# The number of a producer's last call: a call is repeated within seconds.
+# The number of a producer's last call: a lost call is repeated within seconds.
 PRODUCER_TTL_SECONDS: Final = 3_600
 
 # Jobs blocked by a concurrency limit that one call looks past, without moving them: bounds the work of the

@@ -1,4 +1,4 @@
-"""What the engine and its brokers say to each other: the arguments and results of the contract's verbs."""
+"""The arguments and results of the broker contract's verbs. Values only: nothing here calls a broker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..job import Job
 from ..retry import Verdict
 from ..stats import FailedJob, Tally, WorkerInfo
 
-# Told of each round trip: operation, seconds, and the error it ended with, if any.
+# Called after each round trip: operation, seconds, and the error it ended with, if any.
 RequestObserver = Callable[[str, float, Exception | None], None]
 
 
@@ -51,16 +51,16 @@ class WorkerState:
 
 @dataclass(slots=True)
 class Exchange:
-    """One call of a worker: hand in what is done, say what starts, ask for more.
+    """One call of a worker: acknowledge jobs that are done, start reserved jobs, ask for more.
 
     Attributes:
         queue: The queue to fetch from.
         done: Jobs that succeeded.
         starting: Jobs reserved by earlier calls that now start.
-        free_slots: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
-            allowed attempt and jobs of limited tasks are handed out only against a free slot.
-        claim_ahead: How many jobs beyond `free_slots` may be claimed at once; only jobs that may be repeated.
-        reserve_ahead: How many more may be reserved, not started; only jobs that may be repeated.
+        free_slots: How many slots run no job. Only a free slot gets a job that is on its last allowed attempt or
+            whose task has a concurrency limit: such a job has to start at once.
+        claim_ahead: How many jobs may be claimed beyond `free_slots`; only jobs that may be repeated.
+        reserve_ahead: How many more jobs may be reserved; only jobs that may be repeated.
         tally: Counts to add.
         worker_id: The worker that holds the jobs named here; by default the present one.
         held: Returns the jobs that the worker holds, those that ended and are not settled included; asked
@@ -140,7 +140,7 @@ class Recovery:
         worker: The dead one.
         requeued: Its jobs that are back in their queues.
         failed: Its jobs that must not be repeated, now dead letters.
-        declared: Whether this call declared it dead; False when it went on with another's work.
+        declared: Whether this call declared it dead; False when it continued what another worker began.
     """
 
     worker: WorkerInfo
@@ -154,8 +154,8 @@ class Contact:
     """How the broker answers.
 
     Attributes:
-        answered_seconds: Since it last answered anybody in this process.
-        asking: Threads that wait for an answer now.
+        answered_seconds: Seconds since it last answered a thread of this process.
+        asking: Identifiers of the threads that wait for an answer now.
     """
 
     answered_seconds: float = 0.0
@@ -163,7 +163,7 @@ class Contact:
 
 
 class Subscription(Protocol):
-    """Hears that something happened in the namespace."""
+    """Receives notifications of a namespace: something changed, ask again."""
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for a notification.

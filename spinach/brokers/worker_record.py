@@ -1,4 +1,4 @@
-"""The registry's record of a worker, the same for both brokers. Reads only facts about this process."""
+"""What the registry says about a worker, the same for both brokers. Reads and writes no store."""
 
 from __future__ import annotations
 

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from logging import getLogger
 
 from .. import signals
 from ..execution import Attempt, Environment, Fork, end_stray_child, this_thread
 from ..job import Job
 from .base import BaseWorkers, refuse_generator
-from .event_loop import close_loop, new_loop, run_in_scope, run_until_done
+from .event_loop import ScopedTask, close_loop, new_loop, run_in_scope, run_until_done
 
 logger = getLogger(__name__)
 
@@ -122,7 +123,7 @@ class AsyncioWorkers(BaseWorkers):
             except IndexError:  # the arbiter reclaimed the last one
                 return
             # In an empty context: the present one is the arbiter's or that of the job before.
-            task = asyncio.create_task(self._run(job), context=contextvars.Context())
+            task = ScopedTask(self._run(job), loop=self._loop, context=contextvars.Context())
             self._running.add(task)
             task.add_done_callback(self._on_done)
 
@@ -135,8 +136,8 @@ class AsyncioWorkers(BaseWorkers):
     async def _run(self, job: Job) -> None:
         with Attempt(job, self._environment):
             function = job.task_func
-            if inspect.iscoroutinefunction(function):
-                await run_in_scope(job, function(*job.task_args, **job.task_kwargs))
+            if _is_coroutine_function(function):
+                await run_in_scope(job, function(*job.task_args, **job.task_kwargs))  # type: ignore[misc]
                 return
             result = await self._run_in_thread(job)
             if isinstance(result, _Raised):
@@ -154,6 +155,19 @@ class AsyncioWorkers(BaseWorkers):
             )  # fmt: skip
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, contextvars.copy_context().run, _call_function, job)
+
+
+@lru_cache(maxsize=4096)
+def _is_hashable_coroutine_function(function: object) -> bool:
+    return inspect.iscoroutinefunction(function)
+
+
+def _is_coroutine_function(function: object) -> bool:
+    """Answer from a cache: the check takes as long as the rest of the start of a job."""
+    try:
+        return _is_hashable_coroutine_function(function)
+    except TypeError:  # an unhashable callable
+        return inspect.iscoroutinefunction(function)
 
 
 class _Raised:

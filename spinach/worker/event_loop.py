@@ -1,7 +1,7 @@
 """An event loop that no job can end: what one job does to the loop or leaves on it never reaches another job.
 
-Knows neither jobs nor brokers: a worker opens a `Scope` around each attempt, and every asyncio task that is
-created in it belongs to it.
+Knows neither jobs nor brokers: a worker opens a scope in the task of each job, and every task that is created in it
+belongs to it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Coroutine
 from logging import getLogger
-from types import TracebackType
 from typing import Any, Final, TypeVar
 
 logger = getLogger(__name__)
@@ -19,8 +18,8 @@ T = TypeVar("T")
 
 # A task that ignores its cancellation is left behind after this time: it must not hold the slot for ever.
 _CANCELLATION_SECONDS: Final = 5.0
-
-_scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("spinach_scope", default=None)
+# A job that creates very many tasks must not keep the ended ones in memory.
+_PRUNE_AT: Final = 1_000
 
 
 class TaskExited(Exception):
@@ -28,18 +27,22 @@ class TaskExited(Exception):
 
 
 class ScopedTask(asyncio.Task[Any]):
-    """A task that only code of its own scope, or of the worker, may cancel."""
+    """A task that only code of its own scope, or of the worker, may cancel.
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], **options: Any) -> None:
-        self._spinach_scope = scope = _scope.get()
-        super().__init__(coroutine, **options)
-        if scope is not None:
-            scope.tasks.append(self)
+    Attributes:
+        root: The task that runs the job, None for that task itself and for tasks of the worker.
+        children: In a root, the tasks that the job created, as far as they matter at its end.
+        prune_at: In a root, the number of children at which ended ones are dropped.
+    """
+
+    root: ScopedTask | None = None
+    children: list[ScopedTask] | None = None
+    prune_at: int = _PRUNE_AT
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel the task, unless a job asks for the cancellation of another job's task, or of the worker's."""
-        caller = _scope.get()
-        if caller is not None and caller is not self._spinach_scope:
+        """Cancel the task, unless a job asks to cancel a task of another job or of the worker."""
+        caller = _root.get()
+        if caller is not None and caller is not self.root and caller is not self:
             logger.warning(
                 "A job tried to cancel a task that is not its own: %r goes on", self.get_name(),
                 extra={"action": "foreign_cancellation"},
@@ -48,56 +51,47 @@ class ScopedTask(asyncio.Task[Any]):
         return super().cancel(msg)
 
 
-class Scope:
-    """The tasks that one attempt creates; an asynchronous context manager around the job's coroutine.
+# The task that runs the present job: all tasks created under it belong to its scope.
+_root: contextvars.ContextVar[ScopedTask | None] = contextvars.ContextVar("spinach_root_task", default=None)
 
-    At its end, tasks that still run are cancelled with a warning. When one of them called `sys.exit` and
-    nobody awaited it, `TaskExited` is raised.
+
+def open_scope() -> ScopedTask:
+    """Make the present task the root of a scope; its context must be the job's own."""
+    root = asyncio.current_task()
+    assert isinstance(root, ScopedTask), "only a loop of `new_loop` has scopes"  # noqa: S101
+    _root.set(root)
+    return root
+
+
+async def close_scope(root: ScopedTask, name: object, error: BaseException | None) -> None:
+    """Cancel the tasks that the job left running, with a warning.
 
     Args:
+        root: What `open_scope` returned.
         name: What the warning calls the job.
+        error: What the job raised, if it did.
+
+    Raises:
+        TaskExited: The job raised nothing, and one of its tasks called `sys.exit` and was not awaited.
     """
-
-    __slots__ = ("_name", "_token", "tasks")
-
-    def __init__(self, name: object) -> None:
-        self.tasks: list[ScopedTask] = []
-        self._name = name
-
-    async def __aenter__(self) -> None:
-        self._token = _scope.set(self)
-        task = asyncio.current_task()
-        if isinstance(task, ScopedTask):  # created by the worker: from now on it is the job's own
-            task._spinach_scope = self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            if self.tasks:
-                await self._end_tasks(error)
-        finally:
-            _scope.reset(self._token)
-
-    async def _end_tasks(self, error: BaseException | None) -> None:
-        own = asyncio.current_task()
-        left = [task for task in self.tasks if not task.done() and task is not own]
-        if left:
-            logger.warning(
-                "%s ended while %d of its asyncio tasks ran; they are cancelled: await them in the job",
-                self._name, len(left), extra={"action": "tasks_left"},
+    children = root.children or []
+    left = [task for task in children if not task.done()]
+    if left:
+        logger.warning(
+            "%s ended while %d of its asyncio tasks ran; they are cancelled: await them in the job",
+            name, len(left), extra={"action": "tasks_left"},
+        )  # fmt: skip
+        for task in left:
+            task.cancel()
+        _, stubborn = await asyncio.wait(left, timeout=_CANCELLATION_SECONDS)
+        if stubborn:
+            logger.error(
+                "%d asyncio tasks of %s ignore their cancellation and go on", len(stubborn), name,
+                extra={"action": "tasks_left"},
             )  # fmt: skip
-            for task in left:
-                task.cancel()
-            _, stubborn = await asyncio.wait(left, timeout=_CANCELLATION_SECONDS)
-            if stubborn:
-                logger.error(
-                    "%d asyncio tasks of %s ignore their cancellation and go on", len(stubborn), self._name,
-                    extra={"action": "tasks_left"},
-                )  # fmt: skip
-        exits = [found for task in self.tasks if (found := _unnoticed_exit(task)) is not None]
-        if exits and error is None:
-            raise TaskExited(f"a task that the job created raised {exits[0]!r}") from exits[0]
+    exits = [found for task in children if (found := _unnoticed_exit(task)) is not None]
+    if exits and error is None:
+        raise TaskExited(f"a task that the job created raised {exits[0]!r}") from exits[0]
 
 
 def _unnoticed_exit(task: ScopedTask) -> BaseException | None:
@@ -109,9 +103,18 @@ def _unnoticed_exit(task: ScopedTask) -> BaseException | None:
 
 
 async def run_in_scope(name: object, awaitable: Awaitable[T]) -> T:
-    """Await something in a scope of its own; see `Scope`."""
-    async with Scope(name):
+    """Await something in a scope of its own; see `close_scope`."""
+    root = open_scope()
+    error: BaseException | None = None
+    try:
         return await awaitable
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if root.children:
+            await close_scope(root, name, error)
+        _root.set(None)  # else task and context would hold each other until the garbage collector comes
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -124,7 +127,17 @@ def new_loop() -> asyncio.AbstractEventLoop:
 def _make_task(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
 ) -> ScopedTask:
-    return ScopedTask(coroutine, loop=loop, **options)
+    task = ScopedTask(coroutine, loop=loop, **options)
+    root = _root.get()
+    if root is not None:
+        task.root = root
+        if root.children is None:
+            root.children = []
+        elif len(root.children) >= root.prune_at:
+            root.children = [child for child in root.children if not child.done() or _unnoticed_exit(child)]
+            root.prune_at = 2 * len(root.children) + _PRUNE_AT
+        root.children.append(task)
+    return task
 
 
 def run_until_done(

@@ -74,6 +74,9 @@ def _seconds(text: str) -> float:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until a signal comes; return the exit code."""
+    from ..metrics.multiprocess import ignore_multiprocess_folder
+
+    ignore_multiprocess_folder()
     from ..exporter.serve import start
 
     targets = _targets(given)

@@ -1,4 +1,4 @@
-"""Builds the namespace family of metrics from a snapshot. Pure.
+"""Builds families of metrics, those of a namespace from a snapshot. Pure.
 
 What the snapshot could not read is absent, never stale or guessed.
 """
@@ -75,6 +75,13 @@ class FamilyBuilder:
         return self._families[metric.name]
 
 
+def describe(family: catalog.Family) -> Iterator[Exposed]:
+    """Yield the metrics of a family, without samples."""
+    for metric in catalog.METRICS:
+        if metric.family == family:
+            yield Exposed(metric.base_name, metric.help, metric.kind)
+
+
 def add_snapshot(
     families: FamilyBuilder,
     snapshot: NamespaceSnapshot,
@@ -88,8 +95,7 @@ def add_snapshot(
     Args:
         families: What to add to.
         snapshot: What was read.
-        limiter: Which names counters and histograms keep. The same object at each scrape, or counters
-            decrease.
+        limiter: Which names counters and histograms keep. The same object at each scrape, or they decrease.
         monotonic: What the last scrape showed. The same object at each scrape.
         per_worker: Whether to add a series per worker.
     """

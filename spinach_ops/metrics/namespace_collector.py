@@ -19,7 +19,7 @@ from prometheus_client.core import Metric as Exposed
 from spinach.stats import NamespaceSnapshot
 
 from . import catalog
-from .families import FamilyBuilder, add_snapshot
+from .families import FamilyBuilder, add_snapshot, describe
 from .labels import LabelCaps, LabelLimiter, sanitize_label
 from .monotonic import MonotonicCounters
 from .snapshot_cache import PollResult, SnapshotCache, wait_for_result
@@ -52,9 +52,7 @@ class NamespaceCollector:
 
     def describe(self) -> Iterator[Exposed]:
         """Yield the families, without samples."""
-        for metric in catalog.METRICS:
-            if metric.family == "namespace":
-                yield Exposed(metric.base_name, metric.help, metric.kind)
+        yield from describe("namespace")
 
     def collect(self) -> Iterator[Exposed]:
         """Read every namespace and yield the families."""

@@ -1,6 +1,6 @@
 """The process family of metrics: what one worker or client counts from the signals of its engines.
 
-On the path of a job it only adds to numbers: no look-up of labels, no clock, no lock of its own, no I/O. If a
+For a job that succeeds it only adds to numbers: no look-up of labels, no lock of its own, no I/O. If a
 receiver fails, the signal logs it; the job goes on.
 """
 
@@ -22,7 +22,7 @@ from spinach.runtime.vitals import ServiceVitals, Vitals
 
 from . import catalog
 from .catalog import Metric
-from .families import FamilyBuilder
+from .families import FamilyBuilder, describe
 from .labels import LabelCaps, LabelLimiter
 from .receivers import ExemplarSource, Instruments, NamespaceReceivers
 
@@ -78,8 +78,8 @@ class ProcessCollector:
         }
         histograms = {
             metric.name: Histogram(
-                metric.name, metric.help, metric.labels, registry=None, buckets=edges.get(metric.name,
-                metric.buckets)
+                metric.name, metric.help, metric.labels, registry=None,
+                buckets=edges.get(metric.name, metric.buckets),
             )
             for metric in _HISTOGRAMS
         }  # fmt: skip
@@ -104,13 +104,11 @@ class ProcessCollector:
         if receivers := self._receivers.get(engine.namespace):
             receivers.remove(engine)
 
-    # --- the client library's contract of collectors -----------------------------------------------------
+    # --- called by the client library -----------------------------------------------------
 
     def describe(self) -> Iterator[Exposed]:
         """Yield the families, without samples."""
-        for metric in catalog.METRICS:
-            if metric.family == "process":
-                yield Exposed(metric.base_name, metric.help, metric.kind)
+        yield from describe("process")
 
     def collect(self) -> Iterator[Exposed]:
         """Yield the families as they are now."""
@@ -124,9 +122,10 @@ class ProcessCollector:
         families.add(
             catalog.OVERFLOW, (((reason,), count) for reason, count in self._limiter.overflows.items())
         )
-        for each in namespaces:
-            if vitals := each.vitals():
-                _add_worker(families, each.namespace, combine_vitals(vitals))
+        _add_workers(
+            families,
+            [(each.namespace, combine_vitals(vitals)) for each in namespaces if (vitals := each.vitals())],
+        )
         yield from families.build()
 
     def _without_created(self, family: Exposed) -> Exposed:
@@ -158,13 +157,14 @@ def combine_vitals(vitals: Sequence[Vitals]) -> Vitals:
     )
 
 
-def _add_worker(families: FamilyBuilder, name: str, vitals: Vitals) -> None:
+def _add_workers(families: FamilyBuilder, workers: Sequence[tuple[str, Vitals]]) -> None:
     for metric, read in _WORKER_GAUGES:
-        families.add(metric, [((name,), read(vitals))])
-    families.add(catalog.WORKER_STATE, (((name, state), float(state == vitals.state)) for state in STATES))
-    for service in vitals.services:
-        families.add(catalog.SERVICE_LAST_RUN, [((name, service.name), service.last_run_at)])
-        families.add(catalog.SERVICE_FAILURES, [((name, service.name), service.failures)])
+        families.add(metric, (((name,), read(vitals)) for name, vitals in workers))
+    states = (((name, state), float(state == vitals.state)) for name, vitals in workers for state in STATES)
+    families.add(catalog.WORKER_STATE, states)
+    services = [((name, service.name), service) for name, vitals in workers for service in vitals.services]
+    families.add(catalog.SERVICE_LAST_RUN, ((labels, service.last_run_at) for labels, service in services))
+    families.add(catalog.SERVICE_FAILURES, ((labels, service.failures) for labels, service in services))
 
 
 def _build_info() -> Exposed:

@@ -1,4 +1,4 @@
-"""The receivers that turn signals into counts. They only add numbers: no look-up, no I/O, no waiting."""
+"""The receivers that turn signals into counts. They add numbers, and do no I/O."""
 
 from __future__ import annotations
 

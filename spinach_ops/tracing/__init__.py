@@ -88,9 +88,10 @@ def instrument_tracing(
             settings=settings,
             errors=ErrorRecorder(record_exceptions, failures),
             failures=failures,
+            clock=engine.broker.clock,
         )
         return [
-            engine.wrap_enqueues(SubmissionTracer(tracing, engine.broker.clock)),
+            engine.wrap_enqueues(SubmissionTracer(tracing)),
             engine.wrap_attempts(AttemptTracer(tracing)),
             engine.wrap_services(suppress_instrumentation),
             engine.when_stopped(tracing.tracers.flush),

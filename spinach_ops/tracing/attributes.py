@@ -86,7 +86,9 @@ class AttributeBuilder:
         """Return the attributes of a job that is being scheduled."""
         attributes = self._for_job(operation, job)
         attributes[JOB_ORIGIN] = origin.value
-        return self._with_job_attributes(attributes, job)
+        if self._job_attributes is not None:
+            self._add(self._job_attributes, attributes, job)
+        return attributes
 
     def for_batch(self, queue: str | None, count: int) -> Attributes:
         """Return the attributes of a batch; `queue` is None if its jobs go to several queues."""
@@ -106,7 +108,9 @@ class AttributeBuilder:
             attributes[JOB_ORIGIN] = origin.value
             if origin is Origin.RECOVERY and (dead := recovered_from(job, attempt)):
                 attributes[JOB_RECOVERED_FROM] = dead
-        return self._with_job_attributes(attributes, job)
+        if self._job_attributes is not None:
+            self._add(self._job_attributes, attributes, job)
+        return attributes
 
     def _for_job(self, operation: str, job: Job) -> Attributes:
         attributes = self.for_task(operation, job.task_name, job.queue).copy()
@@ -117,14 +121,12 @@ class AttributeBuilder:
         attributes[JOB_DUE_AT] = job.at.isoformat()
         return attributes
 
-    def _with_job_attributes(self, attributes: Attributes, job: Job) -> Attributes:
-        if self._job_attributes is not None:
-            try:
-                given = self._job_attributes(job)
-                attributes.update({encodable(key): _encodable_value(value) for key, value in given.items()})
-            except BaseException as error:
-                self._failures.report("call job_attributes", error)
-        return attributes
+    def _add(self, job_attributes: JobAttributes, attributes: Attributes, job: Job) -> None:
+        try:
+            given = job_attributes(job)
+            attributes.update({encodable(key): _encodable_value(value) for key, value in given.items()})
+        except BaseException as error:
+            self._failures.report("call job_attributes", error)
 
     def for_task(self, operation: str, task: str | None, queue: str | None) -> Attributes:
         """Return the attributes that jobs of a task and queue share. Callers must not change the result."""

@@ -63,9 +63,7 @@ class AttemptTracer(SpanMaker):
     def close(self, span: trace.Span, attempt: Attempt, _error: BaseException | None) -> None:
         """Record how an attempt ended, on its span and in the headers for the attempt that may follow."""
         outcome = attempt.outcome
-        if (
-            outcome is None
-        ):  # a process that the function forked left the block: the parent records the outcome
+        if outcome is None:  # a process that the function forked: its parent records the outcome
             return
         if outcome.verdict is Verdict.RETRIED:
             self._remember_attempt(span, attempt.job)

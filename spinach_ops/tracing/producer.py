@@ -10,15 +10,14 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, SpanKind
 
-from spinach.clock import ServerClock
 from spinach.hooks import Submission
 from spinach.job import Job, JobStatus
 from spinach.origin import Origin, mark
 
 from .attributes import CREATE, LINK, LINK_CREATION, SEND
 from .propagation import LINK_HEADER, add_headers
-from .spans import EngineTracing, GuardedSpan, SpanMaker
-from .tracers import is_suppressed, without_own_suppression
+from .spans import GuardedSpan, SpanMaker
+from .tracers import submission_context
 
 # By default the SDK keeps 128 links of a span: it would drop the links to the other jobs of a larger batch.
 MAX_CREATE_SPANS: Final = 128
@@ -33,17 +32,13 @@ class SubmissionTracer(SpanMaker):
 
     observation = "the span of a call that schedules"
 
-    def __init__(self, tracing: EngineTracing, clock: ServerClock) -> None:
-        super().__init__(tracing)
-        self.clock = clock
-
     def __call__(self, jobs: Submission) -> GuardedSpan | None:
         """Return the span to put around a call, or None if there is no tracer or spans are suppressed."""
         tracer = self.tracing.tracers.current()
         if tracer is None:
             return None
-        current = without_own_suppression(context_api.get_current())
-        return None if is_suppressed(current) else GuardedSpan(self, tracer, jobs, current)
+        current = submission_context(context_api.get_current())
+        return None if current is None else GuardedSpan(self, tracer, jobs, current)
 
     def open(self, tracer: trace.Tracer, jobs: Submission, current: Context) -> tuple[trace.Span, Context]:
         """Start the span of a call and set the headers of its jobs; return the span, and its context."""
@@ -122,4 +117,4 @@ class SubmissionTracer(SpanMaker):
         if batch_size > MAX_CHILD_BATCH:
             return True
         is_waiting = job.status is JobStatus.WAITING
-        return is_waiting and job.due_timestamp - self.clock.now() > MAX_CHILD_DELAY_SECONDS
+        return is_waiting and job.due_timestamp - self.tracing.clock.now() > MAX_CHILD_DELAY_SECONDS

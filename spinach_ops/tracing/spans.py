@@ -11,6 +11,8 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Tracer
 
+from spinach.clock import ServerClock
+
 from .attributes import AttributeBuilder
 from .errors import ErrorRecorder
 from .failures import FailureLog, Guarded, Observer
@@ -29,6 +31,7 @@ class EngineTracing:
     settings: TracingSettings
     errors: ErrorRecorder
     failures: FailureLog
+    clock: ServerClock
 
 
 class SpanMaker(Observer):

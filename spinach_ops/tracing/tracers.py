@@ -179,10 +179,15 @@ def suppress_instrumentation() -> Iterator[None]:
         context_api.detach(token)
 
 
-def without_own_suppression(context: Context) -> Context:
-    """Return a context without what `suppress_instrumentation` set: receivers may schedule jobs in it."""
-    is_own = context.get(_SUPPRESS_INSTRUMENTATION_KEY) is _BY_SERVICE
-    return _with_suppression(context, False) if is_own else context
+def submission_context(context: Context) -> Context | None:
+    """Return the context to trace a call that schedules in, or None if other code asks for no instrumentation.
+
+    Jobs that a receiver schedules in the thread of a background service are traced.
+    """
+    suppression = context.get(_SUPPRESS_INSTRUMENTATION_KEY)
+    if not suppression:
+        return context
+    return _with_suppression(context, False) if suppression is _BY_SERVICE else None
 
 
 def _with_suppression(context: Context, value: object) -> Context:

@@ -1,4 +1,4 @@
-"""The Redis broker: the contract's verbs, each handed to the part that does it."""
+"""The Redis broker: gives each verb of the contract to the module that does it. Sends no command but `flush`'s."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from .session import Session
 from .subscription import RedisSubscription
 from .timers import Timers
 
-# A dead connection is noticed, a slow server is waited for.
+# Longer than a slow server takes, short enough to notice a dead connection.
 recommended_socket_opts: dict[str, Any] = {
     "socket_timeout": 15.0,
     "socket_connect_timeout": 5.0,
@@ -63,10 +63,11 @@ class RedisBroker(Broker):
         redis: A redis-py client; by default one to localhost:6379 with `recommended_socket_opts`.
         enqueue_job_max_retries: How often scheduling is repeated while the server cannot be reached; a
             repeated call never adds a job twice.
+        clock: Gives the time until the server's time is known; the system's by default.
 
     Attributes:
-        broker_dead_threshold_seconds: Silence after which other workers call this one dead; it beats six
-            times as often.
+        broker_dead_threshold_seconds: Seconds of silence after which other workers declare this one dead; it
+            sends six heartbeats in that time.
         must_stop_periodicity: Kept for compatibility; stopping needs no polling.
     """
 
@@ -97,7 +98,7 @@ class RedisBroker(Broker):
         connection = Connection(self._redis, keys.brokers)
         if connection.is_cluster and not _has_hash_tag(value):
             raise BrokerError(
-                f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}} instead of {value}"
+                f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}}, not {value}"
             )
         self._session = Session(connection, keys, self.clock)
         self._producer = Producer(self._session, self._retries)
@@ -143,7 +144,7 @@ class RedisBroker(Broker):
         self._held_jobs.give_back(jobs, worker_id or self.worker_id)
 
     def is_queue_empty(self, queue: str) -> bool:
-        """Return whether no job stands in the queue."""
+        """Return whether the queue has no job that may run."""
         return bool(self._session.connection.call("LLEN", self._session.keys.queue(queue)) == 0)
 
     # --- time --------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class RedisBroker(Broker):
 
     @property
     def heartbeat_seconds(self) -> float:
-        """A sixth of the time after which this worker is called dead."""
+        """A sixth of the time after which this worker is declared dead."""
         return max(0.1, self.broker_dead_threshold_seconds / 6)
 
     def join(self, profile: WorkerProfile) -> None:
@@ -197,7 +198,7 @@ class RedisBroker(Broker):
 
     @property
     def recovery_check_seconds(self) -> float:
-        """Until another worker may have died; with limits, a heartbeat, in which slots are counted."""
+        """Seconds until another worker may have died; with limits at most a heartbeat: slots are counted, too."""
         until_death = self._recoverer.seconds_until_next_death
         return min(until_death, self.heartbeat_seconds) if self._timers.has_limits else until_death
 
@@ -205,7 +206,7 @@ class RedisBroker(Broker):
         """Declare a worker dead, for failure detectors of your own, and queue its jobs again.
 
         Args:
-            dead_broker_id: Id as `get_all_brokers` tells it.
+            dead_broker_id: Its id, as in `get_all_brokers`.
 
         Returns:
             How many jobs were queued again, and the texts of those that must not be repeated, which are
@@ -218,7 +219,7 @@ class RedisBroker(Broker):
         """See `Broker.subscribe`."""
         return RedisSubscription(self._session.connection, self._session.keys.notifications)
 
-    # --- sight -------------------------------------------------------------------------------------
+    # --- inspection --------------------------------------------------------------------------------
 
     @property
     def address(self) -> str:

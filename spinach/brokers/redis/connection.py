@@ -1,7 +1,7 @@
-"""The connection: sends commands, reads raw replies, and says in our words what went wrong.
+"""The connection: sends commands, returns raw replies, and turns the client's errors into those of `spinach.exc`.
 
-Replies are read as bytes whatever the client was configured for, and nothing is repeated behind our back:
-whether a request may be sent again is the caller's to know. Pure transport; it knows no key.
+Replies are bytes, however the application configured its client. The connection never sends a request twice: only the
+caller knows whether it may. It knows no key.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ConnectionLost(RedisUnavailable):
     """The connection broke after the request was sent: it may have been applied."""
 
 
-# What a server that is up says when it cannot take a request now; it was not applied.
+# Replies of a server that runs and cannot take a request now. The request was not applied.
 _REFUSALS: Final = (
     BusyLoadingError,
     ClusterCrossSlotError,
@@ -69,7 +69,17 @@ _REFUSALS: Final = (
     OutOfMemoryError,
     ReadOnlyError,
 )
-_REFUSING_WORDS: Final = ("LOADING", "READONLY", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")  # fmt: skip
+_REFUSING_WORDS: Final = (
+    "LOADING",
+    "READONLY",
+    "OOM",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "NOREPLICAS",
+    "MISCONF",
+)
 
 
 class Connection:
@@ -77,7 +87,7 @@ class Connection:
 
     Args:
         client: The application's client; its pool, timeouts and credentials are used.
-        slot_key: Any key of the namespace: on a cluster it tells the node that has all of them.
+        slot_key: Any key of the namespace: a cluster has all of them on the node that has this one.
 
     Attributes:
         request_log: Notes every round trip.
@@ -94,13 +104,13 @@ class Connection:
 
         Args:
             *command: The command and its arguments.
-            operation: What the observer is told; by default the command's name.
+            operation: The name that the observer gets; by default the command's.
 
         Raises:
             RedisUnavailable: it was not applied (`ConnectionLost`: it may have been).
             WrongKeyType: a key holds another type.
             NoScriptError: the script is not known to the server.
-            BrokerError: whatever else the server answered.
+            BrokerError: the server answered with another error.
         """
         reply = self.read(command, operation=operation)[0]
         if isinstance(reply, Exception):
@@ -144,7 +154,7 @@ class Connection:
                 f"the connection to {self.address} broke: {error}", kind=_kind_of(error)
             ) from error
         except BaseException:
-            # Whatever it was, a reply may be left unread: the connection is spoilt.
+            # A reply may be left unread: the next command would read it.
             connection.disconnect()
             raise
         finally:
@@ -158,7 +168,7 @@ class Connection:
         return self.client.get_redis_connection(node).connection_pool
 
     def _learn_nodes(self) -> None:
-        """Ask the cluster anew who has the slot."""
+        """Ask the cluster again which node has the slot."""
         if self.is_cluster:
             with suppress(RedisError, OSError):
                 self.client.nodes_manager.initialize()
@@ -175,17 +185,17 @@ class Connection:
 
     @property
     def endpoint(self) -> tuple[str, int | None] | None:
-        """Host and port, or path and None; None for a cluster and for what a Sentinel names."""
+        """Host and port, or path and None; None for a cluster and behind a Sentinel, where the server changes."""
         if self.is_cluster:
             return None
         settings = self.client.connection_pool.connection_kwargs
         if "path" in settings:
             return str(settings["path"]), None
-        # A pool of Sentinel's has neither: the server changes.
+        # The pool of a Sentinel has neither.
         return (str(settings["host"]), int(settings["port"])) if {"host", "port"} <= set(settings) else None
 
     def unavailable(self, what: str, error: Exception) -> RedisUnavailable:
-        """Return the error for something that failed, with what the client said of it."""
+        """Return the error for `what` failed, with the client's own message."""
         return RedisUnavailable(f"{what}: {error}", kind=_kind_of(error))
 
     def _unreachable(self, error: Exception) -> RedisUnavailable:
@@ -202,7 +212,7 @@ class Connection:
         )
 
     def translated(self, error: Exception) -> Exception:
-        """Return an error reply in our words."""
+        """Return the exception for an error reply."""
         text = str(error)
         if isinstance(error, NoScriptError):
             return error
@@ -266,5 +276,5 @@ def pairs(reply: Any) -> list[tuple[Any, Any]]:
 
 
 def value(reply: T | Exception, default: T) -> T:
-    """Return a reply, or the default for an error reply (a foreign type, a missing permission)."""
+    """Return a reply, or the default where it is an error (a foreign type, a missing permission)."""
     return default if isinstance(reply, Exception) else reply

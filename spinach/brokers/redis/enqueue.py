@@ -1,4 +1,4 @@
-"""The producer's side: jobs to their queues, once, even when a reply is lost."""
+"""Scheduling: puts jobs into Redis, once, even when a reply is lost (how: see `exchange`). Takes no job out."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .connection import Argument, ConnectionLost, RedisUnavailable, RedisUncerta
 from .counter_fields import count_arguments
 from .session import Session
 
-# Bounds the server's work per call; a call of this size takes it some milliseconds.
+# Bounds the server's work per call: some milliseconds.
 CHUNK_JOBS: Final = 5_000
 CHUNK_BYTES: Final = 16 * 1024 * 1024
-# Redis refuses larger strings; said before anything is sent.
+# Redis refuses larger strings (512 MB with all that surrounds them); the error comes before anything is sent.
 _MAX_JOB_BYTES: Final = 256 * 1024 * 1024
+# Before the first repetition; it doubles with each.
 _FIRST_PAUSE_SECONDS: Final = 0.1
-
 
 _Queue = scripts.ENQUEUE.record("queue")
 _Dated = scripts.ENQUEUE.record("dated")
 
 
 class _CallSequence:
-    """Numbers of enqueue calls that follow one another, so that the server knows the last one when it is repeated.
+    """Numbers of calls that follow one another: the server remembers the last one, and knows a repeated call by it.
 
-    Calls at the same time use a sequence each.
+    Two threads that call at the same time use two sequences.
     """
 
     __slots__ = ("id", "number", "process")
@@ -67,8 +67,8 @@ class Producer:
                 error.accepted = accepted
                 if accepted:
                     error.args = (
-                        f"of {len(jobs)} jobs the first {accepted} were accepted, the call with the next {len(chunk)} "
-                        f"failed, and the rest was not sent: {error}",
+                        f"of {len(jobs)} jobs the first {accepted} were accepted; the call with the next "
+                        f"{len(chunk)} failed, and no further one was sent: {error}",
                     )
                 raise
             accepted += len(chunk)
@@ -144,7 +144,10 @@ class Producer:
 
 
 def _chunks(jobs: Sequence[Job], now: float) -> list[list[tuple[Job, str]]]:
-    """Return jobs with their texts in pieces that one call may carry; all texts first, so that a bad one stops all."""
+    """Return jobs with their texts, in pieces for one call each.
+
+    All texts are written before the first is sent: one that cannot be written stops the whole batch.
+    """
     chunks: list[list[tuple[Job, str]]] = []
     size = CHUNK_BYTES
     for job in jobs:

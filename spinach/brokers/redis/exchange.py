@@ -1,28 +1,21 @@
 """The jobs that a registered worker holds: it takes them, acknowledges them, settles them, gives them back.
 
-A connection may break after the server applied a call and before its reply arrived. The caller then sends the
-call again, and no job may be lost, doubled, or counted twice by it. This is how:
+It starts no job and decides on no retry. This module also says, for all verbs, what makes a lost reply harmless:
+a connection may break after the server applied a call and before the reply arrived. The caller then sends the call
+again, and no job may be lost, doubled, or counted twice.
 
-- **Call numbers.** An exchange has a number, one more than the one before. The script stores it, as `seq` in
-  the hash of reserved jobs, in the same step as all else that it writes. An `Exchange` whose reply was lost
-  is
-  sent again under the same number, because the caller passes the same object. If the stored number is the
-  same, the
-  first call was applied: the script changes nothing and answers "again". Otherwise it was not applied, and is
-  now.
-- **"Again".** That answer brings no jobs: the worker reads all that it holds. What the first call brought is
-  what it holds and did not know of: `Exchange.held` gives what it knows, jobs that ended and are not settled
-  included.
-- **Marks.** The same job may meanwhile have run, failed, and been taken once more. So a held job is known by
-  its field and its mark: the text up to its status, which has other dates or retries each time the job is
-  pushed to a
-  queue.
-- **Settling** needs no number: a call changes only jobs that are held under the mark the worker knows. A
-  second call finds them gone, and leaves alone those that came back. Counts are added only together with such
-  a job.
-- **Scheduling** has call numbers, too, one sequence for each call at a time of each process: see `enqueue`.
-  There the broker itself sends the call again.
-- Other scripts say in their headers (`Retry:`) why a second call does no harm.
+- **Call numbers.** Each exchange has a number, one more than the one before. The script stores it, as `seq` in the
+  hash of reserved jobs, together with everything else that it writes. The caller repeats an exchange by passing the
+  same `Exchange` object, which is sent under the same number. If the server has stored this number, it applied the
+  first call: it changes nothing and answers "again". Otherwise it applies the call now.
+- **"Again".** This answer brings no jobs. The worker reads all jobs that it holds in Redis; those that it did not
+  know of are what the first call brought. `Exchange.held` returns those it knows, ended but unsettled ones included.
+- **Marks.** Meanwhile the same job may have run, failed, and been taken once more. So a held job is identified by
+  its field and its mark: its text up to the status. Each time a job is pushed to a queue, that part changes.
+- **Settling** needs no number. It changes only jobs that the worker still holds, under the mark that it knows. A
+  repeated call finds them gone, leaves alone those that came back, and adds no counts where it ends no job.
+- **Scheduling** has call numbers, too; there the broker repeats the call itself (`enqueue.Producer`).
+- The other scripts say in their headers, at `Retry:`, why a second call does no harm.
 """
 
 from __future__ import annotations
@@ -82,7 +75,6 @@ class HeldJobs:
             self._redelivery(worker_id, exchange) if reply == b"again" else self._delivery(worker_id, reply)
         )
         self._unanswered = None
-        delivery.full = exchange.is_filled_by(delivery)
         return delivery
 
     def _send(self, worker_id: str, exchange: Exchange) -> Any:
@@ -96,7 +88,8 @@ class HeldJobs:
             scripts.EXCHANGE, worker_id=worker_id, call_number=self._call_number,
             running=keys.running(worker_id), reserved=keys.reserved(worker_id),
             queue=keys.queue(exchange.queue), queue_json=quote(exchange.queue),
-            free_slots=exchange.free_slots, claim_ahead=exchange.claim_ahead, reserve_ahead=exchange.reserve_ahead,
+            free_slots=exchange.free_slots, claim_ahead=exchange.claim_ahead,
+            reserve_ahead=exchange.reserve_ahead,
             done_count=len(exchange.done), starting_count=len(exchange.starting),
             count_pairs=len(counts) // 2, histogram_pairs=len(increments) // 2,
             records=[*records, *counts, *increments],
