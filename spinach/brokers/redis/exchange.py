@@ -75,6 +75,7 @@ class HeldJobs:
             self._redelivery(worker_id, exchange) if reply == b"again" else self._delivery(worker_id, reply)
         )
         self._unanswered = None
+        delivery.full = exchange.is_filled_by(delivery)
         return delivery
 
     def _send(self, worker_id: str, exchange: Exchange) -> Any:
