@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 LUA = REPOSITORY / "spinach/brokers/redis/lua"
 # Put before other scripts, never called.
-PARTS = {"lib.lua", "job_text.lua", "slots.lua", "counters.lua", "failures.lua"}
+PARTS = {"lib.lua", "job_text.lua", "slots.lua", "parked.lua", "counters.lua", "failures.lua"}
 
 
 def modules(*folders: str) -> list[Path]:

@@ -25,7 +25,7 @@ class QueueStats:
 
     Attributes:
         name: Its name.
-        depth: Jobs in it.
+        depth: Jobs in it, parked ones included.
         oldest_seconds: How long its first job has been ready, 0 when it is empty.
         next_task: Task name of its first job.
         head_at: Date of its first job; one in the future means that a producer's clock is wrong.
@@ -36,6 +36,7 @@ class QueueStats:
         paused: Whether workers leave it alone. Reserved, not produced yet: always False.
         element_bytes: Size of its first or last element, the larger one, as far as they were read.
         head_age_polls: For how many polls its first element was not read again, because it is large.
+        parked: Jobs that a concurrency limit holds back and that workers keep apart, so as not to look past them.
     """
 
     name: str
@@ -50,6 +51,7 @@ class QueueStats:
     paused: bool = False
     element_bytes: int = 0
     head_age_polls: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from spinach.clock import to_datetime
 from spinach.const import VERSION
 from spinach.exc import InvalidJobArguments, InvalidNamespace, LeaseRevoked
 from spinach.job import Job, JobStatus
-from spinach.stats import Tally
+from spinach.stats import JobInfo, Tally, Wanted
 
 from .conftest import MakeBroker
 from .helpers import (
@@ -364,6 +365,90 @@ def test_a_thousand_blocked_jobs_are_looked_past(make_broker: MakeBroker) -> Non
     worker.enqueue([queued(number, name="limited") for number in range(991)])
     worker.enqueue([queued("free")])
     assert firsts(claim(worker, 2)) == [0, "free"]
+
+
+def arguments_of(jobs: Iterable[JobInfo]) -> list[Any]:
+    """Return the first argument of each stored job."""
+    return [Job.deserialize(info.raw).task_args[0] for info in jobs]
+
+
+def test_an_exchange_looks_past_some_hundred_blocked_jobs(make_broker: MakeBroker) -> None:
+    """One call looks past 500 blocked jobs at most; it says that another one may bring more, which goes on there."""
+    worker = make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(1_001)])
+    worker.enqueue([queued("free")])
+    claim_one(worker)
+    deliveries = [fetch(worker, free_slots=1) for _ in range(3)]
+    assert [firsts(delivery.claimed) for delivery in deliveries] == [[], [], ["free"]]
+    assert [delivery.full for delivery in deliveries] == [True, True, True]
+    assert not fetch(worker, free_slots=1).full
+
+
+def test_many_blocked_jobs_are_still_jobs_of_their_queue(make_broker: MakeBroker) -> None:
+    """What a worker parks is counted, listed and kept in order with the rest of the queue."""
+    worker = make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(60)])
+    worker.enqueue([queued("free")])
+    first, _ = claim(worker, 2)
+    worker.enqueue([queued("last", name="limited")])
+    (queue,) = [one for one in make_broker().snapshot().queues if one.name == "q"]
+    assert (queue.depth, queue.parked, queue.next_task) == (60, 59, "limited")
+    assert not worker.is_queue_empty("q")
+    assert arguments_of(worker.queued_jobs("q", 100)) == [*range(1, 60), "last"]
+    wanted = [Wanted("queue", "q", 3)]
+    assert arguments_of(worker.snapshot(wanted=wanted).pages[0].jobs) == [1, 2, 3]
+    order = []
+    while first:
+        fetch(worker, done=[first])
+        first = next(iter(claim(worker, 1)), None)
+        order += firsts([first] if first else [])
+    assert order == [*range(1, 60), "last"]
+    assert worker.is_queue_empty("q")
+    (queue,) = [one for one in make_broker().snapshot().queues if one.name == "q"]
+    assert (queue.depth, queue.parked) == (0, 0)
+
+
+def test_parked_jobs_of_several_tasks_run_in_order(make_broker: MakeBroker) -> None:
+    """A free slot of one task brings its oldest job, and none of a task whose limit is still reached."""
+    worker = make_broker.worker()
+    worker.register([task("a", limit=1), task("b", limit=2)])
+    worker.enqueue([queued(number, name="ab"[number % 2]) for number in range(120)])
+    a, *b = claim(worker, 3)
+    worker.enqueue([queued("free")])
+    assert firsts([a, *b]) == [0, 1, 3]
+    assert firsts(claim(worker, 1)) == ["free"]
+    fetch(worker, done=[b[0]])
+    assert firsts(claim(worker, 5)) == [5]
+    fetch(worker, done=[a])
+    assert firsts(claim(worker, 5)) == [2]
+
+
+def test_parked_jobs_run_when_their_limit_is_lifted(make_broker: MakeBroker) -> None:
+    """Once the task has no limit any more, parked jobs run in order, also when no other task has a limit."""
+    worker = make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(70)])
+    assert firsts(claim(worker, 1)) == [0]
+    assert claim(worker, 1) == []
+    worker.register([task("limited")])
+    worker.recover()
+    assert firsts(claim(worker, 100)) == list(range(1, 70))
+
+
+def test_last_worker_leaves_no_parked_job(make_broker: MakeBroker) -> None:
+    """When the last worker leaves, parked jobs are in their queue again, in order."""
+    worker, other = make_broker.worker(), make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(1_300)])
+    (first,) = claim(worker, 2)
+    other.leave()
+    fetch(worker, done=[first])
+    worker.leave()
+    (queue,) = [one for one in make_broker().snapshot().queues if one.name == "q"]
+    assert (queue.depth, queue.parked) == (1_299, 0)
+    assert arguments_of(worker.queued_jobs("q", 2_000)) == list(range(1, 1_300))
 
 
 @pytest.mark.parametrize("end", ["done", "failed", "retried", "given back", "recovered"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 from itertools import islice
@@ -23,6 +22,7 @@ from ...stats import (
     Wanted,
 )
 from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats
+from .queue import JobQueue
 from .store import Assignment, Namespace, StoredJob
 
 
@@ -84,7 +84,7 @@ def _page(namespace: Namespace, wanted: Wanted, now: float) -> Page:
     history, limit = namespace.history, wanted.limit
     match wanted.kind:
         case "queue":
-            entries = namespace.queues.get(wanted.of, deque())
+            entries = namespace.queues.get(wanted.of) or JobQueue()
             start = max(0, len(entries) - limit) if wanted.from_tail else 0
             return Page(wanted, jobs=_jobs(islice(entries, start, start + limit)))
         case "scheduled":
@@ -131,7 +131,8 @@ def _names(namespace: Namespace, known: NamespaceSnapshot | None, given: Iterabl
 
 
 def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot | None) -> QueueStats:
-    entries = namespace.queues.get(name, ())
+    queue = namespace.queues.get(name)
+    entries = list(queue or ())
     head = JobInfo.read(entries[0].raw) if entries else None
     oldest = 0.0 if head is None else None
     if head is not None and head.ready_since is not None:
@@ -148,6 +149,7 @@ def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot
         marker_position=_position(entries, marker),
         marker_reach=max(1, len(entries)) if marker is not None else 0,
         element_bytes=max(len(entries[0].raw), len(entries[-1].raw)) if entries else 0,
+        parked=queue.parked if queue else 0,
     )
 
 

@@ -24,3 +24,6 @@ def leave(namespace: Namespace, worker_id: str) -> None:
     announced = namespace.workers.pop(worker_id, None)
     if announced and worker_id in namespace.running:
         namespace.departed[worker_id] = announced
+    if not namespace.workers:
+        for queue in namespace.queues.values():
+            queue.unpark()

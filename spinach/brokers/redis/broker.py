@@ -36,7 +36,7 @@ from ..base import (
     WorkerState,
 )
 from . import inspect
-from .connection import Connection, pairs
+from .connection import Connection, pairs, value
 from .enqueue import Producer
 from .exchange import HeldJobs
 from .keys import Keys
@@ -145,7 +145,12 @@ class RedisBroker(Broker):
 
     def is_queue_empty(self, queue: str) -> bool:
         """Return whether the queue has no job that may run."""
-        return bool(self._session.connection.call("LLEN", self._session.keys.queue(queue)) == 0)
+        length, parked = self._session.connection.read(
+            ("LLEN", self._session.keys.queue(queue)), ("HGET", self._session.keys.parked_counts, queue)
+        )
+        if isinstance(length, Exception):
+            raise self._session.connection.translated(length)
+        return bool(length == 0 and not value(parked, None))
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -191,6 +196,7 @@ class RedisBroker(Broker):
     def leave(self) -> None:
         """See `Broker.leave`."""
         self._membership.leave()
+        self._recoverer.unpark_for_others()
 
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""

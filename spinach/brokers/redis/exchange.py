@@ -75,7 +75,7 @@ class HeldJobs:
             self._redelivery(worker_id, exchange) if reply == b"again" else self._delivery(worker_id, reply)
         )
         self._unanswered = None
-        delivery.full = exchange.is_filled_by(delivery)
+        delivery.full = delivery.full or exchange.is_filled_by(delivery)
         return delivery
 
     def _send(self, worker_id: str, exchange: Exchange) -> Any:
@@ -88,7 +88,8 @@ class HeldJobs:
         return self._session.run(
             scripts.EXCHANGE, worker_id=worker_id, call_number=self._call_number,
             running=keys.running(worker_id), reserved=keys.reserved(worker_id),
-            queue=keys.queue(exchange.queue), queue_json=quote(exchange.queue),
+            queue=keys.queue(exchange.queue), parked=keys.parked(exchange.queue),
+            queue_name=exchange.queue, queue_json=quote(exchange.queue),
             free_slots=exchange.free_slots, claim_ahead=exchange.claim_ahead,
             reserve_ahead=exchange.reserve_ahead,
             done_count=len(exchange.done), starting_count=len(exchange.starting),
@@ -104,11 +105,12 @@ class HeldJobs:
                 connection.call("DEL", key)
 
     def _delivery(self, worker_id: str, reply: list[Any]) -> Delivery:
-        claimed, reserved, error = reply
+        claimed, reserved, error, more = reply
         return Delivery(
             claimed=self._readable(worker_id, ((raw, None) for raw in claimed), JobStatus.RUNNING),
             reserved=self._readable(worker_id, pairs(reserved), JobStatus.QUEUED),
             error=error.decode(errors="replace"),
+            full=bool(more),
         )
 
     def _redelivery(self, worker_id: str, exchange: Exchange) -> Delivery:

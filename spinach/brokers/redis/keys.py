@@ -97,6 +97,18 @@ class Keys:
         """
         return self(f"_reserved-jobs-on-broker-{broker_id}")
 
+    def parked(self, queue: str) -> str:
+        """Zset of the jobs of a queue that a concurrency limit holds back, when they are many; see `parking`.
+
+        Bounded by its jobs; gone when empty.
+        """
+        return self(f"_parked-jobs-{queue}")
+
+    @property
+    def parked_counts(self) -> str:
+        """Hash queue -> number of its parked jobs. Has a field for each key `parked`; gone when empty."""
+        return self("_parked-counts")
+
     @property
     def brokers_seen(self) -> str:
         """Zset broker id by last sight in the registry (0: declared dead), the way to orphaned running hashes.

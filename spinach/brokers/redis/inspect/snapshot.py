@@ -89,6 +89,7 @@ class _Poll:
         self._workers.ask_about_new()
         self._pages.ask_about_new(self._workers.names())
         self._queues.ask_about(self._names_found())
+        self._queues.ask_about_parked()
         if self._overdue is None:
             self._ask_overdue(self._now)
         self._pipeline.send()
