@@ -1,11 +1,12 @@
-"""Measures how long a job waits behind jobs that a concurrency limit holds back, and what a call costs the server.
+"""Measures how long a job waits behind jobs that a concurrency limit holds back, and what a call costs.
 
     python -m benchmarks.blocked_jobs [--blocked N ...] [--jobs N] [--url URL]
 
-For each number of blocked jobs at the head of a queue it starts four threads of workers, lets the limited task fill its
-limit, and then schedules jobs of another task one by one. It prints the time until the first of them starts (it includes
-the start of the workers, and parking the blocked jobs, once), the median of the others, and the server's time per script
-call while they run: half of the calls schedule, half are those of the worker.
+For each number of blocked jobs at the head of a queue it starts four threads of workers, lets the limited
+task fill its limit, and then schedules jobs of another task one by one. It prints the time until the first of
+them starts (it includes the start of the workers, and parking the blocked jobs, once), the median of the
+others, and the server's time per script call while they run: half of the calls schedule, half are those of
+the worker.
 """
 
 from __future__ import annotations

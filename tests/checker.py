@@ -84,7 +84,8 @@ def _broken_for(
 ) -> list[str]:
     tag = job.task_args[0]
     count, ended = starts.get(tag, 0), tag in ends
-    story = f"{tag} (job {job.id}, max_retries {job.max_retries}): {count} starts, ended {ended}, stands in {places}"
+    facts = f"{count} starts, ended {ended}, is in {places}"
+    story = f"{tag} (job {job.id}, max_retries {job.max_retries}): {facts}"
     found = []
     if count > job.max_retries + 1:
         found.append(f"started too often: {story}")

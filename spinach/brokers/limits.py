@@ -36,7 +36,7 @@ PRODUCER_TTL_SECONDS: Final = 3_600
 # Jobs blocked by a concurrency limit that one call looks past, without moving them: bounds the work of the
 # call.
 MAX_BLOCKED_LOOKED_PAST: Final = 1_000
-# From so many on the call parks them, so that the next one does not look past them again: that takes it 0.1 ms.
+# From so many on the call parks them: to look past fewer takes each call less than 0.1 ms.
 MIN_PARKED: Final = 50
 # Jobs that one call parks: it takes the server some 2 ms. Another call follows at once.
 MAX_PARKED: Final = 500

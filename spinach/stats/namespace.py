@@ -36,7 +36,8 @@ class QueueStats:
         paused: Whether workers leave it alone. Reserved, not produced yet: always False.
         element_bytes: Size of its first or last element, the larger one, as far as they were read.
         head_age_polls: For how many polls its first element was not read again, because it is large.
-        parked: Jobs that a concurrency limit holds back and that workers keep apart, so as not to look past them.
+        parked: Jobs that a concurrency limit holds back and that workers keep apart, so as not to look past
+            them.
     """
 
     name: str

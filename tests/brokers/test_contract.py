@@ -1,4 +1,6 @@
-"""The contract of brokers, held over every kind of them: each docstring is a sentence of the specification."""
+"""The contract of brokers, held over every kind of them: each docstring is a sentence of the
+specification.
+"""
 
 from __future__ import annotations
 
@@ -373,7 +375,9 @@ def arguments_of(jobs: Iterable[JobInfo]) -> list[Any]:
 
 
 def test_an_exchange_looks_past_some_hundred_blocked_jobs(make_broker: MakeBroker) -> None:
-    """One call looks past 500 blocked jobs at most; it says that another one may bring more, which goes on there."""
+    """One call looks past 500 blocked jobs at most; it says that another one may bring more, which goes on
+    there.
+    """
     worker = make_broker.worker()
     worker.register([task("limited", limit=1)])
     worker.enqueue([queued(number, name="limited") for number in range(1_001)])

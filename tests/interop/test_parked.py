@@ -1,4 +1,6 @@
-"""Parked jobs and workers that do not know of parking: 0.0.25 finds every job it may run, and no crash loses one."""
+"""Parked jobs and workers that do not know of parking: 0.0.25 finds every job it may run, and no crash loses
+one.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def parked(fleet: Fleet) -> int:
 
 @pytest.mark.slow
 def test_an_old_worker_that_joins_finds_parked_jobs(fleet: Fleet) -> None:
-    """Parked jobs are in their queue again within a heartbeat after a worker of 0.0.25 joined, which runs them."""
+    """Parked jobs are in their queue again within a heartbeat after a worker of 0.0.25 joined, which runs
+    them.
+    """
     engine = fleet.engine()
     ours = fleet.ours(limit=2, number=6, threshold=12)
     jobs = [engine.schedule("limited", f"limited-{index}", 0.1) for index in range(200)]

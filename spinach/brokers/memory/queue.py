@@ -1,6 +1,6 @@
-"""One queue of a memory broker. It parks jobs that a concurrency limit holds back, when they are many, so as to look past them once.
+"""One queue of a memory broker. It knows no limits: its caller says which tasks are blocked.
 
-It knows no limits: its caller says which tasks are blocked.
+When many jobs are blocked, it parks them, so that no later call looks past them again.
 """
 
 from __future__ import annotations

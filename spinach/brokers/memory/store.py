@@ -121,7 +121,7 @@ class Namespace:
         )
 
     def read(self, stored: StoredJob, place: str, now: float, worker_id: str = "") -> Job | None:
-        """Return the job of a stored text; one that cannot be read becomes a dead letter, found in `place`."""
+        """Return the job of a stored text; a malformed one becomes a dead letter, found in `place`."""
         try:
             return Job.deserialize(stored.raw)
         except MalformedJob as error:

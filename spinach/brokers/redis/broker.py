@@ -1,4 +1,4 @@
-"""The Redis broker: gives each verb of the contract to the module that does it. Sends no command but `flush`'s."""
+"""The Redis broker: gives each verb of the contract to the module that does it."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class RedisBroker(Broker):
 
     @property
     def recovery_check_seconds(self) -> float:
-        """Seconds until another worker may have died; with limits at most a heartbeat: slots are counted, too."""
+        """Seconds until another worker may have died; at most a heartbeat where slots must be counted."""
         until_death = self._recoverer.seconds_until_next_death
         return min(until_death, self.heartbeat_seconds) if self._timers.has_limits else until_death
 
@@ -266,7 +266,7 @@ class RedisBroker(Broker):
         return inspect.running_jobs(self._session, worker_id, limit)
 
     def namespaces(self) -> set[str]:
-        """Return namespaces of the server that have registered workers, as far as a bounded scan finds them."""
+        """Return the namespaces that have registered workers, as far as a bounded scan finds them."""
         return inspect.namespaces(self._session.connection)
 
     def snapshot(

@@ -111,7 +111,7 @@ class Keys:
 
     @property
     def brokers_seen(self) -> str:
-        """Zset broker id by last sight in the registry (0: declared dead), the way to orphaned running hashes.
+        """Zset broker id by time last registered (0: declared dead): finds orphaned running hashes.
 
         At most `MAX_BROKERS_SEEN`; an id leaves once its running hash is gone.
         """
@@ -145,7 +145,7 @@ class Keys:
 
     @property
     def failed(self) -> str:
-        """Zset dead letter id by time. At most `MAX_DEAD_LETTERS`, none older than `MAX_DEAD_LETTER_AGE_SECONDS`."""
+        """Zset dead letter id by time. Bounded by `MAX_DEAD_LETTERS` and `MAX_DEAD_LETTER_AGE_SECONDS`."""
         return self("_failed-jobs")
 
     @property

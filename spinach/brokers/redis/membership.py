@@ -81,5 +81,5 @@ class Membership:
 
 
 def _record_head(facts: Mapping[str, Any], announced: Mapping[str, str], state: WorkerState) -> str:
-    """Return the record up to the value of `last_seen_at`: it comes last, so that a script can add the time."""
+    """Return the record up to the value of `last_seen_at`, which comes last: a script can add the time."""
     return f'{json.dumps(worker_record.record_of(facts, announced, state))[:-1]}, "last_seen_at": '

@@ -1,10 +1,10 @@
-"""Parked jobs: the many jobs of a queue that a concurrency limit holds back. Puts them back into their queues.
+"""Parked jobs: many jobs of a queue that a concurrency limit holds back. Puts them back into the queue.
 
-A worker's call that meets `MIN_PARKED` or more such jobs at the head of a queue moves them to a key of their own
-(`lua/exchange.lua`), so that no later call looks past them. They are claimed from there, before younger jobs of their
-task, as soon as the limit allows. Workers of the published package know only the queue: jobs are parked only while no
-such worker is registered, and go back when one joins, when no worker of this package is left, or when no task has a
-limit any more.
+A worker's call that meets `MIN_PARKED` or more such jobs at the head of a queue moves them to a key of their
+own (`lua/exchange.lua`), so that no later call looks past them. They are claimed from there, before younger
+jobs of their task, as soon as the limit allows. Workers of the published package know only the queue: jobs
+are parked only while no such worker is registered, and go back when one joins, when no worker of this package
+is left, or when no task has a limit any more.
 """
 
 from __future__ import annotations

@@ -38,7 +38,10 @@ class Registered:
 
 
 class FailureDetector:
-    """Decides which workers are dead. Remembers when a heartbeat last changed, for workers that stamp their own clock."""
+    """Decides which workers are dead.
+
+    It remembers when each heartbeat last changed: old workers stamp their own clock, which may be wrong.
+    """
 
     def __init__(self) -> None:
         self._moved: dict[str, tuple[float, float]] = {}
@@ -186,7 +189,7 @@ class Recoverer:
         self.seconds_until_next_death = max(1.0, min(remaining, default=60.0) + 0.5)
 
     def unpark_for_others(self) -> None:
-        """Put parked jobs back when only workers that do not look for them are left; called by one that left."""
+        """Put parked jobs back if no worker that looks for them is left; a worker that left calls this."""
         session = self._session
         parked, entries = session.connection.read(
             ("HKEYS", session.keys.parked_counts), ("HGETALL", session.keys.brokers)

@@ -112,7 +112,8 @@ class Session:
         """
         letter = dead_letters.malformed(raw, error, place, self.clock.now(), self.worker_id)
         moved = self.run(
-            scripts.SET_ASIDE, source=source, kind=kind, member=member, expected=raw if held is None else held,
+            scripts.SET_ASIDE, source=source, kind=kind, member=member,
+            expected=raw if held is None else held,
             record=dead_letters.to_record(letter), **letter_arguments(letter),
         )  # fmt: skip
         if moved:

@@ -102,7 +102,8 @@ class Timers:
 
     def _report_foreign_queue(self, queue: str) -> None:
         self._session.report_once(
-            f"jobs wait for queue {queue!r}, but its key {self._session.keys.queue(queue)!r} holds another type"
+            f"jobs wait for queue {queue!r}, but its key {self._session.keys.queue(queue)!r} "
+            "holds another type"
         )
 
     # --- periodic tasks ----------------------------------------------------------------------------
@@ -163,7 +164,7 @@ class Timers:
         return [job for job, done in zip(jobs, reply, strict=True) if done == 1]
 
     def _readable_task(self, name: bytes, text: bytes | None) -> dict[str, Any] | None:
-        """Return a registered task; set it aside if it cannot be read, because it would stop old workers for good."""
+        """Return a registered task. Set a malformed one aside: it would stop old workers for good."""
         keys = self._session.keys
         if text is None:
             self._session.connection.call("ZREM", keys.periodic_queue, name)

@@ -1,7 +1,7 @@
 """The pages of a snapshot: jobs, dead letters and failure groups, read in the same round trips.
 
-Cost: one command for scheduled jobs or failure groups, two for a queue; two per worker for running jobs, of at most
-50 workers; for dead letters one, and one more for those that the snapshot before does not have.
+Cost: one command for scheduled jobs or failure groups, two for a queue; two per worker for running jobs, of
+    at most 50 workers; for dead letters one, and one more for those that the snapshot before does not have.
 """
 
 from __future__ import annotations
