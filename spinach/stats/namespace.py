@@ -66,13 +66,23 @@ class LimitStats:
 
 @dataclass(frozen=True, slots=True)
 class PeriodicStats:
-    """A periodic task; `next_run` in epoch seconds, None when no run is planned."""
+    """A periodic task.
+
+    Attributes:
+        task_name: Its name.
+        queue: Queue of its jobs.
+        period_seconds: Seconds between two runs; None when it cannot be read.
+        next_run: Epoch seconds of the next run; None when no run is planned.
+        late_seconds: How long the next run is past; 0 for an abandoned task.
+        abandoned: Whether no registered worker can run it: workers then do not schedule it.
+    """
 
     task_name: str
     queue: str
     period_seconds: int | None
     next_run: float | None
     late_seconds: float
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

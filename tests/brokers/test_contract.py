@@ -21,7 +21,7 @@ from spinach.exc import InvalidJobArguments, InvalidNamespace, LeaseRevoked
 from spinach.job import Job, JobStatus
 from spinach.stats import JobInfo, Tally, Wanted
 
-from .conftest import MakeBroker
+from .conftest import LONG_AGO, MakeBroker
 from .helpers import (
     SAFE,
     claim,
@@ -996,6 +996,55 @@ def test_registering_again_changes_nothing(make_broker: MakeBroker) -> None:
     make_broker.set_next_run("beat", moved)
     make_broker.worker().register([task("beat", period=100)])
     assert worker.inspect_periodic_tasks() == [(moved, "beat")]
+
+
+def test_a_periodic_task_that_no_worker_has_is_not_scheduled(make_broker: MakeBroker) -> None:
+    """A periodic task that is gone from the code of all workers stays planned and gets no job; one that is not does."""
+    service = make_broker.worker()
+    service.register([task("gone", period=5)])
+    worker = make_broker.worker()
+    worker.register([task("there", period=5)])
+    worker.beat(WorkerState())
+    service.leave()
+    for name in ("gone", "there"):
+        make_broker.set_next_run(name, LONG_AGO)
+    assert [job.task_name for job in worker.run_periodic().jobs] == ["there"]
+    assert worker.run_periodic().jobs == []
+    found = {one.task_name: one for one in make_broker().snapshot().periodic or ()}
+    assert (found["gone"].abandoned, found["there"].abandoned) == (True, False)
+    assert (found["gone"].late_seconds, found["gone"].next_run) == (0.0, LONG_AGO)
+
+
+def test_a_deploy_misses_no_periodic_run(make_broker: MakeBroker) -> None:
+    """A run whose date comes while its service is restarted follows when the service is back."""
+    service, worker = make_broker.worker(), make_broker.worker()
+    service.register([task("nightly", period=86_400)])
+    service.leave()
+    make_broker.set_next_run("nightly", LONG_AGO)
+    assert worker.run_periodic().jobs == []
+    back = make_broker.worker()
+    back.register([task("nightly", period=86_400)])
+    assert [job.task_name for job in back.run_periodic().jobs] == ["nightly"]
+
+
+def test_a_worker_schedules_periodic_tasks_of_another(make_broker: MakeBroker) -> None:
+    """A task that only another registered worker has is scheduled by whichever worker looks first."""
+    service, worker = make_broker.worker(), make_broker.worker()
+    service.register([task("theirs", period=5)])
+    service.beat(WorkerState())
+    make_broker.set_next_run("theirs", LONG_AGO)
+    assert [job.task_name for job in worker.run_periodic().jobs] == ["theirs"]
+
+
+def test_a_periodic_task_is_removed(make_broker: MakeBroker) -> None:
+    """A removed periodic task is neither listed nor scheduled."""
+    worker = make_broker.worker()
+    worker.register([task("gone", period=5)])
+    make_broker.set_next_run("gone", LONG_AGO)
+    assert make_broker().remove_periodic_task("gone")
+    assert not make_broker().remove_periodic_task("gone")
+    assert worker.run_periodic().jobs == []
+    assert make_broker().snapshot().periodic == ()
 
 
 def test_changed_period_takes_effect(make_broker: MakeBroker) -> None:

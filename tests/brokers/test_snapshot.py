@@ -146,7 +146,8 @@ def test_scheduled_and_overdue_jobs(make_broker: MakeBroker) -> None:
 def test_limits_and_periodic_tasks(make_broker: MakeBroker) -> None:
     """Limits show slots taken, periodic tasks their queue, period, next run and how late that is."""
     client, worker = make_broker(), make_broker.worker()
-    client.register([task("task", limit=3), task("tick", period=60, queue="p")])
+    worker.register([task("task", limit=3), task("tick", period=60, queue="p")])
+    worker.beat(WorkerState())
     client.enqueue([queued(1)])
     claim(worker)
     make_broker.set_next_run("tick", client.clock.now() - 100)

@@ -21,7 +21,7 @@ from ...stats import (
     ServerStats,
     Wanted,
 )
-from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats
+from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats, is_abandoned
 from .queue import JobQueue
 from .store import Assignment, Namespace, StoredJob
 
@@ -175,12 +175,15 @@ def _limits(namespace: Namespace) -> tuple[LimitStats, ...]:
 
 def _periodic(namespace: Namespace, now: float) -> tuple[PeriodicStats, ...]:
     tasks = sorted(namespace.periodic.values(), key=lambda task: (task.next_run, task.name))
-    return tuple(
-        PeriodicStats(
-            task.name, task.queue, task.period_seconds, task.next_run, max(0.0, now - task.next_run)
+    workers = [WorkerInfo.from_registry(name, entry) for name, entry in namespace.workers.items()]
+    found = []
+    for task in tasks:
+        abandoned = is_abandoned(task.name, workers)
+        late = 0.0 if abandoned else max(0.0, now - task.next_run)
+        found.append(
+            PeriodicStats(task.name, task.queue, task.period_seconds, task.next_run, late, abandoned)
         )
-        for task in tasks
-    )
+    return tuple(found)
 
 
 def _histograms(kept: Mapping[str, Histogram]) -> dict[str, HistogramStats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import worker_record
 from ..messages import WorkerState
 from .store import Namespace
 
@@ -17,6 +18,12 @@ def beat(
         "busy": state.busy,
         "fetched": state.fetched,
     }
+
+
+def announce_task(namespace: Namespace, worker_id: str, task_name: str) -> None:
+    """Add a task to those that a registered worker announces."""
+    if worker_id in namespace.workers:
+        namespace.workers[worker_id] = worker_record.with_tasks(namespace.workers[worker_id], [task_name])
 
 
 def leave(namespace: Namespace, worker_id: str) -> None:

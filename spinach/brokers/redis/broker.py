@@ -164,7 +164,13 @@ class RedisBroker(Broker):
 
     def register(self, tasks: Iterable[Task]) -> None:
         """See `Broker.register`."""
-        self._timers.register(tasks)
+        known = list(tasks)
+        self._timers.register(known)
+        self._membership.announce_tasks(task.name for task in known)
+
+    def remove_periodic_task(self, task_name: str) -> bool:
+        """See `Broker.remove_periodic_task`."""
+        return self._timers.remove_periodic(task_name)
 
     def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
         """See `Broker.inspect_periodic_tasks`."""

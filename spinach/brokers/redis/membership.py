@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...exc import LeaseRevoked, NewerLayout
@@ -70,6 +70,11 @@ class Membership:
         record = f"{_record_head(facts, self._announced, state)}{now}}}"
         if not session.run(scripts.BEAT, worker_id=facts["id"], record=record, seen_at=now):
             raise LeaseRevoked(facts["id"])
+
+    def announce_tasks(self, names: Iterable[str]) -> None:
+        """Add tasks to those that the next heartbeat announces."""
+        if self._facts:
+            self._facts = worker_record.with_tasks(self._facts, names)
 
     def leave(self) -> None:
         """Unregister."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -119,11 +120,11 @@ class Session:
         if moved:
             logger.error("Set aside as malformed: %s", letter.message, extra={"action": "set_aside"})
 
-    def report_once(self, message: str) -> None:
-        """Log an error that each call would otherwise repeat."""
+    def report_once(self, message: str, *, level: int = logging.ERROR) -> None:
+        """Log something that each call would otherwise repeat."""
         if message not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(message)
-            logger.error(message)
+            logger.log(level, message)
 
 
 def letter_arguments(letter: FailedJob) -> dict[str, Any]:
