@@ -120,7 +120,7 @@ def _check_keys(container: dict[Any, Any]) -> None:
     if len(set(spelled)) < len(spelled):
         twice = next(name for name in spelled if spelled.count(name) > 1)
         raise InvalidJobArguments(
-            f"job arguments hold a dict in which two keys become {twice!r} in JSON, where every key is a string: "
+            f"job arguments hold a dict with two keys that become {twice!r} in JSON, whose keys are strings: "
             "one entry would be lost"
         )
 

@@ -84,7 +84,8 @@ class Fleet:
 
     def settings(self, who: str, **options: Any) -> str:
         given = {
-            "port": self.server.port, "namespace": self.namespace, "journal": str(self.journal_path), "who": who,
+            "port": self.server.port, "namespace": self.namespace, "journal": str(self.journal_path),
+            "who": who,
             **options,
         }  # fmt: skip
         return json.dumps(given)

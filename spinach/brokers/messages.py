@@ -57,8 +57,8 @@ class Exchange:
         queue: The queue to fetch from.
         done: Jobs that succeeded.
         starting: Jobs reserved by earlier calls that now start.
-        free_slots: How many slots run no job. Only a free slot gets a job that is on its last allowed attempt or
-            whose task has a concurrency limit: such a job has to start at once.
+        free_slots: How many slots run no job. Only a free slot gets a job that is on its last allowed attempt
+            or whose task has a concurrency limit: such a job has to start at once.
         claim_ahead: How many jobs may be claimed beyond `free_slots`; only jobs that may be repeated.
         reserve_ahead: How many more jobs may be reserved; only jobs that may be repeated.
         tally: Counts to add.

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..const import VERSION
+from ..stats.workers import MAX_ANNOUNCED_TASKS
 from .messages import WorkerProfile, WorkerState
-
-# Every tool that polls reads all records: one with many tasks must not be long.
-_MAX_TASKS: Final = 100
 
 
 def facts_of(
@@ -36,10 +34,16 @@ def facts_of(
         "queues": [profile.queue],
         "slots": profile.slots,
         "kind": profile.kind,
-        "tasks": list(profile.task_names)[:_MAX_TASKS],
+        "tasks": list(profile.task_names)[:MAX_ANNOUNCED_TASKS],
         "heartbeat": heartbeat_seconds,
         "dead_after": dead_after_seconds,
     }
+
+
+def with_tasks(facts: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the facts of a worker that can run further tasks."""
+    known = dict.fromkeys((*facts["tasks"], *names))
+    return {**facts, "tasks": list(known)[:MAX_ANNOUNCED_TASKS]}
 
 
 def record_of(facts: Mapping[str, Any], announced: Mapping[str, str], state: WorkerState) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class QueueStats:
 
     Attributes:
         name: Its name.
-        depth: Jobs in it.
+        depth: Jobs in it, parked ones included.
         oldest_seconds: How long its first job has been ready, 0 when it is empty.
         next_task: Task name of its first job.
         head_at: Date of its first job; one in the future means that a producer's clock is wrong.
@@ -36,6 +36,8 @@ class QueueStats:
         paused: Whether workers leave it alone. Reserved, not produced yet: always False.
         element_bytes: Size of its first or last element, the larger one, as far as they were read.
         head_age_polls: For how many polls its first element was not read again, because it is large.
+        parked: Jobs that a concurrency limit holds back and that workers keep apart, so as not to look past
+            them.
     """
 
     name: str
@@ -50,6 +52,7 @@ class QueueStats:
     paused: bool = False
     element_bytes: int = 0
     head_age_polls: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,23 @@ class LimitStats:
 
 @dataclass(frozen=True, slots=True)
 class PeriodicStats:
-    """A periodic task; `next_run` in epoch seconds, None when no run is planned."""
+    """A periodic task.
+
+    Attributes:
+        task_name: Its name.
+        queue: Queue of its jobs.
+        period_seconds: Seconds between two runs; None when it cannot be read.
+        next_run: Epoch seconds of the next run; None when no run is planned.
+        late_seconds: How long the next run is past; 0 for an abandoned task.
+        abandoned: Whether no registered worker can run it: workers then do not schedule it.
+    """
 
     task_name: str
     queue: str
     period_seconds: int | None
     next_run: float | None
     late_seconds: float
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Part of the read model, see `stats`. It judges no worker dead for the brokers. P
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -18,6 +18,8 @@ UPSTREAM_DEAD_AFTER_SECONDS: Final = 1800
 # Workers of the published package send a heartbeat every 60 s; 15 s are for a late one.
 _UPSTREAM_SILENT_AFTER_SECONDS: Final = 75.0
 _HEARTBEATS_UNTIL_SILENT: Final = 3
+# A worker with more tasks announces only the first: every tool that polls reads all records.
+MAX_ANNOUNCED_TASKS: Final = 100
 # Heartbeats are stamped in whole seconds.
 _STAMP_SECONDS: Final = 1.0
 
@@ -68,6 +70,14 @@ class WorkerInfo:
             details=dict(entry),
         )
 
+    @property
+    def tasks(self) -> frozenset[str] | None:
+        """Names of the tasks that it can run; None if it does not announce all of them."""
+        names = self.details.get("tasks")
+        if self.version is None or not isinstance(names, list) or len(names) >= MAX_ANNOUNCED_TASKS:
+            return None
+        return frozenset(name for name in names if isinstance(name, str))
+
     def state_at(self, now: float) -> State:
         """Return its state at `now` (epoch seconds by the broker's clock), judged by its last heartbeat."""
         silence = now - self.last_seen_at
@@ -94,6 +104,18 @@ class WorkerInfo:
         if self.version is None or beat <= 0:
             return _UPSTREAM_SILENT_AFTER_SECONDS
         return _HEARTBEATS_UNTIL_SILENT * beat + _STAMP_SECONDS
+
+
+def is_abandoned(task_name: str, workers: Iterable[WorkerInfo]) -> bool:
+    """Return whether none of the registered workers can run a task.
+
+    Args:
+        task_name: The task.
+        workers: The registered workers. While there is none, or one does not announce all its tasks, no task
+            counts as abandoned.
+    """
+    announced = [worker.tasks for worker in workers]
+    return bool(announced) and all(tasks is not None and task_name not in tasks for tasks in announced)
 
 
 @dataclass(frozen=True, slots=True)

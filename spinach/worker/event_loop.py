@@ -1,7 +1,7 @@
 """An event loop that no job can end: what one job does to the loop or leaves on it never reaches another job.
 
-Knows neither jobs nor brokers: a worker opens a scope in the task of each job, and every task that is created in it
-belongs to it.
+Knows neither jobs nor brokers: a worker opens a scope in the task of each job, and every task that is created
+in it belongs to it.
 """
 
 from __future__ import annotations

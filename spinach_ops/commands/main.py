@@ -19,6 +19,7 @@ from ..cli.errors import guarded
 COMMANDS: Final = {
     "status": "spinach_ops.commands.status",
     "failed": "spinach_ops.commands.failed",
+    "periodic": "spinach_ops.commands.periodic",
     "doctor": "spinach_ops.commands.doctor",
     "dashboards": "spinach_ops.commands.dashboards",
     "alerts": "spinach_ops.commands.alerts",

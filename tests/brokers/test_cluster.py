@@ -56,7 +56,9 @@ def test_a_namespace_with_a_hash_tag_works(cluster: Server) -> None:
 
 
 def test_a_snapshot_of_a_cluster(cluster: Server) -> None:
-    """A snapshot reads a namespace on a cluster in the same round trips; live workers are counted by heartbeat."""
+    """A snapshot reads a namespace on a cluster in the same round trips; live workers are counted by
+    heartbeat.
+    """
     client = redis.cluster.RedisCluster(host="127.0.0.1", port=cluster.port)
     broker, reader = RedisBroker(client), RedisBroker(client)
     engine = Engine(broker, namespace="{prod}")

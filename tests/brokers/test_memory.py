@@ -16,7 +16,7 @@ from spinach.exc import LeaseRevoked
 from spinach.job import Job
 from spinach.testing import FakeClock
 
-from .helpers import claim, claim_one, failed, fetch, firsts, queued, retried, settle, task, waiting
+from .helpers import claim, claim_one, failed, fetch, firsts, queued, retried, settle, waiting
 
 
 @pytest.fixture
@@ -98,18 +98,6 @@ def test_who_was_away_does_not_bury_itself(store: MemoryStore, clock: FakeClock)
     clock.advance(1_000)
     assert worker.recover() == []
     worker.beat(WorkerState())
-
-
-def test_walk_is_bounded(store: MemoryStore) -> None:
-    """A walk looks past a thousand blocked jobs and no more; none of them moves."""
-    worker = joined(store)
-    worker.register([task("limited", limit=1)])
-    worker.enqueue([queued(number, name="limited") for number in range(1_001)])
-    worker.enqueue([queued("free")])
-    first = claim_one(worker)
-    assert claim(worker) == []
-    fetch(worker, done=[first])
-    assert firsts(claim(worker, 2)) == [1, "free"]
 
 
 def test_counters_add_up(store: MemoryStore, clock: FakeClock) -> None:

@@ -150,7 +150,9 @@ def test_a_frozen_worker_finds_out_before_its_results_count(fleet: Fleet) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 0.02])
 def test_a_graceful_stop_under_load_strands_nothing(fleet: Fleet, seed: int, seconds: float) -> None:
-    """After SIGTERM no job is left running, reserved or in doubt, and no registration; the rest is in its queue."""
+    """After SIGTERM no job is left running, reserved or in doubt, and no registration; the rest is in its
+    queue.
+    """
     chance = random.Random(seed)
     engine = fleet.engine()
     jobs: list[Job] = []

@@ -99,7 +99,9 @@ def test_when_every_reply_is_lost_the_error_says_that_nobody_knows(
 
 
 def test_a_refused_connection_says_that_nothing_was_accepted(fleet: Fleet, proxy: Proxy) -> None:
-    """Without a server the error says that the job was not accepted, and names the address without password."""
+    """Without a server the error says that the job was not accepted, and names the address without
+    password.
+    """
     proxy.close()
     client = proxy.client(password="hunter2", retry=Retry(NoBackoff(), 0))
     broker = RedisBroker(client, enqueue_job_max_retries=1)
@@ -136,7 +138,9 @@ def batch_of_chunks() -> Batch:
 def test_a_batch_whose_later_reply_is_lost_says_how_many_jobs_were_accepted(
     fleet: Fleet, proxy: Proxy, batch_of_chunks: Batch
 ) -> None:
-    """The error has the number of jobs accepted for certain; those of the call that was lost are not among them."""
+    """The error has the number of jobs accepted for certain; those of the call that was lost are not among
+    them.
+    """
     client = proxy.client(socket_timeout=5)
     engine = Engine(RedisBroker(client, enqueue_job_max_retries=1), namespace=fleet.namespace)
     engine.attach_tasks(make_tasks(Journal(str(fleet.journal_path), "client")))
@@ -284,7 +288,9 @@ def test_a_retry_whose_reply_is_lost_is_stored_once(fleet: Fleet, proxy: Proxy) 
 
 @pytest.mark.slow
 def test_a_slow_or_silent_network_delays_and_harms_nothing(fleet: Fleet, proxy: Proxy) -> None:
-    """With 200 ms of latency, cut connections and a network that lets nothing through, workers go on by themselves."""
+    """With 200 ms of latency, cut connections and a network that lets nothing through, workers go on by
+    themselves.
+    """
     worker = fleet.ours(port=proxy.port, threshold=60, client={"socket_timeout": 1})
     engine = fleet.engine()
     proxy.delay(0.2)

@@ -69,15 +69,20 @@ def exposed(metric: Metric) -> list[str]:
 
 
 def test_what_a_dashboard_names_is_found() -> None:
-    """Metrics are found in selectors, in groupings and in the queries of variables, without Prometheus's labels."""
+    """Metrics are found in selectors, in groupings and in the queries of variables, without Prometheus's
+    labels.
+    """
     dashboard = {
         "panels": [{
             "title": "T",
-            "targets": [{"refId": "A", "expr": 'sum by (queue, le) (rate(spinach_a_bucket{task="x",job="j"}[1m]))'}],
+            "targets": [{"refId": "A",
+                "expr": 'sum by (queue, le) (rate(spinach_a_bucket{task="x",job="j"}[1m]))'}],
         }],
-        "annotations": {"list": [{"name": "N", "expr": 'ALERTS{spinach_namespace="n"} or spinach_b{worker!="w"}'}]},
+        "annotations": {"list": [{"name": "N",
+            "expr": 'ALERTS{spinach_namespace="n"} or spinach_b{worker!="w"}'}]},
         "templating": {"list": [
-            {"type": "query", "name": "v", "query": 'label_values({__name__=~"spinach_c|spinach_d",state="s"}, outcome)'},
+            {"type": "query", "name": "v",
+                "query": 'label_values({__name__=~"spinach_c|spinach_d",state="s"}, outcome)'},
         ]},
     }  # fmt: skip
     assert metrics_in(dashboard) == {

@@ -1,4 +1,4 @@
-"""The proof: a mixed load on a real server, scraped by a real Prometheus, and every expression of every dashboard asked.
+"""The proof: a mixed load, scraped by a real Prometheus, which answers every expression of every dashboard.
 
 One run for all tests of this module: load for some seconds, one worker killed on the way, everything drained.
 """
@@ -83,7 +83,8 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
         jobs = {
             "exporter": f"static_configs: [{{targets: ['{exporter}']}}]",
             "workers": f"http_sd_configs: [{{url: 'http://{exporter}/sd', refresh_interval: 1s}}]",
-            "processes": f"http_sd_configs: [{{url: 'http://{exporter}/sd', refresh_interval: 1s}}], {_dropped()}",
+            "processes": f"http_sd_configs: [{{url: 'http://{exporter}/sd', refresh_interval: 1s}}], "
+            + _dropped(),
         }
         prometheus = started.enter_context(running(folder, jobs, rules))
         workers = {

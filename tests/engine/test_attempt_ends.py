@@ -88,7 +88,9 @@ def run_one(
 def test_a_date_that_is_no_date_fails_the_attempt(
     engines: Engines, recorder: Recorder, workers: Any, at: Any
 ) -> None:
-    """`RetryException(at=...)` with something else than a date: that job fails, with the value in its message."""
+    """`RetryException(at=...)` with something else than a date: that job fails, with the value in its
+    message.
+    """
     assert run_one(engines, recorder, workers, RetryException("busy", at=at)) == [
         "job_queued", "job_started", "job_failed", "job_finished",
     ]  # fmt: skip
@@ -127,7 +129,9 @@ def test_a_date_out_of_range_ends_the_attempt(
 def test_a_subclass_without_a_date_takes_the_usual_backoff(
     engines: Engines, recorder: Recorder, workers: Any, error: Exception
 ) -> None:
-    """A subclass of `RetryException` whose date is missing or cannot be read is retried with the usual backoff."""
+    """A subclass of `RetryException` whose date is missing or cannot be read is retried with the usual
+    backoff.
+    """
     signals = run_one(engines, recorder, workers, error)
     assert signals[:3] == ["job_queued", "job_started", "job_schedule_retry"]
 
@@ -170,7 +174,9 @@ def test_a_log_filter_that_raises_costs_no_result(
 def test_a_text_that_cannot_be_written_holds_back_no_other_result(
     engines: Engines, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Lone surrogates in the class, the message or the module of an error are stored in a form that can be written."""
+    """Lone surrogates in the class, the message or the module of an error are stored in a form that can be
+    written.
+    """
     caplog.set_level(logging.CRITICAL, "spinach")  # the report of a test could not carry the text either
     engine = engines()
     odd = type("Odd", (Exception,), {"__module__": "mod\udcff"})

@@ -159,7 +159,9 @@ def test_a_wrapper_that_takes_itself_away_costs_no_other_one(engines: Engines) -
 
 
 def test_errors_of_the_broker_can_be_printed() -> None:
-    """Whatever the client library's own errors do: logs, debuggers and gatherings print errors with `repr`."""
+    """Whatever the client library's own errors do: logs, debuggers and gatherings print errors with
+    `repr`.
+    """
     from spinach.brokers.redis import connection
 
     for kind in (

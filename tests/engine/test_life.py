@@ -44,7 +44,8 @@ def test_worker_mode_runs_the_named_threads_and_leaves_none(engines: Engines) ->
     engine.start_workers(2, block=False)
     ns = engine.namespace
     assert threads_of(engine) >= {
-        f"{ns}-arbiter", f"{ns}-result-notifier", f"{ns}-broker-subscriber", f"{ns}-worker-1", f"{ns}-worker-2",
+        f"{ns}-arbiter", f"{ns}-result-notifier", f"{ns}-broker-subscriber", f"{ns}-worker-1",
+        f"{ns}-worker-2",
     }  # fmt: skip
     engine.stop_workers()
     wait_until(lambda: threads_of(engine) == set())
@@ -53,7 +54,9 @@ def test_worker_mode_runs_the_named_threads_and_leaves_none(engines: Engines) ->
 
 @pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 def test_an_engine_can_be_started_again(engines: Engines, recorder: Recorder, workers: Any) -> None:
-    """Start, stop, start: each time jobs run, under a new worker id; the second start is refused while running."""
+    """Start, stop, start: each time jobs run, under a new worker id; the second start is refused while
+    running.
+    """
     engine = engines()
     engine._tasks.add(lambda: None, name="task")
     ids = set()
@@ -217,7 +220,9 @@ def test_thread_workers_tell_of_each_thread_and_asyncio_workers_once(
 
 
 def test_an_idle_worker_hears_of_a_job_at_once(redis_engines: Engines) -> None:
-    """A job scheduled elsewhere starts without waiting for a poll: far sooner than any timer of the worker."""
+    """A job scheduled elsewhere starts without waiting for a poll: far sooner than any timer of the
+    worker.
+    """
     worker, client = redis_engines(), redis_engines()
     started = threading.Event()
     worker._tasks.add(started.set, name="task")

@@ -220,7 +220,9 @@ def test_a_fork_in_a_task_reports_once(redis_engines: Engines, tmp_path: Any, wo
 
 
 def test_unknown_tasks_fail_without_starting(engines: Engines, recorder: Recorder) -> None:
-    """A job whose task the worker does not know fails with `UnknownTask`, unstarted, retried when it may be."""
+    """A job whose task the worker does not know fails with `UnknownTask`, unstarted, retried when it may
+    be.
+    """
     client = engines()
     client._tasks.add(lambda: None, name="unknown")
     client._tasks.add(lambda: None, name="unknown-retryable", max_retries=1)

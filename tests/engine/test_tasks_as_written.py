@@ -48,7 +48,8 @@ def test_the_callable_itself_decides_which_arguments_fit(engine: Engine) -> None
 def test_parameters_may_have_any_name(engine: Engine, name: str) -> None:
     """A function with a parameter called `task`, `at` or `self` takes it by name."""
     function: Any = {
-        "task": lambda task: task, "at": lambda at: at, "self": lambda self: self, "batch": lambda batch: batch,
+        "task": lambda task: task, "at": lambda at: at, "self": lambda self: self,
+        "batch": lambda batch: batch,
         "name": lambda name: name,
     }[name]  # fmt: skip
     engine._tasks.add(function, name="odd")

@@ -67,7 +67,9 @@ def broker() -> Broker:
 def test_it_goes_on_whatever_happens(
     broker: Broker, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A look that fails, even by a bug, is reported with its reason, and the next one that works brings it back."""
+    """A look that fails, even by a bug, is reported with its reason, and the next one that works brings it
+    back.
+    """
     source = Moody(broker)
     with watching(source) as (polling_thread, reports):
         until(reports, is_live=True)
@@ -115,7 +117,9 @@ def test_a_new_page_is_fetched_at_once(broker: Broker) -> None:
 
 
 def test_nothing_is_reported_of_a_namespace_left(broker: Broker) -> None:
-    """A look at a namespace that somebody has left meanwhile is not reported, and the next one is of the new one."""
+    """A look at a namespace that somebody has left meanwhile is not reported, and the next one is of the new
+    one.
+    """
     source = Moody(broker)
     other = MemoryBroker()
     other.namespace = "other"

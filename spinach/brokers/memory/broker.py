@@ -151,7 +151,13 @@ class MemoryBroker(Broker):
         with self._step() as namespace:
             for task in tasks:
                 timers.register(namespace, task, self._now())
+                membership.announce_task(namespace, self._worker_id, task.name)
         self._notify()
+
+    def remove_periodic_task(self, task_name: str) -> bool:
+        """Remove a periodic task; return whether there was one."""
+        with self._step() as namespace:
+            return namespace.periodic.pop(task_name, None) is not None
 
     def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
         """Return (next run in epoch seconds, task name) of each periodic task, soonest first."""

@@ -5,15 +5,15 @@ It neither locks nor notifies; the broker does.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 from ...job import Job, JobStatus
 from ...retry import Verdict
 from .. import dead_letters
-from ..limits import MAX_BLOCKED_LOOKED_PAST
+from ..limits import MAX_PARKED
 from ..messages import Delivery, Exchange, Settlement
 from .enqueue import PreparedJob
+from .queue import JobQueue
 from .store import Assignment, Namespace, StoredJob
 
 
@@ -77,39 +77,63 @@ class _Fetch:
     def run(self) -> Delivery:
         """Deliver jobs in order until the worker can take no more, or not the next one."""
         queue = self._namespace.queues.get(self._exchange.queue)
-        if not queue:
+        if queue is None:
             return self._delivery
-        blocked: list[StoredJob] = []
-        while queue and len(blocked) < MAX_BLOCKED_LOOKED_PAST:
-            if self._is_blocked(queue[0]):
-                blocked.append(queue.popleft())
-            elif not self._deliver(queue):
-                break
-        queue.extendleft(reversed(blocked))
+        stopped_early = self._deliver_parked(queue) and self._deliver_ready(queue)
         if not queue:
             del self._namespace.queues[self._exchange.queue]
-        self._delivery.full = self._exchange.is_filled_by(self._delivery)
+        self._delivery.full = stopped_early or self._exchange.is_filled_by(self._delivery)
         return self._delivery
 
-    def _is_blocked(self, stored: StoredJob) -> bool:
-        limit = self._namespace.limits.get(stored.task_name)
-        return limit is not None and self._slots_used(stored.task_name) >= limit
+    def _deliver_parked(self, queue: JobQueue) -> bool:
+        """Deliver parked jobs: they are older. Return False when the worker cannot take the next one."""
+        while stored := queue.first_parked(self._is_blocked):
+            if not self._may_take(stored):
+                return False
+            queue.take_parked(stored.task_name)
+            self._deliver(stored)
+        return True
+
+    def _deliver_ready(self, queue: JobQueue) -> bool:
+        """Deliver jobs from the head; return whether it stopped because it had looked past too many."""
+        ready, blocked = queue.ready, list[StoredJob]()
+        while ready and len(blocked) < MAX_PARKED and not self._is_filled():
+            stored = ready[0]
+            if queue.has_parked(stored.task_name) or self._is_blocked(stored.task_name):
+                blocked.append(ready.popleft())
+            elif self._may_take(stored):
+                ready.popleft()
+                self._deliver(stored)
+            else:
+                break
+        queue.return_blocked(blocked)
+        return len(blocked) >= MAX_PARKED
+
+    def _is_filled(self) -> bool:
+        claims = self._exchange.free_slots + self._exchange.claim_ahead
+        return (
+            len(self._delivery.claimed) >= claims
+            and len(self._delivery.reserved) >= self._exchange.reserve_ahead
+        )
+
+    def _is_blocked(self, task_name: str) -> bool:
+        limit = self._namespace.limits.get(task_name)
+        return limit is not None and self._slots_used(task_name) >= limit
 
     def _slots_used(self, task_name: str) -> int:
         if task_name not in self._used:
             self._used[task_name] = self._namespace.running_of(task_name)
         return self._used[task_name]
 
-    def _deliver(self, queue: deque[StoredJob]) -> bool:
-        """Give the job at the head to the worker; return False when the worker cannot take it."""
-        stored = queue[0]
+    def _may_take(self, stored: StoredJob) -> bool:
+        return self._may_claim(stored) or self._may_reserve(stored)
+
+    def _deliver(self, stored: StoredJob) -> None:
+        """Give a job to the worker."""
         claim = self._may_claim(stored)
-        if not claim and not self._may_reserve(stored):
-            return False
-        queue.popleft()
         job = self._namespace.read(stored, dead_letters.jobs_of(self._worker_id), self._now, self._worker_id)
         if job is None:
-            return True
+            return
         if stored.task_name in self._used:
             self._used[stored.task_name] += 1
         held = self._namespace.running.setdefault(self._worker_id, {})
@@ -118,7 +142,6 @@ class _Fetch:
         (self._delivery.claimed if claim else self._delivery.reserved).append(job)
         if claim:
             self._namespace.history.count(job.queue, job.task_name, "started")
-        return True
 
     def _needs_free_slot(self, stored: StoredJob) -> bool:
         """Whether only a worker that starts the job at once may take it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 from itertools import islice
@@ -22,7 +21,8 @@ from ...stats import (
     ServerStats,
     Wanted,
 )
-from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats
+from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats, is_abandoned
+from .queue import JobQueue
 from .store import Assignment, Namespace, StoredJob
 
 
@@ -84,7 +84,7 @@ def _page(namespace: Namespace, wanted: Wanted, now: float) -> Page:
     history, limit = namespace.history, wanted.limit
     match wanted.kind:
         case "queue":
-            entries = namespace.queues.get(wanted.of, deque())
+            entries = namespace.queues.get(wanted.of) or JobQueue()
             start = max(0, len(entries) - limit) if wanted.from_tail else 0
             return Page(wanted, jobs=_jobs(islice(entries, start, start + limit)))
         case "scheduled":
@@ -131,7 +131,8 @@ def _names(namespace: Namespace, known: NamespaceSnapshot | None, given: Iterabl
 
 
 def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot | None) -> QueueStats:
-    entries = namespace.queues.get(name, ())
+    queue = namespace.queues.get(name)
+    entries = list(queue or ())
     head = JobInfo.read(entries[0].raw) if entries else None
     oldest = 0.0 if head is None else None
     if head is not None and head.ready_since is not None:
@@ -148,6 +149,7 @@ def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot
         marker_position=_position(entries, marker),
         marker_reach=max(1, len(entries)) if marker is not None else 0,
         element_bytes=max(len(entries[0].raw), len(entries[-1].raw)) if entries else 0,
+        parked=queue.parked if queue else 0,
     )
 
 
@@ -173,12 +175,15 @@ def _limits(namespace: Namespace) -> tuple[LimitStats, ...]:
 
 def _periodic(namespace: Namespace, now: float) -> tuple[PeriodicStats, ...]:
     tasks = sorted(namespace.periodic.values(), key=lambda task: (task.next_run, task.name))
-    return tuple(
-        PeriodicStats(
-            task.name, task.queue, task.period_seconds, task.next_run, max(0.0, now - task.next_run)
+    workers = [WorkerInfo.from_registry(name, entry) for name, entry in namespace.workers.items()]
+    found = []
+    for task in tasks:
+        abandoned = is_abandoned(task.name, workers)
+        late = 0.0 if abandoned else max(0.0, now - task.next_run)
+        found.append(
+            PeriodicStats(task.name, task.queue, task.period_seconds, task.next_run, late, abandoned)
         )
-        for task in tasks
-    )
+    return tuple(found)
 
 
 def _histograms(kept: Mapping[str, Histogram]) -> dict[str, HistogramStats]:

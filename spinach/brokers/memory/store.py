@@ -6,7 +6,6 @@ It keeps jobs as text, never as objects: a task that changes its arguments must 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +17,7 @@ from ...exc import MalformedJob
 from ...job import Job, JobStatus
 from .. import dead_letters
 from .history import History
+from .queue import JobQueue
 from .subscription import Notifications
 
 
@@ -68,7 +68,7 @@ class Namespace:
     """Everything one namespace holds. Not thread-safe: the store's lock guards it.
 
     Attributes:
-        queues: Jobs that may run, head left; no empty queue is kept.
+        queues: Jobs that may run; no empty queue is kept.
         waiting: Heap of (due in epoch seconds, serial, job).
         running: What each worker holds, by worker id and job id, in order of the claims.
         workers: What each registered worker announced, by id.
@@ -77,7 +77,7 @@ class Namespace:
         periodic: Periodic tasks by name.
     """
 
-    queues: dict[str, deque[StoredJob]] = field(default_factory=dict)
+    queues: dict[str, JobQueue] = field(default_factory=dict)
     waiting: list[tuple[float, int, StoredJob]] = field(default_factory=list)
     running: dict[str, dict[str, Assignment]] = field(default_factory=dict)
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -89,12 +89,12 @@ class Namespace:
 
     def push(self, job: StoredJob) -> None:
         """Put a job at the tail of its queue."""
-        self.queues.setdefault(job.queue, deque()).append(job)
+        self.queues.setdefault(job.queue, JobQueue()).append(job)
 
     def push_head(self, jobs: Iterable[StoredJob]) -> None:
         """Put jobs at the head of their queues; the first of them will be the first to run."""
         for job in reversed(list(jobs)):
-            self.queues.setdefault(job.queue, deque()).appendleft(job)
+            self.queues.setdefault(job.queue, JobQueue()).appendleft(job)
 
     def postpone(self, due: float, job: StoredJob) -> None:
         """Let a job wait until `due` (epoch seconds); jobs of one date keep their order."""
@@ -121,7 +121,7 @@ class Namespace:
         )
 
     def read(self, stored: StoredJob, place: str, now: float, worker_id: str = "") -> Job | None:
-        """Return the job of a stored text; one that cannot be read becomes a dead letter, found in `place`."""
+        """Return the job of a stored text; a malformed one becomes a dead letter, found in `place`."""
         try:
             return Job.deserialize(stored.raw)
         except MalformedJob as error:

@@ -8,6 +8,7 @@ from ...clock import to_datetime
 from ...job import Job, JobStatus
 from ...origin import Origin, mark
 from ...schedule import next_run
+from ...stats.workers import WorkerInfo, is_abandoned
 from ...task import Task
 from .. import dead_letters
 from ..limits import MAX_PROMOTED
@@ -37,15 +38,17 @@ def _push(namespace: Namespace, job: Job, now: float, counter: str) -> Job:
 
 
 def run_periodic(namespace: Namespace, now: float) -> Due:
-    """Push one job for every periodic task that is due, however many periods it missed."""
+    """Push one job for every periodic task that is due and not abandoned, however many periods it missed."""
     jobs = []
+    workers = [WorkerInfo.from_registry(name, entry) for name, entry in namespace.workers.items()]
     for task in namespace.periodic.values():
-        if task.next_run <= now:
+        if task.next_run <= now and not is_abandoned(task.name, workers):
             job = Job(task.name, task.queue, to_datetime(now), task.max_retries)
             mark(job, Origin.PERIODIC)
             jobs.append(_push(namespace, job, now, "enqueued"))
             task.next_run = next_run(task.next_run, task.period_seconds, now)
-    return Due(jobs, min((task.next_run for task in namespace.periodic.values()), default=None))
+    upcoming = [task.next_run for task in namespace.periodic.values() if task.next_run > now]
+    return Due(jobs, min(upcoming, default=None))
 
 
 def register(namespace: Namespace, task: Task, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The Redis broker: gives each verb of the contract to the module that does it. Sends no command but `flush`'s."""
+"""The Redis broker: gives each verb of the contract to the module that does it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ..base import (
     WorkerState,
 )
 from . import inspect
-from .connection import Connection, pairs
+from .connection import Connection, pairs, value
 from .enqueue import Producer
 from .exchange import HeldJobs
 from .keys import Keys
@@ -145,7 +145,12 @@ class RedisBroker(Broker):
 
     def is_queue_empty(self, queue: str) -> bool:
         """Return whether the queue has no job that may run."""
-        return bool(self._session.connection.call("LLEN", self._session.keys.queue(queue)) == 0)
+        length, parked = self._session.connection.read(
+            ("LLEN", self._session.keys.queue(queue)), ("HGET", self._session.keys.parked_counts, queue)
+        )
+        if isinstance(length, Exception):
+            raise self._session.connection.translated(length)
+        return bool(length == 0 and not value(parked, None))
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -159,7 +164,13 @@ class RedisBroker(Broker):
 
     def register(self, tasks: Iterable[Task]) -> None:
         """See `Broker.register`."""
-        self._timers.register(tasks)
+        known = list(tasks)
+        self._timers.register(known)
+        self._membership.announce_tasks(task.name for task in known)
+
+    def remove_periodic_task(self, task_name: str) -> bool:
+        """See `Broker.remove_periodic_task`."""
+        return self._timers.remove_periodic(task_name)
 
     def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
         """See `Broker.inspect_periodic_tasks`."""
@@ -191,6 +202,7 @@ class RedisBroker(Broker):
     def leave(self) -> None:
         """See `Broker.leave`."""
         self._membership.leave()
+        self._recoverer.unpark_for_others()
 
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""
@@ -198,7 +210,7 @@ class RedisBroker(Broker):
 
     @property
     def recovery_check_seconds(self) -> float:
-        """Seconds until another worker may have died; with limits at most a heartbeat: slots are counted, too."""
+        """Seconds until another worker may have died; at most a heartbeat where slots must be counted."""
         until_death = self._recoverer.seconds_until_next_death
         return min(until_death, self.heartbeat_seconds) if self._timers.has_limits else until_death
 
@@ -260,7 +272,7 @@ class RedisBroker(Broker):
         return inspect.running_jobs(self._session, worker_id, limit)
 
     def namespaces(self) -> set[str]:
-        """Return namespaces of the server that have registered workers, as far as a bounded scan finds them."""
+        """Return the namespaces that have registered workers, as far as a bounded scan finds them."""
         return inspect.namespaces(self._session.connection)
 
     def snapshot(

@@ -1,7 +1,7 @@
-"""The connection: sends commands, returns raw replies, and turns the client's errors into those of `spinach.exc`.
+"""The connection: sends commands, returns raw replies, and turns errors into those of `spinach.exc`.
 
-Replies are bytes, however the application configured its client. The connection never sends a request twice: only the
-caller knows whether it may. It knows no key.
+Replies are bytes, however the application configured its client. The connection never sends a request twice:
+only the caller knows whether it may. It knows no key.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Connection:
 
     @property
     def endpoint(self) -> tuple[str, int | None] | None:
-        """Host and port, or path and None; None for a cluster and behind a Sentinel, where the server changes."""
+        """Host and port, or path and None. None for a cluster and behind a Sentinel: the server changes."""
         if self.is_cluster:
             return None
         settings = self.client.connection_pool.connection_kwargs

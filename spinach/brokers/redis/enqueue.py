@@ -1,4 +1,4 @@
-"""Scheduling: puts jobs into Redis, once, even when a reply is lost (how: see `exchange`). Takes no job out."""
+"""Scheduling: puts each job into Redis once, even when a reply is lost; `exchange` says how."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Dated = scripts.ENQUEUE.record("dated")
 
 
 class _CallSequence:
-    """Numbers of calls that follow one another: the server remembers the last one, and knows a repeated call by it.
+    """Numbers of calls that follow one another. The server remembers the last: so it knows a repeated call.
 
     Two threads that call at the same time use two sequences.
     """

@@ -1,19 +1,23 @@
 """The jobs that a registered worker holds: it takes them, acknowledges them, settles them, gives them back.
 
-It starts no job and decides on no retry. This module also says, for all verbs, what makes a lost reply harmless:
-a connection may break after the server applied a call and before the reply arrived. The caller then sends the call
-again, and no job may be lost, doubled, or counted twice.
+It starts no job and decides on no retry. This module also says, for all verbs, what makes a lost reply
+harmless: a connection may break after the server applied a call and before the reply arrived. The caller then
+sends the call again, and no job may be lost, doubled, or counted twice.
 
-- **Call numbers.** Each exchange has a number, one more than the one before. The script stores it, as `seq` in the
-  hash of reserved jobs, together with everything else that it writes. The caller repeats an exchange by passing the
-  same `Exchange` object, which is sent under the same number. If the server has stored this number, it applied the
-  first call: it changes nothing and answers "again". Otherwise it applies the call now.
-- **"Again".** This answer brings no jobs. The worker reads all jobs that it holds in Redis; those that it did not
-  know of are what the first call brought. `Exchange.held` returns those it knows, ended but unsettled ones included.
-- **Marks.** Meanwhile the same job may have run, failed, and been taken once more. So a held job is identified by
-  its field and its mark: its text up to the status. Each time a job is pushed to a queue, that part changes.
-- **Settling** needs no number. It changes only jobs that the worker still holds, under the mark that it knows. A
-  repeated call finds them gone, leaves alone those that came back, and adds no counts where it ends no job.
+- **Call numbers.** Each exchange has a number, one more than the one before. The script stores it, as `seq`
+  in the hash of reserved jobs, together with everything else that it writes. The caller repeats an exchange
+  by passing the same `Exchange` object, which is sent under the same number. If the server has stored this
+  number, it applied the first call: it changes nothing and answers "again". Otherwise it applies the call
+  now.
+- **"Again".** This answer brings no jobs. The worker reads all jobs that it holds in Redis; those that it did
+  not know of are what the first call brought. `Exchange.held` returns those it knows, ended but unsettled
+  ones included.
+- **Marks.** Meanwhile the same job may have run, failed, and been taken once more. So a held job is
+  identified by its field and its mark: its text up to the status. Each time a job is pushed to a queue, that
+  part changes.
+- **Settling** needs no number. It changes only jobs that the worker still holds, under the mark that it
+  knows. A repeated call finds them gone, leaves alone those that came back, and adds no counts where it ends
+  no job.
 - **Scheduling** has call numbers, too; there the broker repeats the call itself (`enqueue.Producer`).
 - The other scripts say in their headers, at `Retry:`, why a second call does no harm.
 """
@@ -75,6 +79,7 @@ class HeldJobs:
             self._redelivery(worker_id, exchange) if reply == b"again" else self._delivery(worker_id, reply)
         )
         self._unanswered = None
+        delivery.full = delivery.full or exchange.is_filled_by(delivery)
         return delivery
 
     def _send(self, worker_id: str, exchange: Exchange) -> Any:
@@ -87,7 +92,8 @@ class HeldJobs:
         return self._session.run(
             scripts.EXCHANGE, worker_id=worker_id, call_number=self._call_number,
             running=keys.running(worker_id), reserved=keys.reserved(worker_id),
-            queue=keys.queue(exchange.queue), queue_json=quote(exchange.queue),
+            queue=keys.queue(exchange.queue), parked=keys.parked(exchange.queue),
+            queue_name=exchange.queue, queue_json=quote(exchange.queue),
             free_slots=exchange.free_slots, claim_ahead=exchange.claim_ahead,
             reserve_ahead=exchange.reserve_ahead,
             done_count=len(exchange.done), starting_count=len(exchange.starting),
@@ -103,11 +109,12 @@ class HeldJobs:
                 connection.call("DEL", key)
 
     def _delivery(self, worker_id: str, reply: list[Any]) -> Delivery:
-        claimed, reserved, error = reply
+        claimed, reserved, error, more = reply
         return Delivery(
             claimed=self._readable(worker_id, ((raw, None) for raw in claimed), JobStatus.RUNNING),
             reserved=self._readable(worker_id, pairs(reserved), JobStatus.QUEUED),
             error=error.decode(errors="replace"),
+            full=bool(more),
         )
 
     def _redelivery(self, worker_id: str, exchange: Exchange) -> Delivery:

@@ -97,9 +97,21 @@ class Keys:
         """
         return self(f"_reserved-jobs-on-broker-{broker_id}")
 
+    def parked(self, queue: str) -> str:
+        """Zset of the jobs of a queue that a concurrency limit holds back, when they are many; see `parking`.
+
+        Bounded by its jobs; gone when empty.
+        """
+        return self(f"_parked-jobs-{queue}")
+
+    @property
+    def parked_counts(self) -> str:
+        """Hash queue -> number of its parked jobs. Has a field for each key `parked`; gone when empty."""
+        return self("_parked-counts")
+
     @property
     def brokers_seen(self) -> str:
-        """Zset broker id by last sight in the registry (0: declared dead), the way to orphaned running hashes.
+        """Zset broker id by time last registered (0: declared dead): finds orphaned running hashes.
 
         At most `MAX_BROKERS_SEEN`; an id leaves once its running hash is gone.
         """
@@ -133,7 +145,7 @@ class Keys:
 
     @property
     def failed(self) -> str:
-        """Zset dead letter id by time. At most `MAX_DEAD_LETTERS`, none older than `MAX_DEAD_LETTER_AGE_SECONDS`."""
+        """Zset dead letter id by time. Bounded by `MAX_DEAD_LETTERS` and `MAX_DEAD_LETTER_AGE_SECONDS`."""
         return self("_failed-jobs")
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...exc import LeaseRevoked, NewerLayout
@@ -71,6 +71,11 @@ class Membership:
         if not session.run(scripts.BEAT, worker_id=facts["id"], record=record, seen_at=now):
             raise LeaseRevoked(facts["id"])
 
+    def announce_tasks(self, names: Iterable[str]) -> None:
+        """Add tasks to those that the next heartbeat announces."""
+        if self._facts:
+            self._facts = worker_record.with_tasks(self._facts, names)
+
     def leave(self) -> None:
         """Unregister."""
         session, worker_id = self._session, self._session.worker_id
@@ -81,5 +86,5 @@ class Membership:
 
 
 def _record_head(facts: Mapping[str, Any], announced: Mapping[str, str], state: WorkerState) -> str:
-    """Return the record up to the value of `last_seen_at`: it comes last, so that a script can add the time."""
+    """Return the record up to the value of `last_seen_at`, which comes last: a script can add the time."""
     return f'{json.dumps(worker_record.record_of(facts, announced, state))[:-1]}, "last_seen_at": '

@@ -16,6 +16,7 @@ from ..messages import Recovery
 from . import scripts
 from .connection import pairs, value
 from .exchange import Ending, HeldJobs
+from .parking import unpark_when_needed
 from .session import Session
 
 # An old worker stamps its own clock, which may be wrong: one whose stamp moved so recently lives.
@@ -37,7 +38,10 @@ class Registered:
 
 
 class FailureDetector:
-    """Decides which workers are dead. Remembers when a heartbeat last changed, for workers that stamp their own clock."""
+    """Decides which workers are dead.
+
+    It remembers when each heartbeat last changed: old workers stamp their own clock, which may be wrong.
+    """
 
     def __init__(self) -> None:
         self._moved: dict[str, tuple[float, float]] = {}
@@ -107,11 +111,13 @@ class Recoverer:
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""
         session, keys = self._session, self._session.keys
-        time, entries, sights, remembered = session.connection.read(
+        time, entries, sights, remembered, limits, parked = session.connection.read(
             ("TIME",),
             ("HGETALL", keys.brokers),
             ("ZRANGE", keys.brokers_by_sight, 0, -1, "WITHSCORES"),
             ("ZRANGE", keys.brokers_seen, 0, _ORPHANS_PER_LOOK - 1, "WITHSCORES"),
+            ("EXISTS", keys.limits),
+            ("HKEYS", keys.parked_counts),
         )
         if isinstance(time, Exception):
             raise session.connection.translated(time)
@@ -131,6 +137,8 @@ class Recoverer:
             self._remember({name for name in workers if name not in seen}, now)
             recoveries += self._adopt_orphans(seen, workers, now)
             self.count_slots(list(workers), [name for name in seen if name not in workers])
+            registered = [worker.info for worker in workers.values()]
+            unpark_when_needed(session, value(parked, []), registered, has_limits=value(limits, 0) == 1)
         except BrokerUnavailable:
             if not recoveries:
                 raise
@@ -179,6 +187,17 @@ class Recoverer:
         others = [worker.info for name, worker in workers.items() if name != self._session.worker_id]
         remaining = [info.last_seen_at + info.dead_after_seconds - now for info in others]
         self.seconds_until_next_death = max(1.0, min(remaining, default=60.0) + 0.5)
+
+    def unpark_for_others(self) -> None:
+        """Put parked jobs back if no worker that looks for them is left; a worker that left calls this."""
+        session = self._session
+        parked, entries = session.connection.read(
+            ("HKEYS", session.keys.parked_counts), ("HGETALL", session.keys.brokers)
+        )
+        if value(parked, []):
+            workers = [worker.info for worker in read_registry(value(entries, []), []).values()]
+            left = [info for info in workers if info.version is not None]
+            unpark_when_needed(session, parked, left, has_limits=True)
 
     # --- taking over -------------------------------------------------------------------------------
 

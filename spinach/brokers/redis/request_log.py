@@ -1,4 +1,4 @@
-"""The round trips of this process: which threads wait, when the server last answered, how long each call took."""
+"""The round trips of this process: which threads wait, when the server last answered, how long it took."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ class Script:
             raise ValueError(f"{name}.lua declares a name twice")
         return cls(
             name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(),
-            key_names, argument_names, frozenset(names - NAMES_OF_KEYS - {"counters_of_minute"}), "counters_of_minute" in names, records,
+            key_names, argument_names, frozenset(names - NAMES_OF_KEYS - {"counters_of_minute"}),
+            "counters_of_minute" in names, records,
         )  # fmt: skip
 
     def record(self, name: str) -> Any:
@@ -157,3 +158,4 @@ BEAT: Final = Script.load("beat")
 LEAVE: Final = Script.load("leave")
 REVOKE: Final = Script.load("revoke")
 COUNT_SLOTS: Final = Script.load("count_slots")
+UNPARK: Final = Script.load("unpark")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -112,17 +113,18 @@ class Session:
         """
         letter = dead_letters.malformed(raw, error, place, self.clock.now(), self.worker_id)
         moved = self.run(
-            scripts.SET_ASIDE, source=source, kind=kind, member=member, expected=raw if held is None else held,
+            scripts.SET_ASIDE, source=source, kind=kind, member=member,
+            expected=raw if held is None else held,
             record=dead_letters.to_record(letter), **letter_arguments(letter),
         )  # fmt: skip
         if moved:
             logger.error("Set aside as malformed: %s", letter.message, extra={"action": "set_aside"})
 
-    def report_once(self, message: str) -> None:
-        """Log an error that each call would otherwise repeat."""
+    def report_once(self, message: str, *, level: int = logging.ERROR) -> None:
+        """Log something that each call would otherwise repeat."""
         if message not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(message)
-            logger.error(message)
+            logger.log(level, message)
 
 
 def letter_arguments(letter: FailedJob) -> dict[str, Any]:

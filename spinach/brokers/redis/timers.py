@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import shlex
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from ...exc import MalformedJob
 from ...job import Job, JobStatus
 from ...origin import Origin, mark
 from ...schedule import next_run
+from ...stats.workers import is_abandoned
 from ...task import Task
 from .. import dead_letters
 from ..limits import MAX_PROMOTED
@@ -18,12 +21,15 @@ from ..messages import Due
 from . import scripts
 from .connection import Argument, pairs
 from .counter_fields import counter_field
+from .recovery import read_registry
 from .session import Session
 
 # Old producers write scores up to a second after the date.
 _OLD_SCORE_SECONDS: Final = 1.0
 # Bounds one call of the script; the next call runs the others.
 _MAX_PERIODIC_RUNS: Final = 500
+# How long a worker that found no worker for a periodic task does not look again: one that starts schedules it.
+_ABANDONED_SECONDS: Final = 60.0
 # What `timedelta` can hold, and what a job's text can.
 _MAX_PERIOD_SECONDS: Final = 86_400 * 999_999_999
 _MAX_RETRIES: Final = 2**53
@@ -44,6 +50,7 @@ class Timers:
         self._session = session
         self._registered: dict[str, Task] = {}
         self._planned: dict[str, float] = {}
+        self._abandoned_until: dict[str, float] = {}
 
     # --- waiting jobs ------------------------------------------------------------------------------
 
@@ -102,7 +109,8 @@ class Timers:
 
     def _report_foreign_queue(self, queue: str) -> None:
         self._session.report_once(
-            f"jobs wait for queue {queue!r}, but its key {self._session.keys.queue(queue)!r} holds another type"
+            f"jobs wait for queue {queue!r}, but its key {self._session.keys.queue(queue)!r} "
+            "holds another type"
         )
 
     # --- periodic tasks ----------------------------------------------------------------------------
@@ -135,6 +143,42 @@ class Timers:
         upcoming += [self._planned[job.task_name] for job in jobs]
         return Due(jobs, min(upcoming, default=None))
 
+    def _without_abandoned(
+        self, runs: list[tuple[dict[str, Any], float]]
+    ) -> list[tuple[dict[str, Any], float]]:
+        """Leave out tasks that no worker can run: each job would become a dead letter.
+
+        Their runs stay planned: when a worker that can run the task starts, it schedules the missed run.
+        """
+        session, elapsed = self._session, self._session.clock.elapsed()
+        unknown = {task["name"] for task, _ in runs} - self._registered.keys()
+        unchecked = {name for name in unknown if elapsed >= self._abandoned_until.get(name, 0.0)}
+        if unchecked:
+            entries = session.connection.call("HGETALL", session.keys.brokers)
+            workers = [worker.info for worker in read_registry(entries, []).values()]
+            for name in unchecked:
+                self._abandoned_until.pop(name, None)
+                if is_abandoned(name, workers):
+                    self._abandoned_until[name] = elapsed + _ABANDONED_SECONDS
+                    session.report_once(
+                        f"periodic task {name!r} is due, and no worker of namespace {session.keys.namespace!r} can "
+                        "run it: it is not scheduled. Start a worker that has the task, or remove the task: "
+                        f"spinach-ops periodic --remove {shlex.quote(name)}",
+                        level=logging.WARNING,
+                    )
+        abandoned = unknown & self._abandoned_until.keys()
+        return [(task, score) for task, score in runs if task["name"] not in abandoned]
+
+    def remove_periodic(self, task_name: str) -> bool:
+        """See `Broker.remove_periodic_task`."""
+        keys = self._session.keys
+        removed, _ = self._session.connection.read(
+            ("HDEL", keys.periodic_tasks, task_name), ("ZREM", keys.periodic_queue, task_name)
+        )
+        if isinstance(removed, Exception):
+            raise self._session.connection.translated(removed)
+        return bool(removed)
+
     def _push_periodic(self, planned: list[tuple[bytes, float]], now: float) -> list[Job]:
         keys = self._session.keys
         texts = self._session.connection.call("HMGET", keys.periodic_tasks, *(name for name, _ in planned))
@@ -143,6 +187,7 @@ class Timers:
             task = self._readable_task(name, text)
             if task is not None:
                 runs.append((task, score))
+        runs = self._without_abandoned(runs)
         if not runs:
             return []
         numbers, queues = keys.numbered_queues(task["queue"] for task, _ in runs)
@@ -163,7 +208,7 @@ class Timers:
         return [job for job, done in zip(jobs, reply, strict=True) if done == 1]
 
     def _readable_task(self, name: bytes, text: bytes | None) -> dict[str, Any] | None:
-        """Return a registered task; set it aside if it cannot be read, because it would stop old workers for good."""
+        """Return a registered task. Set a malformed one aside: it would stop old workers for good."""
         keys = self._session.keys
         if text is None:
             self._session.connection.call("ZREM", keys.periodic_queue, name)

@@ -9,7 +9,8 @@ from typing import Any, Final
 from ....stats.jobs import FailedJob, FailureGroup, JobInfo
 from ....stats.numbers import parse_number
 from ... import dead_letters
-from ..connection import pairs
+from ..connection import pairs, value
+from ..parking import in_order_of_parking
 from ..session import Session
 
 # 500 groups of four fields, and a scan counts fields and values: 4,000, and some room.
@@ -42,11 +43,11 @@ def failure_groups(session: Session) -> list[FailureGroup]:
 def groups_of(entries: Any) -> list[FailureGroup]:
     """Return the groups that the fields of their hash describe, the latest first."""
     facts: dict[tuple[str, str], dict[str, bytes]] = {}
-    for field, value in pairs(entries):
+    for field, text in pairs(entries):
         named = _parse_field(field)
         if named is not None:
             task, error_type, fact = named
-            facts.setdefault((task, error_type), {})[fact] = value
+            facts.setdefault((task, error_type), {})[fact] = text
     groups = [_group(*names, known) for names, known in facts.items()]
     return sorted(groups, key=lambda group: group.last_seen, reverse=True)
 
@@ -82,7 +83,13 @@ def queued_jobs(session: Session, queue: str, limit: int) -> list[JobInfo]:
     """Return the first jobs of a queue."""
     if limit < 1:
         return []
-    return jobs_of(session.connection.call("LRANGE", session.keys.queue(queue), 0, limit - 1))
+    keys = session.keys
+    parked, texts = session.connection.read(
+        ("ZRANGE", keys.parked(queue), 0, limit - 1), ("LRANGE", keys.queue(queue), 0, limit - 1)
+    )
+    if isinstance(texts, Exception):
+        raise session.connection.translated(texts)
+    return jobs_of([*in_order_of_parking(value(parked, [])), *texts][:limit])
 
 
 def running_jobs(session: Session, worker_id: str, limit: int) -> list[JobInfo]:

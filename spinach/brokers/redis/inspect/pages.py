@@ -1,7 +1,7 @@
 """The pages of a snapshot: jobs, dead letters and failure groups, read in the same round trips.
 
-Cost: one command for a queue, scheduled jobs or failure groups; two per worker for running jobs, of at most
-50 workers; for dead letters one, and one more for those that the snapshot before does not have.
+Cost: one command for scheduled jobs or failure groups, two for a queue; two per worker for running jobs, of
+    at most 50 workers; for dead letters one, and one more for those that the snapshot before does not have.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ....stats.jobs import FailedJob, HeldJob, JobInfo, Page, Wanted
 from ... import dead_letters
 from ..connection import pairs
 from ..keys import Keys
+from ..parking import in_order_of_parking
 from . import replies
 from .jobs import GROUP_FIELDS, groups_of
 from .pipeline import Pipeline, Request
@@ -34,6 +35,7 @@ class _PageRequests:
         holders: For each worker, the jobs that it holds, and which of them are reserved.
         new: Ids of dead letters that the snapshot before does not have.
         records: The records of those.
+        parked: Lists the parked jobs of a queue, which come before the others.
     """
 
     wanted: Wanted
@@ -41,6 +43,7 @@ class _PageRequests:
     holders: dict[str, tuple[Request, Request]] = field(default_factory=dict)
     new: list[bytes] = field(default_factory=list)
     records: Request | None = None
+    parked: Request | None = None
 
 
 class WantedPages:
@@ -70,6 +73,9 @@ class WantedPages:
                 self._ask_holders(page, self._known_holders(page.wanted))
             else:
                 page.listed = self._pipeline.ask(*self._command(page.wanted))
+            if page.wanted.kind == "queue" and not page.wanted.from_tail:
+                parked = self._keys.parked(page.wanted.of)
+                page.parked = self._pipeline.ask("ZRANGE", parked, 0, page.wanted.limit - 1)
 
     def ask_about_new(self, workers: Iterable[str]) -> None:
         """Ask about the workers and the dead letters that the first answers name."""
@@ -135,7 +141,8 @@ class WantedPages:
             return Page(wanted, failed=self._failed(page))
         if wanted.kind == "groups":
             return Page(wanted, groups=tuple(groups_of(reply[1])))
-        return Page(wanted, jobs=tuple(JobInfo.read(text) for text in reply[: wanted.limit]))
+        texts = [*in_order_of_parking(self._pipeline.answer(page.parked, [])), *reply]
+        return Page(wanted, jobs=tuple(JobInfo.read(text) for text in texts[: wanted.limit]))
 
     def _listed(self, page: _PageRequests) -> list[tuple[bytes, Any]]:
         return list(pairs(self._pipeline.answer(page.listed, [])))

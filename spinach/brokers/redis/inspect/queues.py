@@ -9,9 +9,11 @@ from typing import Final
 
 from ....stats import NamespaceSnapshot, QueueStats
 from ....stats.jobs import JobInfo
+from ....stats.numbers import parse_count
 from ...limits import MAX_QUEUES as MAX_INDEXED
 from ..connection import Argument
 from ..keys import Keys
+from ..parking import parked_text
 from . import replies
 from .pipeline import Pipeline, Request
 
@@ -65,12 +67,27 @@ class Queues:
         self._guessed = set(guessed).difference(given, self._known)
         self._first = [*given, *self._known, *sorted(self._guessed)]
         self._asked: dict[str, _QueueRequests | None] = {}
+        self._first_parked: dict[str, Request] = {}
         self.is_cut = False
 
     def ask(self) -> None:
         """Ask for the index of queues, and about those that are known."""
         self._index = self._pipeline.ask("SSCAN", self._keys.queues, 0, "COUNT", MAX_INDEXED + 1)
+        self._parked = self._pipeline.ask("HSCAN", self._keys.parked_counts, 0, "COUNT", 2 * MAX_QUEUES)
+        self._ask_first_parked(name for name, queue in self._known.items() if queue.parked)
         self.ask_about(self._first)
+
+    def ask_about_parked(self) -> None:
+        """Ask for the first parked job of queues that had none in the snapshot before."""
+        names = (
+            replies.queue_name(name) for name in replies.hash_of(self._pipeline.answer(self._parked, None))
+        )
+        self._ask_first_parked(name for name in names if name is not None)
+
+    def _ask_first_parked(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._first_parked:
+                self._first_parked[name] = self._pipeline.ask("ZRANGE", self._keys.parked(name), 0, 0)
 
     def ask_about(self, names: Iterable[object]) -> None:
         """Ask about those queues that were not asked about yet."""
@@ -126,19 +143,29 @@ class Queues:
 
     def _stats_of(self, name: str, asked: _QueueRequests, now: float) -> QueueStats:
         answer = self._pipeline.answer
+        depth, parked = answer(asked.depth, None), self._parked_in(name)
+        if depth is not None:
+            depth += parked
         if asked.head is None:
-            return self._with_known_head(self._known[name], answer(asked.depth, None), now)
+            return self._with_known_head(self._known[name], depth, now)
+        first: list[bytes] = answer(self._first_parked.get(name), [])
+        head = parked_text(first[0]) if first else answer(asked.head, None)
         stats = replies.queue_stats(
-            self._pipeline, name, now,
-            depth=answer(asked.depth, None), head=answer(asked.head, None), tail=answer(asked.tail, None),
-        )  # fmt: skip
+            self._pipeline, name, now, depth=depth, head=head, tail=answer(asked.tail, None)
+        )
         searched = asked.marker is not None and not isinstance(asked.marker.reply, Exception)
+        position = answer(asked.marker, None)
         return replace(
             stats,
-            marker_position=answer(asked.marker, None),
+            parked=parked,
+            marker_position=None if position is None else position + parked,
             marker_reach=asked.reach if searched else 0,
             consistent=self._pipeline.atomically,
         )
+
+    def _parked_in(self, name: str) -> int:
+        counts = replies.hash_of(self._pipeline.answer(self._parked, None))
+        return parse_count(counts.get(name.encode(), b"0")) or 0
 
     def _with_known_head(self, known: QueueStats, depth: int | None, now: float) -> QueueStats:
         """Return a queue with the first element that an earlier poll read, unless it is empty now."""

@@ -6,7 +6,7 @@ It reads leniently: a reply that cannot be read is noted as an error, never rais
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ....stats import (
@@ -21,7 +21,7 @@ from ....stats import (
 )
 from ....stats.jobs import JobInfo
 from ....stats.numbers import integer, parse_count, parse_integer, parse_number
-from ....stats.workers import WorkerInfo
+from ....stats.workers import WorkerInfo, is_abandoned
 from ..connection import pairs
 from .pipeline import Pipeline
 
@@ -107,7 +107,9 @@ def limits(pipeline: Pipeline, limited: Any, taken: Any) -> tuple[LimitStats, ..
     return tuple(found)
 
 
-def periodic(pipeline: Pipeline, tasks: Any, planned: Any, now: float) -> tuple[PeriodicStats, ...]:
+def periodic(
+    pipeline: Pipeline, tasks: Any, planned: Any, now: float, workers: Sequence[WorkerInfo] = ()
+) -> tuple[PeriodicStats, ...]:
     """Return the periodic tasks, soonest first."""
     runs = {name: parse_number(score) for name, score in pairs(planned)}
     found = []
@@ -116,14 +118,15 @@ def periodic(pipeline: Pipeline, tasks: Any, planned: Any, now: float) -> tuple[
         fields = object_of(pipeline, text, f"periodic task {name}")
         if fields is None:
             continue
-        run = runs.get(field)
+        run, abandoned = runs.get(field), is_abandoned(name, workers)
         found.append(
             PeriodicStats(
                 task_name=name,
                 queue=queue_name(fields.get("queue")) or "",
                 period_seconds=integer(fields.get("periodicity")),
                 next_run=run,
-                late_seconds=0.0 if run is None else max(0.0, now - run),
+                late_seconds=0.0 if run is None or abandoned else max(0.0, now - run),
+                abandoned=abandoned,
             )
         )
     return tuple(sorted(found, key=lambda task: (task.next_run or 0.0, task.task_name)))

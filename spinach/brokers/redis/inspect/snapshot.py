@@ -89,6 +89,7 @@ class _Poll:
         self._workers.ask_about_new()
         self._pages.ask_about_new(self._workers.names())
         self._queues.ask_about(self._names_found())
+        self._queues.ask_about_parked()
         if self._overdue is None:
             self._ask_overdue(self._now)
         self._pipeline.send()
@@ -146,10 +147,10 @@ class _Poll:
         announced = [name for worker in known for name in worker.queues]
         return [*announced, *(JobInfo.read(text).queue for text in self._workers.sampled_jobs())]
 
-    def _periodic_tasks(self) -> tuple[PeriodicStats, ...]:
-        answer = self._pipeline.answer
+    def _periodic_tasks(self, workers: Sequence[WorkerStats] = ()) -> tuple[PeriodicStats, ...]:
+        answer, infos = self._pipeline.answer, [worker.info for worker in workers]
         return replies.periodic(
-            self._pipeline, answer(self._periodic, None), answer(self._planned, []), self._now
+            self._pipeline, answer(self._periodic, None), answer(self._planned, []), self._now, infos
         )
 
     def _put_together(self) -> NamespaceSnapshot:
@@ -168,7 +169,7 @@ class _Poll:
             overdue=overdue,
             overdue_seconds=self._overdue_seconds(overdue),
             limits=self._limits_read(),
-            periodic=None if answer(self._periodic, None) is None else self._periodic_tasks(),
+            periodic=None if answer(self._periodic, None) is None else self._periodic_tasks(workers),
             failed=answer(self._failed, None),
             lost=replies.lost(self._pipeline, answer(self._lost, ())),
             server=replies.server((answer(fact, None) for fact in self._facts), self._skew),

@@ -11,13 +11,6 @@ local task_limits = read_limits(limits)
 if not task_limits then return 0 end
 if redis.call('HLEN', brokers) ~= registered then return 0 end
 
-local function task_in(raw)
-  local task = task_of(raw)
-  if task then return task end
-  local ok, job = pcall(cjson.decode, raw)
-  return ok and type(job) == 'table' and job.task_name
-end
-
 local counted = {}
 for number = 1, running_keys do
   local running = running_key(number)

@@ -22,6 +22,14 @@ local function task_of(raw)
   return string.match(string.sub(raw, -TAIL_BYTES), TAIL)
 end
 
+-- Returns the task's name, also of a text that is spelled otherwise; nil when there is none.
+local function task_in(raw)
+  local task = task_of(raw)
+  if task then return task end
+  local ok, job = pcall(cjson.decode, raw)
+  return ok and type(job) == 'table' and type(job.task_name) == 'string' and job.task_name or nil
+end
+
 local function with_status(raw, status)
   local id, _, _, position = head_of(raw)
   if not id then return raw end
