@@ -172,7 +172,7 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
     from .tui.app import ScreenOptions, TopApp  # what it needs takes a third of a second to load
     from .tui.app import run as run_app
 
-    look = ScreenOptions(
+    screen_options = ScreenOptions(
         interval_seconds=given.interval,
         theme=given.theme,
         ascii_only=given.ascii or not takes_all_signs(sys.stderr),  # there the screen is drawn

@@ -180,9 +180,11 @@ def test_the_engine_at_work(valkey_server: Server) -> None:
         engine.schedule("breaks")
         try:
             await pilot.press("8")
-            await until(pilot, lambda: app._trends.task_paces and "works" in screen(app))
+            await until(pilot, lambda: app.polled.trends.task_paces and "works" in screen(app))
             await until(
-                pilot, lambda: sum(pace.ended for pace in app._trends.task_paces.values()) > 10, "a rate"
+                pilot,
+                lambda: sum(pace.ended for pace in app.polled.trends.task_paces.values()) > 10,
+                "a rate",
             )
             await pilot.press("7")
             await until(pilot, shows(app, "breaks", "ZeroDivision"))
@@ -228,7 +230,7 @@ def test_a_frozen_screen_stands_still(make: MakeRedisBroker) -> None:
         await pilot.press("space")
         await until(pilot, shows(app, "FROZEN"))
         make().enqueue([queued(1)])
-        await until(pilot, lambda: app._seen.tick.snapshot.queued == 44)  # type: ignore[union-attr]
+        await until(pilot, lambda: app.polled._seen.tick.snapshot.queued == 44)  # type: ignore[union-attr]
         assert "QUEUED 43" in screen(app)
         await pilot.press("space")
         await until(pilot, shows(app, "QUEUED 44"))
@@ -256,7 +258,7 @@ def test_the_interval_and_the_help(make: MakeRedisBroker) -> None:
 
 def test_who_looks_away_costs_less(make: MakeRedisBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nobody looked at the terminal for a while the interval is five times as long; it is as before at once on return."""
-    monkeypatch.setattr("spinach_ops.top.tui.stage._AWAY_SECONDS", 0.05)
+    monkeypatch.setattr("spinach_ops.top.tui.app._AWAY_SECONDS", 0.05)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
         await until(pilot, shows(app, "● LIVE 0.2s"))
@@ -409,7 +411,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
     fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
-        await until(pilot, lambda: app._trends.paces and shows(app, "● LIVE", "mail")())
+        await until(pilot, lambda: app.polled.trends.paces and shows(app, "● LIVE", "mail")())
         make.server.kill()
         await until(pilot, shows(app, "○ LOST", "retry in", "mail"))
         assert app.query_one("#table").has_class("-stale")
@@ -420,7 +422,9 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
         make().enqueue([queued(number, queue="mail") for number in range(500)])
         await pilot.press("ctrl+r")
         await until(pilot, shows(app, "● LIVE", "540"))
-        assert app._trends.paces.get("mail") is None or app._trends.paces["mail"].in_per_second == 0
+        assert (
+            app.polled.trends.paces.get("mail") is None or app.polled.trends.paces["mail"].in_per_second == 0
+        )
         assert not app.query_one("#table").has_class("-stale")
 
     drive(make.server.url, make.default_namespace, story)

@@ -40,7 +40,7 @@ def _old_queues(view: ViewModel) -> Sequence[Finding]:
         pace = view.trends.paces.get(queue.name)
         change = (pace.change if pace else None) or 0.0
         growing = f", growing by {format_rate(change)}/s" if change > 0 else ""
-        finding = old_queue(view.snapshot, queue, stale_seconds=view.stale_seconds, growing=growing)
+        finding = old_queue(view.snapshot, queue, aged=view.stale_seconds, growing=growing)
         if finding is not None:
             found.append(finding)
     return found

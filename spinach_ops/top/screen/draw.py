@@ -59,14 +59,14 @@ def draw(
     """Return the screen.
 
     Args:
-        view: What was seen, None before the first look.
-        navigation: What the person chose.
-        situation: How it stands with the server.
-        width: Of the terminal.
-        height: Of the terminal.
+        view: What is shown; None before the first poll.
+        navigation: Which board is shown, and where in it the cursor is.
+        status: State of the connection and of the polls.
+        width: Columns of the terminal.
+        height: Lines of the terminal.
         now: Monotonic seconds.
-        last_key_at: When a key was pressed last.
-        ascii_only: Whether the terminal takes nothing but ASCII.
+        last_key_at: When a key was pressed last, in the same seconds.
+        ascii_only: Whether the terminal shows ASCII only.
     """
     if width < _SMALLEST[0] or height < _SMALLEST[1]:
         return _in_ascii(DrawnScreen((header.one_line(view, status, width),)), ascii_only)

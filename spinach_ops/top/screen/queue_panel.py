@@ -89,7 +89,7 @@ def _mix(page: Page, room: int) -> list[Line]:
     max_width = tasks.most_common(1)[0][1]
     found: list[Line] = [(Span(f" by task, of the first {len(page.jobs)}", "strong"),)]
     for name, number in tasks.most_common(_TASKS):
-        bar = "█" * max(1, round(number / most * 16))
+        bar = "█" * max(1, round(number / max_width * 16))
         found.append(
             (
                 make_span(f" {fit_text(name, room - 26)} "),

@@ -149,7 +149,7 @@ def make_row_line(
 ) -> Line:
     """Return a row's pieces, in columns."""
     spans = []
-    for number, (index, width) in enumerate(fitted):
+    for number, (index, width) in enumerate(places):
         gap, cell = " " * _GAP if number else "", cells[index]
         spans.append(Span(gap + _cell_text(cell, width, columns[index].align), cell.style))
     return tuple(spans)
