@@ -38,4 +38,4 @@ def find_tab(location: Location) -> str:
     return _UNDER.get(location.board, location.board)
 
 
-__all__ = ["ALL", "TABS", "Board", "board_of", "tab_of"]
+__all__ = ["ALL", "TABS", "Board", "find_board", "find_tab"]

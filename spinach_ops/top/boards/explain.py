@@ -46,59 +46,57 @@ def _old_queues(view: ViewModel) -> Sequence[Finding]:
     return found
 
 
-def rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per finding."""
-    del location
-    return [
-        Row(
-            _key(finding),
-            (
-                Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
-                make_cell(finding.subject, "strong"),
-                make_cell(finding.evidence),
-                make_cell(finding.remedy, "dim"),
-            ),
-        )
-        for finding in list_findings(view)
-    ]
-
-
-def _in_full(view: ViewModel, key: str) -> Sequence[tuple[str, str, StyleName]]:
-    for finding in list_findings(view):
-        if _key(finding) == key:
-            mark, style = _MARKS[finding.severity]
-            return [
-                ("level", mark, style), ("what", finding.subject, "strong"), ("evidence", finding.evidence, ""),
-                ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
-            ]  # fmt: skip
-    return [("gone", "this is not so any more", "good")]
-
-
 def _key(finding: Finding) -> str:
     return f"{finding.code}\n{finding.subject}"
 
 
-def _leads_to(view: ViewModel, location: Location, key: str) -> Location | None:
-    del location
-    kind, _, name = key.partition("\n")[2].partition(" ")
-    if kind == "queue" and any(queue.name == name for queue in view.snapshot.queues):
-        return Location("jobs", subject=name, which_jobs="head")
-    if kind == "worker":
-        return Location("workers")
-    return Location("scheduled") if key.startswith("overdue") else None
+class Explain(Board):
+    """What is wrong, with evidence and what to do."""
+
+    name = "explain"
+    title = "Explain"
+    columns = COLUMNS
+    has_text = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per finding."""
+        return [
+            Row(
+                _key(finding),
+                (
+                    Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
+                    make_cell(finding.subject, "strong"),
+                    make_cell(finding.evidence),
+                    make_cell(finding.remedy, "dim"),
+                ),
+            )
+            for finding in list_findings(view)
+        ]
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location | None:
+        kind, _, name = key.partition("\n")[2].partition(" ")
+        if kind == "queue" and any(queue.name == name for queue in view.snapshot.queues):
+            return Location("jobs", subject=name, which_jobs="head")
+        if kind == "worker":
+            return Location("workers")
+        return Location("scheduled") if key.startswith("overdue") else None
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        number = len(list_findings(view))
+        return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return "Nothing is wrong, as far as can be seen from here."
+
+    def in_full(self, view: ViewModel, key: str) -> Sequence[tuple[str, str, StyleName]]:
+        for finding in list_findings(view):
+            if _key(finding) == key:
+                mark, style = _MARKS[finding.severity]
+                return [
+                    ("level", mark, style), ("what", finding.subject, "strong"), ("evidence", finding.evidence, ""),
+                    ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
+                ]  # fmt: skip
+        return [("gone", "this is not so any more", "good")]
 
 
-def _caption(view: ViewModel, location: Location) -> str:
-    del location
-    number = len(list_findings(view))
-    return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
-
-
-def _empty(view: ViewModel, location: Location) -> str:
-    del view, location
-    return "Nothing is wrong, as far as can be seen from here."
-
-
-BOARD: Final = Board(
-    "explain", "Explain", COLUMNS, rows, leads_to=_leads_to, caption=_caption, empty=_empty, in_full=_in_full
-)  # fmt: skip
+BOARD: Final = Explain()

@@ -35,13 +35,6 @@ JOBS: Final = (
 )
 
 
-def group_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per group, the latest first."""
-    del location
-    page = view.find_page("groups")
-    return [_group_row(view, group) for group in page.groups] if page else []
-
-
 def _group_row(view: ViewModel, group: FailureGroup) -> Row:
     last, first = max(0.0, view.now - group.last_seen), max(0.0, view.now - group.first_seen)
     minutes = (group.last_seen - group.first_seen) / 60
@@ -68,11 +61,6 @@ def _class_of(error_type: str) -> str:
 
 def _key(task: str, error_type: str) -> str:
     return f"{task}\n{error_type}"
-
-
-def job_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per dead letter of a group, the newest first."""
-    return [_job_row(view, key, job) for key, job in _of_group(view, location)]
 
 
 def _of_group(view: ViewModel, location: Location) -> list[tuple[str, FailedJob]]:
@@ -102,61 +90,71 @@ def _job_row(view: ViewModel, key: str, job: FailedJob) -> Row:
     )
 
 
-def _groups_wanted(location: Location, limit: int) -> tuple[Wanted, ...]:
-    del location, limit
-    return (Wanted("groups"),)
+class Failures(Board):
+    """What fails, by task and type of error."""
+
+    name = "failures"
+    title = "Failures"
+    columns = GROUPS
+    number = 7
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per group, the latest first."""
+        page = view.find_page("groups")
+        return [_group_row(view, group) for group in page.groups] if page else []
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        return (Wanted("groups"),)
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location:
+        task, _, error_type = key.partition("\n")
+        return Location("failed", subject=task, error_type=error_type)
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        seen = view.snapshot
+        upstream = sum(not worker.runs_this_package for worker in seen.workers)
+        told = format_plural(upstream, "upstream worker does", "upstream workers do")
+        missing = f"; {told} not tell of theirs" if upstream else ""
+        trimmed = f", {format_count(seen.trimmed)} dropped for newer ones" if seen.trimmed else ""
+        return f"{format_plural(seen.failed, 'failed job is', 'failed jobs are')} kept{trimmed}{missing}"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        page = view.find_page("groups")
+        if page is None:
+            return "Reading ..."
+        if not page.is_readable:
+            return "Failures cannot be read: e says why."
+        if view.is_upstream:
+            return "It cannot be known: workers of the published package 0.0.25 keep no failures. See their logs."
+        return "Nothing failed for good."
 
 
-def _jobs_wanted(location: Location, limit: int) -> tuple[Wanted, ...]:
-    del location, limit
-    return (Wanted("failed", limit=MAX_PAGE),)
+GROUPS_BOARD: Final = Failures()
 
 
-def _leads_to(view: ViewModel, location: Location, key: str) -> Location:
-    del view, location
-    task, _, error_type = key.partition("\n")
-    return Location("failed", subject=task, error_type=error_type)
+class FailedJobs(Board):
+    """The newest dead letters."""
+
+    name = "failed"
+    title = "Failed jobs"
+    columns = JOBS
+    has_items = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per dead letter of a group, the newest first."""
+        return [_job_row(view, key, job) for key, job in _of_group(view, location)]
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        return (Wanted("failed", limit=MAX_PAGE),)
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        page = view.find_page("failed")
+        shown, newest = len(_of_group(view, location)), len(page.failed) if page else 0
+        among = f" among the newest {newest}" if newest >= MAX_PAGE else ""
+        return f"{location.subject or '(unknown task)'} with {location.error_type}: {shown} kept{among}"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return "None of this group is kept any more." if view.find_page("failed") else "Reading ..."
 
 
-def _groups_caption(view: ViewModel, location: Location) -> str:
-    del location
-    seen = view.snapshot
-    upstream = sum(not worker.runs_this_package for worker in seen.workers)
-    told = format_plural(upstream, "upstream worker does", "upstream workers do")
-    missing = f"; {told} not tell of theirs" if upstream else ""
-    trimmed = f", {format_count(seen.trimmed)} dropped for newer ones" if seen.trimmed else ""
-    return f"{format_plural(seen.failed, 'failed job is', 'failed jobs are')} kept{trimmed}{missing}"
-
-
-def _groups_empty(view: ViewModel, location: Location) -> str:
-    del location
-    page = view.find_page("groups")
-    if page is None:
-        return "Reading ..."
-    if not page.is_readable:
-        return "Failures cannot be read: e says why."
-    if view.is_upstream:
-        return "It cannot be known: workers of the published package 0.0.25 keep no failures. See their logs."
-    return "Nothing failed for good."
-
-
-def _jobs_caption(view: ViewModel, location: Location) -> str:
-    page = view.find_page("failed")
-    shown, newest = len(_of_group(view, location)), len(page.failed) if page else 0
-    among = f" among the newest {newest}" if newest >= MAX_PAGE else ""
-    return f"{location.subject or '(unknown task)'} with {location.error_type}: {shown} kept{among}"
-
-
-def _jobs_empty(view: ViewModel, location: Location) -> str:
-    del location
-    return "None of this group is kept any more." if view.find_page("failed") else "Reading ..."
-
-
-GROUPS_BOARD: Final = Board(
-    "failures", "Failures", GROUPS, group_rows, number=7, wanted=_groups_wanted, leads_to=_leads_to,
-    caption=_groups_caption, empty=_groups_empty,
-)  # fmt: skip
-JOBS_BOARD: Final = Board(
-    "failed", "Failed jobs", JOBS, job_rows, wanted=_jobs_wanted, caption=_jobs_caption, empty=_jobs_empty,
-    has_items=True,
-)  # fmt: skip
+JOBS_BOARD: Final = FailedJobs()

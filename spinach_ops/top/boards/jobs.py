@@ -36,14 +36,6 @@ QUEUED: Final = (
 )
 
 
-def running_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per job in the hands of workers, those that run longest first."""
-    page = _page(view, location)
-    things = list_items(page) if page else []
-    found = [_running_row(view, key, held) for key, held in things if isinstance(held, HeldJob)]
-    return sorted(found, key=lambda row: -row.rank)
-
-
 def _page(view: ViewModel, location: Location) -> Page | None:
     """Return the page of this place; right after one went there, that of the place before is still around."""
     page = view.find_page("running" if location.which_jobs == "running" else "queue")
@@ -75,30 +67,6 @@ def _running_row(view: ViewModel, key: str, held: HeldJob) -> Row:
         # The oldest date first, which does not change while they run.
         rank=(view.now - (job.at or view.now)) - (1e9 if held.reserved else 0),
     )
-
-
-def queued_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per job of a queue, in its order."""
-    page = _page(view, location)
-    if page is None:
-        return []
-    depth = next((queue.depth for queue in view.snapshot.queues if queue.name == location.subject), None)
-    first = max(0, (depth or len(page.jobs)) - len(page.jobs)) if page.wanted.from_tail else 0
-    return [
-        Row(
-            key,
-            (
-                Cell(format_count(first + number), "dim", first + number),
-                task_cell(job),
-                _age_cell(view, job.ready_since),
-                tries(job),
-                arguments(view, job),
-                make_cell(job.id[:8], "dim", job.id),
-            ),
-        )
-        for number, (key, job) in enumerate(list_items(page), 1)
-        if isinstance(job, JobInfo)
-    ]
 
 
 def task_cell(job: JobInfo) -> Cell:
@@ -148,56 +116,12 @@ def fields_of(raw: bytes) -> dict[str, object]:
     return fields if type(fields) is dict else {}
 
 
-def running_wanted(location: Location, limit: int) -> tuple[Wanted, ...]:
-    """Return the page of running jobs."""
-    return (Wanted("running", location.subject, limit),)
-
-
-def queued_wanted(location: Location, limit: int) -> tuple[Wanted, ...]:
-    """Return the page of a queue."""
-    return (Wanted("queue", location.subject, limit, from_tail=location.which_jobs == "tail"),)
-
-
 def next_view(location: Location) -> Location:
     """Return the place after this among the first and the last jobs of a queue."""
     if location.which_jobs == "running":
         return location
     other = WHICH_JOBS[1 + WHICH_JOBS.index(location.which_jobs) % 2]
     return Location("jobs", subject=location.subject, which_jobs=other)
-
-
-def _running_caption(view: ViewModel, location: Location) -> str:
-    page = _page(view, location)
-    shown = len(page.held) if page else 0
-    whose = f"of worker {view.worker_label(location.subject)}" if location.subject else "of all workers"
-    total = view.snapshot.running
-    if location.subject:
-        worker = view.find_worker(location.subject)
-        total = worker.running if worker else None
-    return f"running jobs {whose}: {shown} shown, {format_count(total)} running"
-
-
-def _queued_caption(view: ViewModel, location: Location) -> str:
-    page = _page(view, location)
-    depth = next((queue.depth for queue in view.snapshot.queues if queue.name == location.subject), None)
-    which = "last" if location.which_jobs == "tail" else "first"
-    shown = len(page.jobs) if page else 0
-    return f"queue {location.subject}: {which} {shown} of {format_plural(depth, 'job', 'jobs')} (v: the other end)"
-
-
-def _running_empty(view: ViewModel, location: Location) -> str:
-    if _page(view, location) is None:
-        return "Reading ..."
-    if location.subject and view.find_worker(location.subject) is None:
-        return "This worker is gone, and nothing is left in its hands."
-    return "Nothing runs at this moment."
-
-
-def _queued_empty(view: ViewModel, location: Location) -> str:
-    page = _page(view, location)
-    if page is None:
-        return "Reading ..."
-    return "The queue is empty." if page.is_readable else "The queue cannot be read: e says why."
 
 
 def due(at: float | None, now: float) -> str:
@@ -209,11 +133,95 @@ def due(at: float | None, now: float) -> str:
     )
 
 
-RUNNING_BOARD: Final = Board(
-    "jobs", "Jobs", RUNNING, running_rows, number=3, wanted=running_wanted, caption=_running_caption,
-    empty=_running_empty, has_items=True,
-)  # fmt: skip
-QUEUED_BOARD: Final = Board(
-    "jobs", "Jobs", QUEUED, queued_rows, number=3, wanted=queued_wanted, caption=_queued_caption,
-    empty=_queued_empty, has_items=True,
-)  # fmt: skip
+class RunningJobs(Board):
+    """The jobs that workers hold."""
+
+    name = "jobs"
+    title = "Jobs"
+    columns = RUNNING
+    number = 3
+    has_items = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per job in the hands of workers, those that run longest first."""
+        page = _page(view, location)
+        things = list_items(page) if page else []
+        found = [_running_row(view, key, held) for key, held in things if isinstance(held, HeldJob)]
+        return sorted(found, key=lambda row: -row.rank)
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        """Return the page of running jobs."""
+        return (Wanted("running", location.subject, limit),)
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        page = _page(view, location)
+        shown = len(page.held) if page else 0
+        whose = f"of worker {view.worker_label(location.subject)}" if location.subject else "of all workers"
+        total = view.snapshot.running
+        if location.subject:
+            worker = view.find_worker(location.subject)
+            total = worker.running if worker else None
+        return f"running jobs {whose}: {shown} shown, {format_count(total)} running"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        if _page(view, location) is None:
+            return "Reading ..."
+        if location.subject and view.find_worker(location.subject) is None:
+            return "This worker is gone, and nothing is left in its hands."
+        return "Nothing runs at this moment."
+
+
+RUNNING_BOARD: Final = RunningJobs()
+
+
+class QueuedJobs(Board):
+    """The first or the last jobs of a queue."""
+
+    name = "jobs"
+    title = "Jobs"
+    columns = QUEUED
+    number = 3
+    has_items = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per job of a queue, in its order."""
+        page = _page(view, location)
+        if page is None:
+            return []
+        depth = next((queue.depth for queue in view.snapshot.queues if queue.name == location.subject), None)
+        first = max(0, (depth or len(page.jobs)) - len(page.jobs)) if page.wanted.from_tail else 0
+        return [
+            Row(
+                key,
+                (
+                    Cell(format_count(first + number), "dim", first + number),
+                    task_cell(job),
+                    _age_cell(view, job.ready_since),
+                    tries(job),
+                    arguments(view, job),
+                    make_cell(job.id[:8], "dim", job.id),
+                ),
+            )
+            for number, (key, job) in enumerate(list_items(page), 1)
+            if isinstance(job, JobInfo)
+        ]
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        """Return the page of a queue."""
+        return (Wanted("queue", location.subject, limit, from_tail=location.which_jobs == "tail"),)
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        page = _page(view, location)
+        depth = next((queue.depth for queue in view.snapshot.queues if queue.name == location.subject), None)
+        which = "last" if location.which_jobs == "tail" else "first"
+        shown = len(page.jobs) if page else 0
+        return f"queue {location.subject}: {which} {shown} of {format_plural(depth, 'job', 'jobs')} (v: the other end)"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        page = _page(view, location)
+        if page is None:
+            return "Reading ..."
+        return "The queue is empty." if page.is_readable else "The queue cannot be read: e says why."
+
+
+QUEUED_BOARD: Final = QueuedJobs()

@@ -43,18 +43,6 @@ LIMITS: Final = (
 )
 
 
-def scheduled_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per job that waits, the earliest first."""
-    del location
-    page = view.find_page("scheduled")
-    jobs = list_items(page) if page else []
-    return [
-        _scheduled_row(view, number, key, job)
-        for number, (key, job) in enumerate(jobs, 1)
-        if isinstance(job, JobInfo)
-    ]
-
-
 def _scheduled_row(view: ViewModel, number: int, key: str, job: JobInfo) -> Row:
     left = None if job.at is None else job.at - view.now
     late = left is not None and left < -OVERDUE_SECONDS
@@ -74,33 +62,6 @@ def _scheduled_row(view: ViewModel, number: int, key: str, job: JobInfo) -> Row:
             make_cell(job.id[:8], "dim", job.id),
         ),
     )
-
-
-def _scheduled_wanted(location: Location, limit: int) -> tuple[Wanted, ...]:
-    del location
-    return (Wanted("scheduled", limit=limit),)
-
-
-def _scheduled_caption(view: ViewModel, location: Location) -> str:
-    del location
-    page, seen = view.find_page("scheduled"), view.snapshot
-    late = (
-        f", {format_count(seen.overdue)} late by up to {format_age(seen.overdue_seconds)}"
-        if seen.overdue
-        else ""
-    )
-    return f"next {len(page.jobs) if page else 0} of {format_count(seen.scheduled)} that wait for their date{late}"
-
-
-def _scheduled_empty(view: ViewModel, location: Location) -> str:
-    del location
-    return "No job waits for its date." if view.find_page("scheduled") else "Reading ..."
-
-
-def periodic_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per periodic task, the next first."""
-    del location
-    return [_periodic_row(view, task) for task in view.snapshot.periodic or ()]
 
 
 def _periodic_row(view: ViewModel, task: PeriodicStats) -> Row:
@@ -125,27 +86,6 @@ def _periodic_row(view: ViewModel, task: PeriodicStats) -> Row:
     )
 
 
-def _periodic_empty(view: ViewModel, location: Location) -> str:
-    del location
-    return (
-        "Periodic tasks cannot be read."
-        if view.snapshot.periodic is None
-        else "No periodic task is registered."
-    )
-
-
-def limits_rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per task with a limit."""
-    del location
-    page, running = view.find_page("running"), view.snapshot.running
-    actual = None
-    # Only where nothing was cut: less than all that workers hold says nothing.
-    held_by_all = None if running is None else running + (view.snapshot.reserved or 0)
-    if page is not None and held_by_all is not None and len(page.held) >= held_by_all:
-        actual = Counter(held.job.task_name for held in page.held if not held.reserved)
-    return [_limit_row(limit, actual) for limit in view.snapshot.limits or ()]
-
-
 def _limit_row(limit: LimitStats, actual: Counter[str] | None) -> Row:
     full = limit.taken >= limit.limit
     drift = None if actual is None else limit.taken - actual[limit.task_name]
@@ -166,25 +106,96 @@ def _limit_row(limit: LimitStats, actual: Counter[str] | None) -> Row:
     )
 
 
-def _limits_wanted(location: Location, limit: int) -> tuple[Wanted, ...]:
-    del location, limit
-    return (Wanted("running", limit=200),)
+class Scheduled(Board):
+    """Jobs that wait for their date."""
+
+    name = "scheduled"
+    title = "Scheduled"
+    columns = SCHEDULED
+    number = 4
+    has_items = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per job that waits, the earliest first."""
+        page = view.find_page("scheduled")
+        jobs = list_items(page) if page else []
+        return [
+            _scheduled_row(view, number, key, job)
+            for number, (key, job) in enumerate(jobs, 1)
+            if isinstance(job, JobInfo)
+        ]
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        return (Wanted("scheduled", limit=limit),)
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        page, seen = view.find_page("scheduled"), view.snapshot
+        late = (
+            f", {format_count(seen.overdue)} late by up to {format_age(seen.overdue_seconds)}"
+            if seen.overdue
+            else ""
+        )
+        return f"next {len(page.jobs) if page else 0} of {format_count(seen.scheduled)} that wait for their date{late}"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return "No job waits for its date." if view.find_page("scheduled") else "Reading ..."
 
 
-def _limits_empty(view: ViewModel, location: Location) -> str:
-    del location
-    return (
-        "Limits cannot be read." if view.snapshot.limits is None else "No task has a limit (max_concurrency)."
-    )
+SCHEDULED_BOARD: Final = Scheduled()
 
 
-SCHEDULED_BOARD: Final = Board(
-    "scheduled", "Scheduled", SCHEDULED, scheduled_rows, number=4, wanted=_scheduled_wanted,
-    caption=_scheduled_caption, empty=_scheduled_empty, has_items=True,
-)  # fmt: skip
-PERIODIC_BOARD: Final = Board(
-    "periodic", "Periodic", PERIODIC, periodic_rows, number=5, empty=_periodic_empty, ranked=True
-)
-LIMITS_BOARD: Final = Board(
-    "limits", "Limits", LIMITS, limits_rows, number=6, wanted=_limits_wanted, empty=_limits_empty, ranked=True
-)
+class Periodic(Board):
+    """Periodic tasks and their next runs."""
+
+    name = "periodic"
+    title = "Periodic"
+    columns = PERIODIC
+    number = 5
+    ranked = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per periodic task, the next first."""
+        return [_periodic_row(view, task) for task in view.snapshot.periodic or ()]
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return (
+            "Periodic tasks cannot be read."
+            if view.snapshot.periodic is None
+            else "No periodic task is registered."
+        )
+
+
+PERIODIC_BOARD: Final = Periodic()
+
+
+class Limits(Board):
+    """Tasks with a concurrency limit, and the slots taken."""
+
+    name = "limits"
+    title = "Limits"
+    columns = LIMITS
+    number = 6
+    ranked = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per task with a limit."""
+        page, running = view.find_page("running"), view.snapshot.running
+        actual = None
+        # Only where nothing was cut: less than all that workers hold says nothing.
+        held_by_all = None if running is None else running + (view.snapshot.reserved or 0)
+        if page is not None and held_by_all is not None and len(page.held) >= held_by_all:
+            actual = Counter(held.job.task_name for held in page.held if not held.reserved)
+        return [_limit_row(limit, actual) for limit in view.snapshot.limits or ()]
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        return (Wanted("running", limit=200),)
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return (
+            "Limits cannot be read."
+            if view.snapshot.limits is None
+            else "No task has a limit (max_concurrency)."
+        )
+
+
+LIMITS_BOARD: Final = Limits()

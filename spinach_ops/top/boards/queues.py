@@ -39,13 +39,6 @@ COLUMNS: Final = (
 )
 
 
-def rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per queue."""
-    del location
-    fleet = _Fleet.of(view.snapshot.workers)
-    return [_row(view, queue, fleet) for queue in view.snapshot.queues]
-
-
 @dataclass(frozen=True, slots=True)
 class _Fleet:
     """Workers that are not dead, by queue.
@@ -154,16 +147,26 @@ def _trend(view: ViewModel, queue: str) -> Cell:
     return Cell("", "accent", bars=tuple(values))
 
 
-def _leads_to(view: ViewModel, location: Location, key: str) -> Location:
-    del view, location
-    return Location("jobs", subject=key, which_jobs="head")
+class Queues(Board):
+    """All queues: how long, how old, and how fast they change."""
+
+    name = "queues"
+    title = "Queues"
+    columns = COLUMNS
+    number = 1
+    ranked = True
+    by = "OLDEST"
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per queue."""
+        fleet = _Fleet.of(view.snapshot.workers)
+        return [_row(view, queue, fleet) for queue in view.snapshot.queues]
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location:
+        return Location("jobs", subject=key, which_jobs="head")
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return f"No queues under {view.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
 
 
-def _empty(view: ViewModel, location: Location) -> str:
-    del location
-    return f"No queues under {view.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
-
-
-BOARD: Final = Board(
-    "queues", "Queues", COLUMNS, rows, number=1, leads_to=_leads_to, empty=_empty, ranked=True, by="OLDEST"
-)  # fmt: skip
+BOARD: Final = Queues()

@@ -27,19 +27,6 @@ COLUMNS: Final = (
 )
 
 
-def rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per task and queue, the busiest first."""
-    del location
-    totals: dict[tuple[str, str], dict[str, int]] = {}
-    for (queue, task, counter), number in (view.snapshot.counters or {}).items():
-        if task:
-            totals.setdefault((queue, task), {})[counter] = number
-    return [
-        _row(queue, task, known, view.trends.task_paces.get((queue, task)))
-        for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
-    ]
-
-
 def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None) -> Row:
     ok, retried, failed = (known.get(name, 0) for name in ("succeeded", "retried", "failed"))
     ended = ok + retried + failed
@@ -72,18 +59,34 @@ def _total(number: int, style: str = "") -> Cell:
     return Cell(format_count(number), ("bad" if style else "") if number else "dim", number)
 
 
-def _caption(view: ViewModel, location: Location) -> str:
-    del location
-    return "" if view.snapshot.exact else "≥ lower bounds: not every worker counts"
+class Tasks(Board):
+    """How the attempts of each task end."""
+
+    name = "tasks"
+    title = "Tasks"
+    columns = COLUMNS
+    number = 8
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per task and queue, the busiest first."""
+        totals: dict[tuple[str, str], dict[str, int]] = {}
+        for (queue, task, counter), number in (view.snapshot.counters or {}).items():
+            if task:
+                totals.setdefault((queue, task), {})[counter] = number
+        return [
+            _row(queue, task, known, view.trends.task_paces.get((queue, task)))
+            for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
+        ]
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        return "" if view.snapshot.exact else "≥ lower bounds: not every worker counts"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        if view.snapshot.counters is None:
+            return "The counters are not read, or cannot be."
+        if view.is_upstream:
+            return "It cannot be known: workers of the published package 0.0.25 do not count."
+        return "No task has run yet."
 
 
-def _empty(view: ViewModel, location: Location) -> str:
-    del location
-    if view.snapshot.counters is None:
-        return "The counters are not read, or cannot be."
-    if view.is_upstream:
-        return "It cannot be known: workers of the published package 0.0.25 do not count."
-    return "No task has run yet."
-
-
-BOARD: Final = Board("tasks", "Tasks", COLUMNS, rows, number=8, caption=_caption, empty=_empty)
+BOARD: Final = Tasks()

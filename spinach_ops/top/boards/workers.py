@@ -37,15 +37,6 @@ _MARKS: Final[dict[str, tuple[str, StyleName, float]]] = {
 }
 
 
-def rows(view: ViewModel, location: Location) -> Sequence[Row]:
-    """Return a row per worker, then one per orphan."""
-    del location
-    return [
-        *(_row(view, worker) for worker in view.snapshot.workers),
-        *(_orphan(orphan) for orphan in view.snapshot.orphans),
-    ]
-
-
 def _row(view: ViewModel, worker: WorkerStats) -> Row:
     info, seen = worker.info, worker.seen_seconds + view.stale_seconds
     pid = info.details.get("pid")
@@ -99,29 +90,36 @@ def _dies_in(worker: WorkerStats, seen: float) -> Cell:
     return Cell(format_age(left), "warn", left)
 
 
-def _leads_to(view: ViewModel, location: Location, key: str) -> Location:
-    del view, location
-    return Location("jobs", subject=key, which_jobs="running")
+class Workers(Board):
+    """The registered workers, and those that left jobs behind."""
+
+    name = "workers"
+    title = "Workers"
+    columns = COLUMNS
+    number = 2
+    ranked = True
+    by = "SEEN"
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per worker, then one per orphan."""
+        return [
+            *(_row(view, worker) for worker in view.snapshot.workers),
+            *(_orphan(orphan) for orphan in view.snapshot.orphans),
+        ]
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location:
+        return Location("jobs", subject=key, which_jobs="running")
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        seen = view.snapshot
+        # Those that do not say how many slots they have are on neither side.
+        known = [worker for worker in seen.workers if worker.slots and worker.state != "dead"]
+        slots, running = sum(one.slots or 0 for one in known), sum(one.running or 0 for one in known)
+        busy = f", {running} of {slots} slots busy" if known else ""
+        return f"connected {'?' if seen.connected is None else seen.connected}, registered {len(seen.workers)}{busy}"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return "No worker is registered. Start one: spinach worker package.module:engine"
 
 
-def _caption(view: ViewModel, location: Location) -> str:
-    del location
-    seen = view.snapshot
-    # Those that do not say how many slots they have are on neither side.
-    known = [worker for worker in seen.workers if worker.slots and worker.state != "dead"]
-    slots, running = sum(one.slots or 0 for one in known), sum(one.running or 0 for one in known)
-    busy = f", {running} of {slots} slots busy" if known else ""
-    return (
-        f"connected {'?' if seen.connected is None else seen.connected}, registered {len(seen.workers)}{busy}"
-    )
-
-
-def _empty(view: ViewModel, location: Location) -> str:
-    del view, location
-    return "No worker is registered. Start one: spinach worker package.module:engine"
-
-
-BOARD: Final = Board(
-    "workers", "Workers", COLUMNS, rows, number=2, leads_to=_leads_to, caption=_caption, empty=_empty,
-    ranked=True, by="SEEN",
-)  # fmt: skip
+BOARD: Final = Workers()

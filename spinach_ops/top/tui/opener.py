@@ -45,7 +45,7 @@ class Opener:
         navigation.choose()
         if board.has_items:
             self._open_item(view, key)
-        elif board.in_full is not None:
+        elif board.has_text:
             self._open_text(board.in_full, board.leads_to(view, location, key), view, key)
         else:
             self._go_to(board.leads_to(view, location, key))
