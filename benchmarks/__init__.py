@@ -1,1 +1,1 @@
-"""Benchmarks: what things cost, as ratios within one run."""
+"""Benchmarks: what a feature costs, as a ratio within one run. Nothing imports them."""

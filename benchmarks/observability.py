@@ -1,9 +1,9 @@
-"""What instrumentation adds to a job that does nothing: the bare engine and the instrumented one, in turn, in one run.
+"""Measures what instrumentation adds to a job that does nothing, beside the bare engine in the same run.
 
     python -m benchmarks.observability [--jobs N] [--rounds N]
 
-The path of a job in its worker is what is measured, since that is what a receiver is on: attempt, signals, outcome. The
-figures are medians over interleaved rounds; their difference is the bill.
+It measures the part of a worker that receivers are in: attempt, signals, outcome. The figures are medians
+over interleaved rounds; their difference is the cost.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from spinach.job import Job, JobStatus
 from spinach_ops import instrument
 
 
-def engine_of(name: str) -> Engine:
+def make_engine(name: str) -> Engine:
     """Return an engine with one task that does nothing."""
     engine = Engine(MemoryBroker(), namespace=name)
     engine.task(lambda: None, name="nothing", max_retries=1)
     return engine
 
 
-def runner(engine: Engine, jobs: int) -> Callable[[], float]:
-    """Return a function that runs so many attempts and returns the microseconds of one."""
+def make_run(engine: Engine, jobs: int) -> Callable[[], float]:
+    """Return a function that runs `jobs` attempts and returns the microseconds of one."""
     environment = Environment(engine.namespace, engine.broker.clock, lambda _: None, engine._hooks.attempts)
     function = engine.tasks["nothing"].func
     made = [Job("nothing", "spinach", datetime.now(timezone.utc), 1) for _ in range(jobs)]
@@ -51,10 +51,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=31)
     options = parser.parse_args()
-    engines = {name: engine_of(name) for name in ("bare", "metrics", "both")}
+    engines = {name: make_engine(name) for name in ("bare", "metrics", "both")}
     instrument(engines["metrics"], tracing=False)
-    instrument(engines["both"])  # nobody set a tracer provider: that has to cost next to nothing
-    runs = {name: runner(engine, options.jobs) for name, engine in engines.items()}
+    instrument(engines["both"])  # without a tracer provider, which has to cost very little
+    runs = {name: make_run(engine, options.jobs) for name, engine in engines.items()}
     figures: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.rounds):
         for name, run in runs.items():

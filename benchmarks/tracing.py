@@ -1,8 +1,10 @@
-"""What tracing costs per job: without a provider, and our own share at 100 % sampling.
+"""Measures what tracing costs per job: without a provider, and Spinach's own share at 100 % sampling.
 
-Everything is measured in one process and one run, in rounds that take turns, since machines differ from minute to
-minute. *Bare* is what a span of the same content costs when written by hand around nothing: attributes, link, inject
-or extract, attach and detach. Our share is what is left. Usage: python -m benchmarks.tracing [jobs per round]
+    python -m benchmarks.tracing [jobs per round]
+
+One process measures everything in rounds that take turns, because the speed of a machine changes from
+minute to minute. *Bare* is a span with the same content written by hand around nothing: attributes, link,
+inject or extract, attach and detach. Spinach's own share is the rest.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ class Bare:
 
 
 def measure(number: int) -> dict[str, float]:
-    """Return microseconds per job: of the fastest round, since whatever else runs here only ever adds."""
+    """Return microseconds per job in the fastest round: other processes only ever add time."""
     full = TracerProvider(shutdown_on_exit=False)
     one_percent = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.01)), shutdown_on_exit=False)
     plain = Jobs(instrumented=False)
@@ -151,13 +153,13 @@ def main() -> None:
         send, process = value("send"), value("process")
         print(f"{name:34}{send:8.2f}{process:9.2f}{send + process:10.2f}")
 
-    show("engine alone, its broker left out", lambda half: found[f"{half} plain"])
+    show("engine alone, without its broker", lambda half: found[f"{half} plain"])
     show("instrumented, no provider", lambda half: found[f"{half} idle"] - found[f"{half} plain"])
-    show("1 % sampled, in all", lambda half: found[f"{half} 1 %"] - found[f"{half} plain"])
-    show("100 % sampled, in all", lambda half: found[f"{half} traced"] - found[f"{half} plain"])
+    show("1 % sampled, in total", lambda half: found[f"{half} 1 %"] - found[f"{half} plain"])
+    show("100 % sampled, in total", lambda half: found[f"{half} traced"] - found[f"{half} plain"])
     show("a bare span of equal content", lambda half: found[f"{half} bare"])
     show(
-        "our own share at 100 %",
+        "Spinach's own share at 100 %",
         lambda half: found[f"{half} traced"] - found[f"{half} plain"] - found[f"{half} bare"],
     )
 

@@ -1,1 +1,1 @@
-"""Grafana dashboards and Prometheus rules, and what generates them. Not installed: the wheel carries the results."""
+"""Generates the Grafana dashboards and Prometheus rules. Not installed: the wheel carries the results."""

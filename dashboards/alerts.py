@@ -1,4 +1,4 @@
-"""The alerts: each a sentence about the namespace that a person must hear, with what to look at."""
+"""The alerts of Prometheus: each says what is wrong with a namespace. Pure text."""
 
 from __future__ import annotations
 
@@ -7,37 +7,48 @@ from typing import Final
 
 from . import recording
 from .objectives import Objective, Objectives
-from .prometheus_rules import EXACT, MIXED, NQ, NT, Group, N, Rule, grown, grown_from_nothing, level
+from .prometheus_rules import (
+    COUNTERS_EXACT,
+    COUNTERS_INCOMPLETE,
+    NAMESPACE,
+    NAMESPACE_AND_QUEUE,
+    NAMESPACE_AND_TASK,
+    Group,
+    Rule,
+    gauge,
+    increase,
+    increase_from_zero,
+)
 
 RUNBOOKS: Final = "docs/runbooks.md"
-# Below, a ratio over days says nothing.
+# With fewer jobs a ratio over days says nothing.
 _FEWEST_JOBS: Final = 20
 # For a shell: 'it'\\''s'.
 _IN_SINGLE_QUOTES: Final = """reReplaceAll "'" "'\\\\''\""""
-# Where the namespace leads to; a name may hold anything, so it is quoted for a URL and for a shell.
-_LEADS: Final = {
-    "dashboard": f"/d/spinach-overview?var-namespace={{{{ $labels.{N} | urlquery }}}}",
-    "command": f"spinach-top -n '{{{{ {_IN_SINGLE_QUOTES} $labels.{N} }}}}'",
+# A link and a command for the namespace. Its name may hold any character: quote it for a URL and for a shell.
+_LINKS: Final = {
+    "dashboard": f"/d/spinach-overview?var-namespace={{{{ $labels.{NAMESPACE} | urlquery }}}}",
+    "command": f"spinach-top -n '{{{{ {_IN_SINGLE_QUOTES} $labels.{NAMESPACE} }}}}'",
 }
-# For a rule that knows the namespace in some of its cases only: empty in the others.
-_LEADS_IF_NAMED: Final = {
-    name: f"{{{{ if $labels.{N} }}}}{text}{{{{ end }}}}" for name, text in _LEADS.items()
+# For a rule that knows the namespace only in some of its cases: empty in the others.
+_LINKS_IF_NAMESPACE_KNOWN: Final = {
+    name: f"{{{{ if $labels.{NAMESPACE} }}}}{text}{{{{ end }}}}" for name, text in _LINKS.items()
 }
-_DEPTH: Final = level("spinach_queue_depth", NQ)
-_OLDEST: Final = level("spinach_queue_oldest_job_age_seconds", NQ)
-_CONNECTED: Final = level("spinach_workers_connected")
+_DEPTH: Final = gauge("spinach_queue_depth", NAMESPACE_AND_QUEUE)
+_OLDEST: Final = gauge("spinach_queue_oldest_job_age_seconds", NAMESPACE_AND_QUEUE)
+_CONNECTED: Final = gauge("spinach_workers_connected")
 _JOBS: Final = "spinach_fleet_jobs_total"
-_PER_TASK: Final = f"{NQ}, task"
+_PER_TASK: Final = f"{NAMESPACE_AND_QUEUE}, task"
 
 
 def alerts(objectives: Objectives) -> Iterator[Group]:
     """Yield the groups of alerts."""
-    yield Group("spinach-objectives", tuple(_burns(objectives)))
+    yield Group("spinach-objectives", tuple(_of_objectives(objectives)))
     yield Group("spinach-queues-alerts", tuple(_of_queues()))
     yield Group("spinach-workers", tuple(_of_workers()))
     yield Group("spinach-jobs", tuple(_of_jobs()))
     yield Group("spinach-redis", tuple(_of_redis()))
-    yield Group("spinach-notes", tuple(_notes()))
+    yield Group("spinach-notes", tuple(_for_information()))
 
 
 def _alert(
@@ -47,24 +58,21 @@ def _alert(
     summary: str,
     description: str,
     *,
-    lasting: str = "",
-    keep_firing: str = "",
-    leads: Mapping[str, str] = _LEADS,
+    pending_for: str = "",
+    keep_firing_for: str = "",
+    links: Mapping[str, str] = _LINKS,
 ) -> Rule:
     annotations = {
         "summary": summary,
         "description": description,
         "runbook_url": f"{RUNBOOKS}#{name.lower()}",
-        **leads,
+        **links,
     }
-    return Rule(name, expr, severity, lasting, keep_firing, annotations)
+    return Rule(name, expr, severity, pending_for, keep_firing_for, annotations)
 
 
-# --- objectives ------------------------------------------------------------------------------------
-
-
-def _burns(objectives: Objectives) -> Iterator[Rule]:
-    for queue, objective in recording.queues(objectives):
+def _of_objectives(objectives: Objectives) -> Iterator[Rule]:
+    for queue, objective in recording.queue_matchers(objectives):
         yield from _latency_burn(queue, objective)
         yield from _failure_burn(queue, objective)
 
@@ -110,144 +118,147 @@ def _burning(ratio: str, queue: str, budget: float, rate: float, window: str, re
     return f"({ratio}:{window}{of} > {limit} and {ratio}:{recent}{of} > {limit})"
 
 
-# --- queues ----------------------------------------------------------------------------------------
-
-
 def _of_queues() -> Iterator[Rule]:
-    none_started = f"{EXACT} unless {recording.started('5m')} > 0"
-    # Where old workers count nothing: the first job is the same, or one that came seconds later.
+    none_started = f"{COUNTERS_EXACT} unless {recording.started('5m')} > 0"
+    # Workers of 0.0.25 count nothing. There the first job is the same, or one that came seconds later.
     same_head = (
-        f"({_OLDEST} - {level('spinach_queue_oldest_job_age_seconds offset 5m', NQ)} > 285) and {MIXED}"
+        f"({_OLDEST} - "
+        f"{gauge('spinach_queue_oldest_job_age_seconds offset 5m', NAMESPACE_AND_QUEUE)} > 285) "
+        f"and {COUNTERS_INCOMPLETE}"
     )
     waiting = f"({_OLDEST} > 300 and {_DEPTH} > 0)"
     yield _alert(
         "SpinachQueueStuck", "page",
         f"(\n  ({waiting} and {none_started})\n  or\n  ({waiting} and {same_head})\n)\n"
-        f"unless {level('spinach_queue_paused', NQ)} == 1",
+        f"unless {gauge('spinach_queue_paused', NAMESPACE_AND_QUEUE)} == 1",
         "Nothing takes jobs from {{ $labels.queue }}",
         "The first job has been ready for {{ $value | humanizeDuration }}, and none started in 5 minutes.",
-        lasting="2m",
+        pending_for="2m",
     )  # fmt: skip
-    predicted = f"max by ({NQ}) (predict_linear(spinach_queue_depth[10m], 3600) and spinach_queue_depth)"
+    predicted = (
+        f"max by ({NAMESPACE_AND_QUEUE}) (predict_linear(spinach_queue_depth[10m], 3600) and "
+        "spinach_queue_depth)"
+    )
     yield _alert(
         "SpinachQueueGrowing", "ticket",
         f"{predicted} > 4 * {_DEPTH}\nand {recording.GROWTH} > 0\nand {_OLDEST} > 60",
-        "{{ $labels.queue }} grows faster than it is worked off",
-        "At this pace {{ printf \"%.0f\" $value }} jobs wait in an hour, more than four times as many as now.",
-        lasting="15m",
+        "{{ $labels.queue }} grows faster than workers start its jobs",
+        "At this pace {{ printf \"%.0f\" $value }} jobs wait in an hour, more than four times as many as "
+        "now.",
+        pending_for="15m",
     )  # fmt: skip
-
-
-# --- workers ---------------------------------------------------------------------------------------
 
 
 def _of_workers() -> Iterator[Rule]:
-    queued = f"sum by ({N}) ({_DEPTH}) > 0"
+    queued = f"sum by ({NAMESPACE}) ({_DEPTH}) > 0"
     yield _alert(
         "SpinachNoWorkers", "page",
-        f"{_CONNECTED} == 0\nand ({queued} or {level('spinach_scheduled_overdue_jobs')} > 0)",
+        f"{_CONNECTED} == 0\nand ({queued} or {gauge('spinach_scheduled_overdue_jobs')} > 0)",
         "No worker is there, and jobs wait",
         "No process listens to the namespace {{ $labels.spinach_namespace }}.",
-        lasting="2m",
+        pending_for="2m",
     )  # fmt: skip
-    lost = grown("spinach_workers_lost_total", "10m", N, f"{N}, reason")
+    lost = increase("spinach_workers_lost_total", "10m", NAMESPACE, f"{NAMESPACE}, reason")
     yield _alert(
-        "SpinachWorkerDead", "ticket", f"{lost} > 0\nor {level('spinach_orphaned_jobs')} > 0",
+        "SpinachWorkerDead", "ticket", f"{lost} > 0\nor {gauge('spinach_orphaned_jobs')} > 0",
         "A worker died",
-        "{{ printf \"%.0f\" $value }} workers were declared dead in 10 minutes, or jobs that they ran wait to be recovered.",
-        lasting="1m",
+        "{{ printf \"%.0f\" $value }} workers were declared dead in 10 minutes, or jobs of a dead worker "
+        "wait to be recovered.",
+        pending_for="1m",
     )  # fmt: skip
     yield _alert(
         "SpinachHeartbeatStale", "ticket",
-        f"{level('spinach_workers_heartbeat_age_max_seconds')} > 75\n"
-        f"and {_CONNECTED} < sum by ({N}) ({level('spinach_workers', f'{N}, state')})",
+        f"{gauge('spinach_workers_heartbeat_age_max_seconds')} > 75\n"
+        f"and {_CONNECTED} < sum by ({NAMESPACE}) ({gauge('spinach_workers', f'{NAMESPACE}, state')})",
         "A worker is silent",
-        "The oldest heartbeat is {{ $value | humanizeDuration }} old, and fewer processes listen than are registered.",
-        lasting="2m",
+        "The oldest heartbeat is {{ $value | humanizeDuration }} old, and fewer processes listen than are "
+        "registered.",
+        pending_for="2m",
     )  # fmt: skip
-
-
-# --- jobs ------------------------------------------------------------------------------------------
 
 
 def _of_jobs() -> Iterator[Rule]:
     yield _alert(
         "SpinachScheduledOverdue", "page",
-        f"{level('spinach_scheduled_overdue_age_seconds')} > 60\nand {_CONNECTED} > 0",
+        f"{gauge('spinach_scheduled_overdue_age_seconds')} > 60\nand {_CONNECTED} > 0",
         "Scheduled jobs are not released",
         "The first is {{ $value | humanizeDuration }} past its date, although workers are there.",
-        lasting="2m",
+        pending_for="2m",
     )  # fmt: skip
-    late = level("spinach_periodic_late_seconds", NT)
+    late = gauge("spinach_periodic_late_seconds", NAMESPACE_AND_TASK)
     yield _alert(
         "SpinachPeriodicLate", "ticket",
-        f"{late} > 60\nand {late} > {level('spinach_periodic_period_seconds', NT)} / 2",
+        f"{late} > 60\nand {late} > {gauge('spinach_periodic_period_seconds', NAMESPACE_AND_TASK)} / 2",
         "The periodic task {{ $labels.task }} is late",
         "It should have run {{ $value | humanizeDuration }} ago.",
-        lasting="2m",
+        pending_for="2m",
     )  # fmt: skip
-    failed = grown_from_nothing(f'{_JOBS}{{outcome="failed"}}', "15m", N, _PER_TASK)
+    failed = increase_from_zero(f'{_JOBS}{{outcome="failed"}}', "15m", NAMESPACE, _PER_TASK)
     yield _alert(
         "SpinachDeadLettersGrowing", "ticket", f"{failed} > 0",
         "Jobs fail for good",
         "{{ printf \"%.0f\" $value }} jobs failed for good in 15 minutes.",
-        keep_firing="30m",
+        keep_firing_for="30m",
     )  # fmt: skip
-    used = f"{level('spinach_concurrency_used', NT)} / {level('spinach_concurrency_limit', NT)}"
+    used = (
+        f"{gauge('spinach_concurrency_used', NAMESPACE_AND_TASK)} / "
+        f"{gauge('spinach_concurrency_limit', NAMESPACE_AND_TASK)}"
+    )
     enqueued = f'max by ({_PER_TASK}) ({_JOBS}{{outcome="enqueued"}})'
     yield _alert(
         "SpinachConcurrencySaturated", "ticket",
-        f"(0 * {enqueued} + on ({NT}) group_left () ({used})) >= 1\nand on ({NQ}) ({_OLDEST} > 60)",
-        "The limit of {{ $labels.task }} holds jobs up",
-        "{{ $value | humanizePercentage }} of its slots are taken, and jobs of its queue {{ $labels.queue }} wait.",
-        lasting="10m",
+        f"(0 * {enqueued} + on ({NAMESPACE_AND_TASK}) group_left () ({used})) >= 1\nand on "
+        f"({NAMESPACE_AND_QUEUE}) ({_OLDEST} > 60)",
+        "The limit of {{ $labels.task }} delays jobs",
+        "{{ $value | humanizePercentage }} of its slots are taken, and jobs of its queue "
+        "{{ $labels.queue }} wait.",
+        pending_for="10m",
     )  # fmt: skip
-
-
-# --- Redis and what reads it -----------------------------------------------------------------------
 
 
 def _of_redis() -> Iterator[Rule]:
     yield _alert(
-        "SpinachRedisDown", "page", f"{level('spinach_redis_up')} == 0",
+        "SpinachRedisDown", "page", f"{gauge('spinach_redis_up')} == 0",
         "Redis cannot be read",
         "No exporter can read the namespace {{ $labels.spinach_namespace }}.",
-        lasting="1m",
+        pending_for="1m",
     )  # fmt: skip
     yield _alert(
         "SpinachExporterDown", "page",
         'max by (job) (up{job=~".*spinach-exporter.*"}) == 0\nor absent(spinach_redis_up)',
         "Nothing reads the namespaces",
         "No exporter is scraped: every other alert of Spinach is blind.",
-        lasting="3m", leads={},
+        pending_for="3m", links={},
     )  # fmt: skip
-    memory = f"{level('spinach_redis_memory_used_bytes')} / ({level('spinach_redis_memory_max_bytes')} > 0)"
+    memory = f"{gauge('spinach_redis_memory_used_bytes')} / ({gauge('spinach_redis_memory_max_bytes')} > 0)"
     yield _alert(
-        "SpinachRedisEvicting", "ticket", f"{level('spinach_redis_evicting')} == 1\nor {memory} > 0.9",
+        "SpinachRedisEvicting", "ticket", f"{gauge('spinach_redis_evicting')} == 1\nor {memory} > 0.9",
         "Redis may drop jobs",
         "Its policy lets it delete keys, or less than a tenth of its memory is left.",
-        lasting="10m",
+        pending_for="10m",
     )  # fmt: skip
 
 
-def _notes() -> Iterator[Rule]:
+def _for_information() -> Iterator[Rule]:
     yield _alert(
-        "SpinachQueuePausedLong", "info", f"{level('spinach_queue_paused', NQ)} == 1",
-        "{{ $labels.queue }} is paused", "For an hour by now. If nobody wants that any more, resume it.",
-        lasting="1h",
+        "SpinachQueuePausedLong", "info", f"{gauge('spinach_queue_paused', NAMESPACE_AND_QUEUE)} == 1",
+        "{{ $labels.queue }} is paused", "It has been paused for an hour. Resume it if the pause is no "
+                                         "longer wanted.",
+        pending_for="1h",
     )  # fmt: skip
-    versions = level("spinach_workers_by_version", f"{N}, version")
+    versions = gauge("spinach_workers_by_version", f"{NAMESPACE}, version")
     yield _alert(
-        "SpinachMixedVersions", "info", f"count by ({N}) ({versions} > 0) > 1",
+        "SpinachMixedVersions", "info", f"count by ({NAMESPACE}) ({versions} > 0) > 1",
         "Workers run different versions", "{{ $value }} versions for a day: a rollout did not end.",
-        lasting="24h",
+        pending_for="24h",
     )  # fmt: skip
     folded = "sum by (reason) (increase(spinach_telemetry_overflow_total[15m])) > 0"
-    raised = f"sum by ({N}, signal) (increase(spinach_telemetry_receiver_errors_total[15m])) > 0"
+    raised = f"sum by ({NAMESPACE}, signal) (increase(spinach_telemetry_receiver_errors_total[15m])) > 0"
     yield _alert(
         "SpinachTelemetryDegraded", "info",
-        f"{folded}\nor {raised}\nor {level('spinach_snapshot_truncated', f'{N}, reason')} > 0",
+        f"{folded}\nor {raised}\nor {gauge('spinach_snapshot_truncated', f'{NAMESPACE}, reason')} > 0",
         "Metrics say less than they should",
-        "Labels were folded, a receiver raised, or there is more than is read: {{ $labels.reason }}{{ $labels.signal }}.",
-        lasting="15m", leads=_LEADS_IF_NAMED,
+        "Labels count as other, a receiver raised, or not all is read: "
+        "{{ $labels.reason }}{{ $labels.signal }}.",
+        pending_for="15m", links=_LINKS_IF_NAMESPACE_KNOWN,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What all dashboards share: variables, annotations, links, time. A dashboard adds its panels and nothing else."""
+"""What all dashboards share: variables, annotations, links, time range. A dashboard adds only its panels."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .promql import NAMESPACE
 TAG: Final = "spinach"
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-# A namespace is seen by exporters, by workers, or by both.
+# Exporters, workers or both report a namespace.
 _SEEN: Final = '{__name__=~"spinach_redis_up|spinach_worker_slots"'
 _JUST_STARTED_SECONDS: Final = 60
 
 
-def framed(uid: str, title: str, description: str, panels: Iterable[Builder[Panel]]) -> Dashboard:
-    """Return a dashboard with everything but its panels in place, and these."""
+def new_dashboard(uid: str, title: str, description: str, panels: Iterable[Builder[Panel]]) -> Dashboard:
+    """Return a dashboard with these panels and all that dashboards share."""
     board = (
         Dashboard(title)
         .uid(uid)
@@ -61,7 +61,7 @@ def firing(namespace_matcher: str) -> str:
 
 
 def all_firing() -> str:
-    """Return what fires for the namespace, or for none in particular: an exporter that is gone names none."""
+    """Return the alerts that fire for the namespace or name none: the alert about the exporter names none."""
     here, anywhere = firing('spinach_namespace="$namespace"'), firing('spinach_namespace=""')
     return f"{here} or {anywhere}"
 
@@ -88,9 +88,10 @@ def _variables() -> list[DatasourceVariable | QueryVariable]:
         f'label_values({{__name__=~"spinach_queue_depth|spinach_jobs_started_total",{NAMESPACE}}}, queue)',
         "Queues that are shown",
     )  # fmt: skip
+    counters = "spinach_fleet_jobs_total|spinach_jobs_started_total"
     task = _several(
         "task", "Task",
-        f'label_values({{__name__=~"spinach_fleet_jobs_total|spinach_jobs_started_total",{NAMESPACE}}}, task)',
+        f'label_values({{__name__=~"{counters}",{NAMESPACE}}}, task)',
         "Tasks that are shown",
     )  # fmt: skip
     return [source, job, namespace, queue, task]

@@ -1,4 +1,4 @@
-"""Writes the dashboards' files beside this one: `python -m dashboards.generate`; `--check` only compares."""
+"""Writes the dashboards and rules into this folder; `--check` only compares them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from .alerts import alerts
+from .grafana_json import to_json
 from .objectives import read
 from .overview import overview
-from .portable import to_json
 from .prometheus_rules import to_yaml
 from .queue import queue
 from .recording import recording
@@ -20,7 +20,10 @@ from .task import task
 from .workers import workers
 
 FOLDER: Final = Path(__file__).resolve().parent
-_RULES_OPENING: Final = "Generated from slo.toml: python -m dashboards.generate. Scrape the exporter as a job named spinach-exporter."
+_RULES_COMMENT: Final = (
+    "Generated from slo.toml: python -m dashboards.generate. Scrape the exporter as a "
+    "job named spinach-exporter."
+)
 
 
 def files() -> Mapping[str, str]:
@@ -32,8 +35,8 @@ def files() -> Mapping[str, str]:
         "spinach-slo.json": to_json(slo()),
         "spinach-task.json": to_json(task()),
         "spinach-workers.json": to_json(workers()),
-        "rules/recording.yml": to_yaml(recording(objectives), _RULES_OPENING),
-        "rules/alerts.yml": to_yaml(alerts(objectives), _RULES_OPENING),
+        "rules/recording.yml": to_yaml(recording(objectives), _RULES_COMMENT),
+        "rules/alerts.yml": to_yaml(alerts(objectives), _RULES_COMMENT),
     }
 
 

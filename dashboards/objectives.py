@@ -1,4 +1,4 @@
-"""The objectives of `slo.toml`, read and checked: an objective that cannot be measured is refused here."""
+"""Reads and checks the objectives of `slo.toml`. Refuses an objective that cannot be measured."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class BadObjective(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is promised of one queue.
+    """The objective of one queue.
 
     Attributes:
-        start_within_seconds: In this time from the moment it is due a job should start.
-        start_ratio: The share of jobs that do.
-        success_ratio: The share of ended jobs that succeed.
+        start_within_seconds: A job should start within this time from the moment it is due.
+        start_ratio: The share of jobs that should start in time.
+        success_ratio: The share of ended jobs that should succeed.
     """
 
     start_within_seconds: float
@@ -32,7 +32,8 @@ class Objective:
         if self.start_within_seconds not in HISTOGRAM_EDGES:
             edges = ", ".join(f"{edge:g}" for edge in HISTOGRAM_EDGES)
             raise BadObjective(
-                f"start_within_seconds is {self.start_within_seconds:g}; what is counted is: {edges}"
+                f"start_within_seconds is {self.start_within_seconds:g}; expected an edge "
+                f"of the histograms: {edges}"
             )
         for name in ("start_ratio", "success_ratio"):
             if not 0 < getattr(self, name) < 1:
@@ -41,7 +42,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """The objective of every queue: some have their own, the default is for the rest."""
+    """The objectives of all queues: those of single queues, and the default for the rest."""
 
     default: Objective
     queues: Mapping[str, Objective]

@@ -1,4 +1,4 @@
-"""The overview: is it up, does it keep up, does it fail; the first screen answers, the tables say where."""
+"""The overview dashboard: is the namespace up, does it keep up, does it fail, and in which queue?"""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel, ValueMappingResult
 
 from . import promql
-from .base import active_seconds, all_firing, framed
-from .panels import buckets, lines, number, query, rows
-from .style import BAD, FINE, OLD_SECONDS, VERY_OLD_SECONDS, WARNING, Place, Words, age_steps, steps
+from .base import active_seconds, all_firing, new_dashboard
+from .panels import heatmap_panel, query, stat_panel, table_panel, time_series_panel
+from .style import BAD, FINE, OLD_SECONDS, VERY_OLD_SECONDS, WARNING, Area, age_thresholds, thresholds
 
 UID: Final = "spinach-overview"
 
 # 1280 by 720 pixels show 15 rows below Grafana's own bars.
 _NUMBERS_HEIGHT: Final = 3
-_COURSE_Y: Final = 3
-_COURSE_HEIGHT: Final = 6
+_OVER_TIME_Y: Final = 3
+_OVER_TIME_HEIGHT: Final = 6
 _TABLE_Y: Final = 9
 _TABLE_HEIGHT: Final = 6
 _ALERTS_Y: Final = 15
@@ -28,7 +28,7 @@ _ALERTS_Y: Final = 15
 
 def overview() -> Dashboard:
     """Return the dashboard."""
-    return framed(
+    return new_dashboard(
         UID,
         "Spinach / Overview",
         "One namespace at a glance: health, queues, throughput, failures, workers, alerts.",
@@ -39,110 +39,131 @@ def overview() -> Dashboard:
 def panels() -> Iterator[Builder[Panel]]:
     """Yield the panels, row by row."""
     yield from _numbers()
-    yield from _course()
+    yield from _over_time()
     yield _queues()
     yield _waits()
     yield _alerts()
 
 
 def _numbers() -> Iterator[Builder[Panel]]:
-    yield number(
-        Words("Redis", "Whether the exporter could read this namespace. DOWN: all other numbers here are absent, not zero."),
-        _cell(0), promql.of_namespace("spinach_redis_up"),
-        unit="bool_on_off", limits=steps(BAD, (1, FINE)), missing="NO DATA",
+    yield stat_panel(
+        "Redis",
+        "Whether the exporter could read this namespace. DOWN: all other numbers here are absent, not zero.",
+        _number_area(0),
+        promql.namespace_gauge("spinach_redis_up"),
+        unit="bool_on_off",
+        limits=thresholds(BAD, (1, FINE)),
+        missing="NO DATA",
         texts={
             "0": ValueMappingResult(text="DOWN", color=BAD, index=0),
             "1": ValueMappingResult(text="UP", color=FINE, index=1),
         },
-    )  # fmt: skip
+    )
     depth = f"max by (queue) (spinach_queue_depth{{{promql.QUEUE}}})"
-    yield number(
-        Words("Queued", "Jobs that are ready and wait for a worker, in the queues chosen."),
-        _cell(1),
+    yield stat_panel(
+        "Queued",
+        "Jobs that are ready and wait for a worker, in the queues chosen.",
+        _number_area(1),
         f"sum({depth})",
     )
-    yield number(
-        Words(
-            "Oldest job",
-            f"How long the first job of the slowest queue has been ready. Orange from {OLD_SECONDS} s, "
-            f"red from {VERY_OLD_SECONDS} s: add workers, or look what holds them up.",
-        ),
-        _cell(2), f"max(spinach_queue_oldest_job_age_seconds{{{promql.QUEUE}}})",
-        unit="s", limits=age_steps(),
-    )  # fmt: skip
-    yield number(
-        Words("Running", "Jobs that workers run now."), _cell(3), promql.of_namespace("spinach_running_jobs")
+    yield stat_panel(
+        "Oldest job",
+        f"How long the first job of the slowest queue has been ready. Orange from {OLD_SECONDS} s, "
+        f"red from {VERY_OLD_SECONDS} s: add workers, or find what delays the jobs.",
+        _number_area(2),
+        f"max(spinach_queue_oldest_job_age_seconds{{{promql.QUEUE}}})",
+        unit="s",
+        limits=age_thresholds(),
     )
-    yield number(
-        Words("Scheduled", "Jobs that wait for their date, retries included."),
-        _cell(4), promql.of_namespace("spinach_scheduled_jobs"),
-    )  # fmt: skip
-    yield number(
-        Words("Overdue", "Scheduled jobs more than 2 s past their date. More than 0 for long: no worker looks after the timers."),
-        _cell(5), promql.of_namespace("spinach_scheduled_overdue_jobs"), limits=steps(FINE, (1, WARNING)),
-    )  # fmt: skip
-    yield number(
-        Words("Dead letters", "Jobs that failed for good and are kept. `spinach-ops failed` shows why."),
-        _cell(6), promql.of_namespace("spinach_dead_letters"), limits=steps(FINE, (1, WARNING)),
-    )  # fmt: skip
-    yield number(
-        Words("Alerts firing", "Spinach alerts that fire for this namespace, named below. Needs the rules in Prometheus."),
-        _cell(7), f"count({all_firing()}) or vector(0)", limits=steps(FINE, (1, BAD)),
-    )  # fmt: skip
+    yield stat_panel(
+        "Running",
+        "Jobs that workers run now.",
+        _number_area(3),
+        promql.namespace_gauge("spinach_running_jobs"),
+    )
+    yield stat_panel(
+        "Scheduled",
+        "Jobs that wait for their date, retries included.",
+        _number_area(4),
+        promql.namespace_gauge("spinach_scheduled_jobs"),
+    )
+    yield stat_panel(
+        "Overdue",
+        "Scheduled jobs more than 2 s past their date. More than 0 for long: no worker moves due jobs.",
+        _number_area(5),
+        promql.namespace_gauge("spinach_scheduled_overdue_jobs"),
+        limits=thresholds(FINE, (1, WARNING)),
+    )
+    yield stat_panel(
+        "Dead letters",
+        "Jobs that failed for good and are kept. `spinach-ops failed` shows why.",
+        _number_area(6),
+        promql.namespace_gauge("spinach_dead_letters"),
+        limits=thresholds(FINE, (1, WARNING)),
+    )
+    yield stat_panel(
+        "Alerts firing",
+        "Spinach alerts that fire for this namespace, named below. Needs the rules in Prometheus.",
+        _number_area(7),
+        f"count({all_firing()}) or vector(0)",
+        limits=thresholds(FINE, (1, BAD)),
+    )
 
 
-def _cell(column: int) -> Place:
-    return Place(3 * column, 0, 3, _NUMBERS_HEIGHT)
+def _number_area(column: int) -> Area:
+    return Area(3 * column, 0, 3, _NUMBERS_HEIGHT)
 
 
-def _course() -> Iterator[Builder[Panel]]:
-    yield lines(
-        Words(
-            "Jobs in and out",
-            "Per second: enqueued is in, started is out; succeeded, retried and failed are how attempts end. "
-            "Counted in Redis; where only workers are scraped, from them.",
-        ),
-        _course_place(0, 10),
+def _over_time() -> Iterator[Builder[Panel]]:
+    yield time_series_panel(
+        "Jobs in and out",
+        "Per second: enqueued is in, started is out; succeeded, retried and failed are how attempts end. "
+        "Counted in Redis; where only workers are scraped, from them.",
+        _over_time_area(0, 10),
         [query("A", promql.outcome_rate(".+", by="outcome"), legend="{{outcome}}")],
         unit="cps",
     )
     failed, ended = promql.outcome_rate("failed"), promql.outcome_rate("failed|succeeded")
-    yield lines(
-        Words("Failure ratio", "Of the jobs that ended for good, the share that failed. A gap: none ended."),
-        _course_place(10, 5),
+    yield time_series_panel(
+        "Failure ratio",
+        "Of the jobs that ended for good, the share that failed. A gap: none ended.",
+        _over_time_area(10, 5),
         [query("A", f"({failed} or vector(0)) / (({ended}) > 0)", legend="failed")],
-        unit="percentunit", most=1,
-    )  # fmt: skip
-    busy, slots = promql.of_namespace("spinach_slots_busy"), promql.of_namespace("spinach_slots")
-    of_workers = f"sum(spinach_worker_slots_busy{{{promql.NAMESPACE}}}) / (sum(spinach_worker_slots{{{promql.NAMESPACE}}}) > 0)"
-    yield lines(
-        Words("Slots busy", "Share of the namespace's slots that run a job. At 100 % while jobs wait: add workers."),
-        _course_place(15, 4),
-        [query(
-            "A",
-            promql.first_known(f"{busy} / ({slots} > 0)", of_workers),
-            legend="busy",
-        )],
-        unit="percentunit", most=1,
-    )  # fmt: skip
-    yield number(
-        Words("Workers", "Worker processes by state. silent: heartbeats missed; dead: given up, their jobs are recovered."),
-        _course_place(19, 5), promql.of_namespace("spinach_workers", by="state"), legend="{{state}}",
-    )  # fmt: skip
+        unit="percentunit",
+        maximum=1,
+    )
+    busy, slots = promql.namespace_gauge("spinach_slots_busy"), promql.namespace_gauge("spinach_slots")
+    of_workers = (
+        f"sum(spinach_worker_slots_busy{{{promql.NAMESPACE}}}) / "
+        f"(sum(spinach_worker_slots{{{promql.NAMESPACE}}}) > 0)"
+    )
+    yield time_series_panel(
+        "Slots busy",
+        "Share of the namespace's slots that run a job. At 100 % while jobs wait: add workers.",
+        _over_time_area(15, 4),
+        [query("A", promql.first_known(f"{busy} / ({slots} > 0)", of_workers), legend="busy")],
+        unit="percentunit",
+        maximum=1,
+    )
+    yield stat_panel(
+        "Workers",
+        "Worker processes by state. silent: heartbeats missed; dead: another worker recovers their jobs.",
+        _over_time_area(19, 5),
+        promql.namespace_gauge("spinach_workers", by="state"),
+        legend="{{state}}",
+    )
 
 
-def _course_place(x: int, width: int) -> Place:
-    return Place(x, _COURSE_Y, width, _COURSE_HEIGHT)
+def _over_time_area(x: int, width: int) -> Area:
+    return Area(x, _OVER_TIME_Y, width, _OVER_TIME_HEIGHT)
 
 
 def _queues() -> TablePanel:
-    panel = rows(
-        Words(
-            "Queues",
-            "Queued: jobs ready. Oldest: how long the first has been. Started: jobs per second that left. "
-            "Drained in: at the pace of the last 10 minutes; empty where the queue does not shrink.",
-        ),
-        Place(0, _TABLE_Y, 14, _TABLE_HEIGHT),
+    panel = table_panel(
+        "Queues",
+        "Queued: jobs ready. Oldest: how long the first has been. Started: jobs per second that left. "
+        "Drained in: at the pace of the last 10 minutes; empty where the queue does not shrink.",
+        Area(0, _TABLE_Y, 14, _TABLE_HEIGHT),
         {
             "Queued": f"max by (queue) (spinach_queue_depth{{{promql.QUEUE}}})",
             "Oldest": f"max by (queue) (spinach_queue_oldest_job_age_seconds{{{promql.QUEUE}}})",
@@ -151,8 +172,8 @@ def _queues() -> TablePanel:
         },
         names={"queue": "Queue"},
         missing="",
-    )  # fmt: skip
-    old = age_steps().build()
+    )
+    old = age_thresholds().build()
     panel.override_by_name(
         "Oldest",
         [
@@ -168,7 +189,7 @@ def _queues() -> TablePanel:
 
 
 def _queue_link() -> DashboardLink:
-    """Link a queue's name to the dashboard of that queue; it may be named in any way."""
+    """Link a queue's name, which may hold any character, to the dashboard of that queue."""
     kept = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${namespace:queryparam}"
     return DashboardLink("Show this queue").url(
         f"/d/spinach-queue?{kept}&var-queue=${{__value.text:percentencode}}"
@@ -176,23 +197,20 @@ def _queue_link() -> DashboardLink:
 
 
 def _waits() -> Builder[Panel]:
-    return buckets(
-        Words(
-            "Time in the queue",
-            "How long jobs waited from the moment they were due until they started; darker: more jobs per second.",
-        ),
-        Place(14, _TABLE_Y, 10, _TABLE_HEIGHT),
+    return heatmap_panel(
+        "Time in the queue",
+        "How long jobs waited from the moment they were due until they started. Darker: more jobs per "
+        "second.",
+        Area(14, _TABLE_Y, 10, _TABLE_HEIGHT),
         promql.wait_buckets(),
     )
 
 
 def _alerts() -> Builder[Panel]:
-    return rows(
-        Words(
-            "Firing alerts",
-            "Alerts of this project that fire for the namespace, or for none in particular. Each has a runbook.",
-        ),
-        Place(0, _ALERTS_Y, 24, 5),
+    return table_panel(
+        "Firing alerts",
+        "Alerts of this project that fire for the namespace, or for none in particular. Each has a runbook.",
+        Area(0, _ALERTS_Y, 24, 5),
         {"Active for": active_seconds()},
         names={"alertname": "Alert", "severity": "Severity", "queue": "Queue", "task": "Task"},
         missing="No alert is firing",

@@ -1,12 +1,13 @@
-"""Panels as this project draws them: each kind with its defaults, so that a dashboard says only what is its own.
+"""The kinds of panels with their defaults, so that a dashboard states only what differs.
 
-Colour never stands alone: what a threshold colours is written as a number or a word, too.
+Never shows something by colour alone: a coloured value is also a number or a word. Functions take a title
+(unique in the dashboard), a description (what the number means and what to do about it) and an area.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from grafana_foundation_sdk.builders import heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders.common import (
@@ -31,23 +32,30 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
     ValueMap,
-    ValueMapping,
     ValueMappingResult,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from .base import SOURCE
-from .style import PLAIN, Place, Words, steps
+from .style import PLAIN, Area, thresholds
 
 # Columns, of 53 pixels where the window is 1280 wide.
 _WIDE: Final = 10
 _NARROW: Final = 5
 
 
-def number(
-    words: Words,
-    place: Place,
+AnyPanel = TypeVar("AnyPanel", stat.Panel, timeseries.Panel, statetimeline.Panel, heatmap.Panel, table.Panel)
+
+
+def _with_heading(panel: AnyPanel, title: str, description: str, area: Area) -> AnyPanel:
+    return panel.title(title).description(description).datasource(SOURCE).grid_pos(area.grid_position)
+
+
+def stat_panel(
+    title: str,
+    description: str,
+    area: Area,
     expr: str,
     *,
     unit: str = "short",
@@ -56,27 +64,24 @@ def number(
     missing: str = "no data",
     legend: str = "",
 ) -> stat.Panel:
-    """Return a panel with the value of now, and its course behind it.
+    """Return a panel with the current value, and a line of earlier values behind it.
 
     Args:
-        words: Title and description.
-        place: Where it stands.
-        expr: What is shown; one series, or one per word of `legend`.
-        unit: Of the value, in Grafana's words.
-        limits: Where it changes its colour.
-        texts: Words for values.
-        missing: What is shown when nothing is known.
-        legend: Name of each series, when there are several.
+        title: Unique in the dashboard.
+        description: What the number means, and what to do about it.
+        area: Where the panel is in the grid.
+        expr: One series, or one per value of the label in `legend`.
+        unit: Grafana's name for the unit of the value.
+        limits: Values at which the colour changes.
+        texts: The word to show for each value.
+        missing: The text to show without data.
+        legend: Name of each series, where there are several.
     """
     panel = (
-        stat.Panel()
-        .title(words.title)
-        .description(words.description)
-        .datasource(SOURCE)
-        .grid_pos(place.grid)
+        _with_heading(stat.Panel(), title, description, area)
         .unit(unit)
         .no_value(missing)
-        .thresholds(limits or steps(PLAIN))
+        .thresholds(limits or thresholds(PLAIN))
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.NONE if legend or texts else BigValueGraphMode.AREA)
         .text_mode(BigValueTextMode.VALUE_AND_NAME if legend else BigValueTextMode.VALUE)
@@ -84,96 +89,68 @@ def number(
         .with_target(query("A", expr, legend=legend))
     )
     if texts:
-        panel.mappings([_mapping(texts)])
+        panel.mappings([ValueMap(options=dict(texts))])
     return panel
 
 
-def _mapping(texts: Mapping[str, ValueMappingResult]) -> ValueMapping:
-    return ValueMap(options=dict(texts))
-
-
-def lines(
-    words: Words,
-    place: Place,
+def time_series_panel(
+    title: str,
+    description: str,
+    area: Area,
     targets: Sequence[Dataquery],
     *,
     unit: str,
-    least: float | None = 0,
-    most: float | None = None,
+    minimum: float | None = 0,
+    maximum: float | None = None,
     line_at: ThresholdsConfig | None = None,
 ) -> timeseries.Panel:
-    """Return a panel with values over time.
-
-    Args:
-        words: Title and description.
-        place: Where it stands.
-        targets: What is shown.
-        unit: Of the values.
-        least: The smallest value there can be.
-        most: The largest value there can be.
-        line_at: Values at which a line is drawn.
-    """
+    """Return a panel with values over time; `line_at` draws dashed lines at values."""
+    line_style = GraphTresholdsStyleMode.DASHED if line_at else GraphTresholdsStyleMode.OFF
     panel = (
-        timeseries.Panel()
-        .title(words.title)
-        .description(words.description)
-        .datasource(SOURCE)
-        .grid_pos(place.grid)
+        _with_heading(timeseries.Panel(), title, description, area)
         .unit(unit)
-        .thresholds(line_at or steps(PLAIN))
-        .thresholds_style(GraphThresholdsStyleConfig().mode(_style(line_at)))
+        .thresholds(line_at or thresholds(PLAIN))
+        .thresholds_style(GraphThresholdsStyleConfig().mode(line_style))
         .line_width(1)
         .fill_opacity(10)
         .show_points(VisibilityMode.AUTO)
-        .legend(_legend(place))
+        .legend(_legend(area))
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
         .targets(list(targets))
     )
-    if least is not None:
-        panel.min(least)
-    if most is not None:
-        panel.max(most)
+    if minimum is not None:
+        panel.min(minimum)
+    if maximum is not None:
+        panel.max(maximum)
     return panel
 
 
-def _style(line_at: ThresholdsConfig | None) -> GraphTresholdsStyleMode:
-    return GraphTresholdsStyleMode.DASHED if line_at else GraphTresholdsStyleMode.OFF
-
-
-def _legend(place: Place) -> VizLegendOptions:
-    # Names and last values: lines are told apart by them, not by colour alone. Narrow panels need their width.
+def _legend(area: Area) -> VizLegendOptions:
+    # Names and last values tell lines apart without colours. A narrow panel needs its width for the lines.
     legend = VizLegendOptions().show_legend(True).calcs(["lastNotNull"])
-    legend.placement(LegendPlacement.RIGHT if place.width >= _WIDE else LegendPlacement.BOTTOM)
-    return legend.display_mode(LegendDisplayMode.TABLE if place.width > _NARROW else LegendDisplayMode.LIST)
+    legend.placement(LegendPlacement.RIGHT if area.width >= _WIDE else LegendPlacement.BOTTOM)
+    return legend.display_mode(LegendDisplayMode.TABLE if area.width > _NARROW else LegendDisplayMode.LIST)
 
 
-def states(
-    words: Words, place: Place, target: Dataquery, texts: Mapping[str, ValueMappingResult]
+def state_timeline_panel(
+    title: str, description: str, area: Area, target: Dataquery, texts: Mapping[str, ValueMappingResult]
 ) -> statetimeline.Panel:
-    """Return a panel with the states of several things over time, in words."""
+    """Return a panel with the state of each series over time, as a word."""
     return (
-        statetimeline.Panel()
-        .title(words.title)
-        .description(words.description)
-        .datasource(SOURCE)
-        .grid_pos(place.grid)
+        _with_heading(statetimeline.Panel(), title, description, area)
         .unit("short")
-        .mappings([_mapping(texts)])
-        .thresholds(steps(PLAIN))
+        .mappings([ValueMap(options=dict(texts))])
+        .thresholds(thresholds(PLAIN))
         .show_value(VisibilityMode.ALWAYS)
-        .legend(_legend(place))
+        .legend(_legend(area))
         .with_target(target)
     )
 
 
-def buckets(words: Words, place: Place, expr: str, *, unit: str = "s") -> heatmap.Panel:
+def heatmap_panel(title: str, description: str, area: Area, expr: str, *, unit: str = "s") -> heatmap.Panel:
     """Return a heatmap of a histogram's buckets."""
     return (
-        heatmap.Panel()
-        .title(words.title)
-        .description(words.description)
-        .datasource(SOURCE)
-        .grid_pos(place.grid)
+        _with_heading(heatmap.Panel(), title, description, area)
         .calculate(False)
         .color(HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
         .y_axis(YAxisConfig().unit(unit))
@@ -182,39 +159,27 @@ def buckets(words: Words, place: Place, expr: str, *, unit: str = "s") -> heatma
     )
 
 
-def rows(
-    words: Words,
-    place: Place,
+def table_panel(
+    title: str,
+    description: str,
+    area: Area,
     columns: Mapping[str, str],
     *,
     names: Mapping[str, str] | None = None,
     missing: str = "none",
     unit: str = "short",
 ) -> table.Panel:
-    """Return a table with a row per label set and a column per expression.
-
-    Args:
-        words: Title and description.
-        place: Where it stands.
-        columns: Expression by the column's heading.
-        names: Headings of labels.
-        missing: What is shown when there are no rows.
-        unit: Of the numbers that no override gives one.
-    """
+    """Return a table with a row per label set and a column per expression; `names` heads labels."""
     queries = {chr(ord("A") + number): expr for number, expr in enumerate(columns.values())}
     headings = dict(names or {})
     for ref, heading in zip(queries, columns, strict=True):
         headings[f"Value #{ref}" if len(queries) > 1 else "Value"] = heading
     panel = (
-        table.Panel()
-        .title(words.title)
-        .description(words.description)
-        .datasource(SOURCE)
-        .grid_pos(place.grid)
+        _with_heading(table.Panel(), title, description, area)
         .unit(unit)
         .no_value(missing)
         .show_header(True)
-        .thresholds(steps(PLAIN))
+        .thresholds(thresholds(PLAIN))
         .targets([query(ref, expr, form=PromQueryFormat.TABLE) for ref, expr in queries.items()])
         .with_transformation(DataTransformerConfig(id_val="merge", options={}))
     )
@@ -222,11 +187,7 @@ def rows(
     return panel.with_transformation(
         DataTransformerConfig(
             id_val="organize",
-            options={
-                "excludeByName": {"Time": True},
-                "indexByName": order,
-                "renameByName": headings,
-            },
+            options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": headings},
         )
     )
 
@@ -234,7 +195,7 @@ def rows(
 def query(
     ref: str, expr: str, *, legend: str = "", form: PromQueryFormat | None = None, exemplars: bool = False
 ) -> Dataquery:
-    """Return a query: over time, or of now where a table shows it."""
+    """Return a query: over time, or of the current moment for a table."""
     target = Dataquery().ref_id(ref).expr(expr).datasource(SOURCE).legend_format(legend or "__auto")
     if form is PromQueryFormat.TABLE:
         target.instant()

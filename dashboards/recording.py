@@ -1,4 +1,4 @@
-"""Recording rules: ratios over the windows that burn rates need, and how fast queues grow and drain."""
+"""The recording rules: ratios over the windows of burn rates, and how fast queues grow and drain. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from collections.abc import Iterator
 from typing import Final
 
 from .objectives import Objective, Objectives
-from .prometheus_rules import EXACT, NQ, Group, Rule, grown, grown_from_nothing, level
+from .prometheus_rules import (
+    COUNTERS_EXACT,
+    NAMESPACE_AND_QUEUE,
+    Group,
+    Rule,
+    gauge,
+    increase,
+    increase_from_zero,
+)
 
 SHORT_WINDOWS: Final = ("5m", "30m", "1h")
 LONG_WINDOWS: Final = ("2h", "6h", "1d", "3d")
-# Over which a budget is counted; too dear for every minute.
+# The time of an error budget. Its query is too expensive for every minute.
 BUDGET_WINDOW: Final = "30d"
 _BUDGET_INTERVAL: Final = "10m"
-# A window of hours changes little in a minute, and costs the most.
+# A window of hours changes little in a minute, and its query costs the most.
 _LONG_INTERVAL: Final = "2m"
-_JOB_LABELS: Final = f"{NQ}, task, outcome"
-_WAIT_LABELS: Final = f"{NQ}, le"
+_JOB_LABELS: Final = f"{NAMESPACE_AND_QUEUE}, task, outcome"
+_WAIT_LABELS: Final = f"{NAMESPACE_AND_QUEUE}, le"
 _JOBS: Final = "spinach_fleet_jobs_total"
 _ENDED: Final = 'outcome=~"succeeded|failed"'
 
@@ -39,16 +47,17 @@ def recording(objectives: Objectives) -> Iterator[Group]:
 
 
 def _queue_rules() -> Iterator[Rule]:
-    # `and`: a reader that is gone has samples in the window for minutes, and they say what was.
-    yield Rule(GROWTH, f"max by ({NQ}) (deriv(spinach_queue_depth[10m]) and spinach_queue_depth)")
-    yield Rule(DRAIN, f"{level('spinach_queue_depth', NQ)} / (-{GROWTH} > 0)")
+    # `and`: an exporter that is gone has samples in the window for minutes; they are out of date.
+    yield Rule(
+        GROWTH, f"max by ({NAMESPACE_AND_QUEUE}) (deriv(spinach_queue_depth[10m]) and spinach_queue_depth)"
+    )
+    yield Rule(DRAIN, f"{gauge('spinach_queue_depth', NAMESPACE_AND_QUEUE)} / (-{GROWTH} > 0)")
 
 
 def _budgets(objectives: Objectives) -> Iterator[Rule]:
-    for selector, objective in queues(objectives):
-        known = (
-            f"0 * {level(f'spinach_queue_depth{{{selector}}}' if selector else 'spinach_queue_depth', NQ)}"
-        )
+    for selector, objective in queue_matchers(objectives):
+        depth = f"spinach_queue_depth{{{selector}}}" if selector else "spinach_queue_depth"
+        known = f"0 * {gauge(depth, NAMESPACE_AND_QUEUE)}"
         yield Rule(START_BUDGET, f"{known} + {1 - objective.start_ratio:.6g}")
         yield Rule(FAILURE_BUDGET, f"{known} + {1 - objective.success_ratio:.6g}")
 
@@ -56,12 +65,12 @@ def _budgets(objectives: Objectives) -> Iterator[Rule]:
 def _ratios(objectives: Objectives, windows: tuple[str, ...]) -> Iterator[Rule]:
     for window in windows:
         yield Rule(f"spinach:failure_ratio:{window}", _failure_ratio(window))
-        for selector, objective in queues(objectives):
+        for selector, objective in queue_matchers(objectives):
             yield Rule(f"spinach:wait_slow_ratio:{window}", _slow_ratio(selector, objective, window))
 
 
-def queues(objectives: Objectives) -> Iterator[tuple[str, Objective]]:
-    """Yield a matcher of queues with each objective; together they match every queue once."""
+def queue_matchers(objectives: Objectives) -> Iterator[tuple[str, Objective]]:
+    """Yield each objective with a matcher of its queues; together the matchers match every queue once."""
     others = "".join(f',queue!="{_quoted(name)}"' for name in objectives.queues).lstrip(",")
     yield others, objectives.default
     for name, objective in objectives.queues.items():
@@ -83,28 +92,28 @@ def started(window: str, matcher: str = "") -> str:
 
 
 def _jobs(matchers: str, window: str) -> str:
-    return grown(f"{_JOBS}{{{matchers}}}", window, NQ, _JOB_LABELS)
+    return increase(f"{_JOBS}{{{matchers}}}", window, NAMESPACE_AND_QUEUE, _JOB_LABELS)
 
 
 def _failure_ratio(window: str) -> str:
-    # A task that is new and fails from its first job on is what must not be missed.
+    # Count new series from 0: a new task that fails from its first job must not be missed.
     failed, every = (
-        grown_from_nothing(f"{_JOBS}{{{outcome}}}", window, NQ, _JOB_LABELS)
+        increase_from_zero(f"{_JOBS}{{{outcome}}}", window, NAMESPACE_AND_QUEUE, _JOB_LABELS)
         for outcome in ('outcome="failed"', _ENDED)
     )
-    return f"(\n{failed}\n/\n({every} > 0)\n) and {EXACT}"
+    return f"(\n{failed}\n/\n({every} > 0)\n) and {COUNTERS_EXACT}"
 
 
 def _slow_ratio(queue: str, objective: Objective, window: str) -> str:
-    # 60 is written 60 or 60.0, depending on who exposes it.
+    # The edge 60 is written 60 or 60.0, depending on the exporting library.
     edge = f"{objective.start_within_seconds:g}".replace(".", "\\\\.") + "(\\\\.0)?"
     soon = _waits("spinach_fleet_queue_wait_seconds_bucket", _and(f'le=~"{edge}"', queue), window)
     every = _waits("spinach_fleet_queue_wait_seconds_count", queue, window)
-    return f"(\n  1 - {soon}\n  / ({every} > 0)\n) and {EXACT}"
+    return f"(\n  1 - {soon}\n  / ({every} > 0)\n) and {COUNTERS_EXACT}"
 
 
 def _waits(metric: str, matchers: str, window: str) -> str:
-    return grown(f"{metric}{{{matchers}}}", window, NQ, _WAIT_LABELS)
+    return increase(f"{metric}{{{matchers}}}", window, NAMESPACE_AND_QUEUE, _WAIT_LABELS)
 
 
 def _and(first: str, second: str) -> str:

@@ -1,4 +1,4 @@
-"""How panels look and where they stand: colours, limits, words, places in the grid."""
+"""What panels share in style: colours, thresholds, areas in the grid. Knows no panel."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ WARNING: Final = "orange"
 BAD: Final = "red"
 PLAIN: Final = "blue"
 
-# Where oldest jobs are coloured: the objective's threshold and its fivefold.
+# Ages at which the oldest job changes its colour: the default objective, and five times as much.
 OLD_SECONDS: Final = 60
 VERY_OLD_SECONDS: Final = 300
+ROW_HEIGHT: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a panel stands: 24 columns wide is the grid, a row is 38 pixels high."""
+class Area:
+    """The area of a panel. The grid has 24 columns; a row is 38 pixels high."""
 
     x: int
     y: int
@@ -28,21 +29,18 @@ class Place:
     height: int
 
     @property
-    def grid(self) -> GridPos:
-        """The place in the SDK's words."""
+    def grid_position(self) -> GridPos:
+        """The area as the SDK takes it."""
         return GridPos(h=self.height, w=self.width, x=self.x, y=self.y)
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a panel says of itself: its title, and what the number means and what to do about it."""
-
-    title: str
-    description: str
+def third(column: int, row: int) -> Area:
+    """Return one of three areas side by side, in a row of panels."""
+    return Area(8 * column, ROW_HEIGHT * row, 8, ROW_HEIGHT)
 
 
-def steps(colour: str, *further: tuple[float, str]) -> ThresholdsConfig:
-    """Return thresholds: a colour from zero on, then others from a value on."""
+def thresholds(colour: str, *further: tuple[float, str]) -> ThresholdsConfig:
+    """Return thresholds: a colour from zero, then (value, colour) pairs for higher values."""
     found = [
         Threshold(value=0, color=colour),
         *(Threshold(value=value, color=name) for value, name in further),
@@ -50,6 +48,6 @@ def steps(colour: str, *further: tuple[float, str]) -> ThresholdsConfig:
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def age_steps() -> ThresholdsConfig:
+def age_thresholds() -> ThresholdsConfig:
     """Return thresholds for how long jobs wait."""
-    return steps(FINE, (OLD_SECONDS, WARNING), (VERY_OLD_SECONDS, BAD))
+    return thresholds(FINE, (OLD_SECONDS, WARNING), (VERY_OLD_SECONDS, BAD))

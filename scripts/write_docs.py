@@ -13,10 +13,10 @@ MARK: Final = "<!-- Written by `make docs` from spinach_ops/metrics/catalog.py. 
 
 
 def page(text: str) -> str:
-    """Return the page with the list written anew below the mark."""
+    """Return the page with the current list below the mark."""
     before, mark, _ = text.partition(MARK)
     if not mark:
-        raise ValueError(f"{PAGE} has no line {MARK!r} below which the list belongs")
+        raise ValueError(f"{PAGE} has no line {MARK!r}: the list goes below it")
     return f"{before}{mark}\n{as_markdown()}"
 
 

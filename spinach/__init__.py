@@ -1,4 +1,13 @@
-"""Background jobs on Redis that an operator can see."""
+"""Background jobs on Redis that an operator can see.
+
+Example:
+    >>> from spinach import Engine, RedisBroker
+    >>> engine = Engine(RedisBroker(), namespace="shop")
+    >>> @engine.task(name="shop:send_receipt", max_retries=5)
+    ... def send_receipt(order_id): ...
+    >>> engine.schedule(send_receipt, 42)  # in any process
+    >>> engine.start_workers()  # in the processes that run jobs
+"""
 
 from __future__ import annotations
 

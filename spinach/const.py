@@ -1,10 +1,10 @@
-"""Defaults that applications import; changing one changes every deployment."""
+"""The version, and the defaults that applications import. Changing a default changes every deployment."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# The one place of the version: the build reads it here.
+# The only place that states the version; the build reads it from here.
 VERSION = "0.1.0"
 
 DEFAULT_QUEUE: Final = "spinach"

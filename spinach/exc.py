@@ -1,4 +1,4 @@
-"""Every error the engine raises, as one tree.
+"""Every error the engine raises, as one tree. Applications catch `SpinachError`, or what they can handle.
 
 ::
 
@@ -10,15 +10,37 @@
     ├── WorkerLost                     a job's worker died, and the job must not run twice
     ├── MalformedJob                   stored bytes that are not a job
     └── BrokerError
-        ├── BrokerUnavailable          the broker cannot be reached or refuses us   (also ConnectionError)
+        ├── BrokerUnavailable          the broker cannot be reached or refuses          (also ConnectionError)
         │   ├── EnqueueUncertain       the reply was lost: the jobs may have been accepted
-        │   └── NotPermitted           the broker refuses the user, the password, or what was asked for
+        │   └── NotPermitted           the broker refuses the user, the password, or the command
         ├── WrongKeyType               a key of the namespace belongs to something else
         ├── NewerLayout                the namespace was written by a newer release
-        └── LeaseRevoked               this worker was declared dead; its late results no longer count
+        └── LeaseRevoked               this worker was declared dead; its late results do not count
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+__all__ = [
+    "BrokerError",
+    "BrokerUnavailable",
+    "EnqueueUncertain",
+    "InvalidJobArguments",
+    "InvalidJobSignatureError",
+    "InvalidNamespace",
+    "LeaseRevoked",
+    "MalformedJob",
+    "NewerLayout",
+    "NotPermitted",
+    "SpinachError",
+    "UnknownTask",
+    "WorkerLost",
+    "WrongKeyType",
+]
+
+# Why a broker cannot be used now.
+Unavailability = Literal["connection", "timeout", "auth", "permission"]
 
 
 class SpinachError(Exception):
@@ -50,34 +72,57 @@ class WorkerLost(SpinachError):
 
 
 class BrokerError(SpinachError):
-    """Base of what goes wrong between the engine and its broker."""
+    """Base of what goes wrong between the engine and its broker.
+
+    Attributes:
+        accepted: How many jobs of a batch were accepted before the error, counted from its first job.
+    """
+
+    accepted: int = 0
 
 
 class BrokerUnavailable(BrokerError, ConnectionError):
-    """The broker cannot be reached or refuses the request; nothing was accepted."""
+    """The broker cannot be reached or refuses the request.
+
+    Of a batch no more jobs than `accepted` were accepted.
+
+    Args:
+        message: What happened, and at which server.
+        kind: Why, as below.
+
+    Attributes:
+        kind: ``"timeout"`` (no answer in time), ``"auth"`` (user or password refused), ``"permission"`` (not
+            allowed to this user) or ``"connection"`` (everything else).
+    """
+
+    def __init__(self, message: str = "", *, kind: Unavailability = "connection") -> None:
+        super().__init__(message)
+        self.kind: Unavailability = kind
 
 
 class EnqueueUncertain(BrokerUnavailable):
-    """The connection broke after the jobs were sent: they may or may not have been accepted.
+    """The connection broke after jobs were sent: they may or may not have been accepted.
 
-    Scheduling the same work again may run it twice.
+    Scheduling the same jobs again may run them twice. Of a batch, the first `accepted` jobs were accepted for
+    certain.
     """
 
 
 class NotPermitted(BrokerUnavailable):
-    """The broker refuses the user, the password, or what the user asks for.
+    """The broker refuses the user, the password, or a command of the user.
 
-    Attributes:
-        at_login: Whether it was the user or the password.
+    Args:
+        message: What was refused, and by which server.
+        at_login: Whether the broker refused the user or the password, and not a command.
     """
 
     def __init__(self, message: str = "", *, at_login: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message, kind="auth" if at_login else "permission")
         self.at_login = at_login
 
 
 class WrongKeyType(BrokerError):
-    """A key of the namespace holds a type that is not ours."""
+    """A key of the namespace holds a value of a type that Spinach does not store there."""
 
 
 class NewerLayout(BrokerError):
@@ -85,9 +130,9 @@ class NewerLayout(BrokerError):
 
 
 class LeaseRevoked(BrokerError):
-    """The worker was declared dead: what it held now belongs to others.
+    """The worker was declared dead: the jobs it held belong to other workers now.
 
-    Attributes:
+    Args:
         worker_id: The id that no longer counts.
     """
 

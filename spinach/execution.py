@@ -1,14 +1,15 @@
-"""One attempt at a job: the only place where user code runs and its end is decided.
+"""One attempt at a job: its signals, its hooks, and what becomes of the job at its end.
 
-`Attempt` is a context manager that thread and asyncio workers put around the function. It calls the
-wrappers (spans, application contexts), sends the signals of an attempt, and turns whatever was raised,
-`BaseException` included, into an `Outcome`. It never lets an exception out and never speaks to the broker.
+`Attempt` is a context manager that thread and asyncio workers put around the call of the function. It enters
+the wrappers (spans, application contexts), sends the signals of an attempt, and turns any exception,
+`BaseException` included, into an `Outcome`. It raises nothing and never speaks to the broker.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from . import signals
 from .clock import ServerClock, to_datetime
+from .guard import Guarded
 from .job import Job, JobStatus
 from .retry import Outcome, Verdict, decide
 from .task import RetryException
@@ -30,8 +32,12 @@ _elapsed = time.perf_counter
 AttemptWrapper = Callable[["Attempt"], AbstractContextManager[Any] | None]
 
 
+# `namespace`: whose jobs or duties this thread runs. Such a thread cannot wait for the workers to stop.
+this_thread = threading.local()
+
+
 class Fork:
-    """Counts the forks that lead to this process."""
+    """Counts the forks between the process that imported this module and the present one."""
 
     generation = 0
 
@@ -50,9 +56,9 @@ class Environment:
 
     Attributes:
         namespace: Sender of the signals.
-        clock: The broker's time.
-        report: Takes each finished attempt.
-        wrappers: Context managers to put around each attempt, outermost first.
+        clock: The broker's clock.
+        report: Called with each attempt that ended.
+        wrappers: Put around each attempt, outermost first; see `Engine.wrap_attempts`.
     """
 
     namespace: str
@@ -65,17 +71,17 @@ class Attempt:
     """One run of one job.
 
     Attributes:
-        job: The job; after the attempt its status, retries and date are those of what follows.
-        number: Which attempt this is, from 1.
-        queue_wait: Seconds between the moment the job was runnable and its start.
-        duration: Seconds the function ran, once it ended.
-        outcome: How it ended, once it ended.
+        job: The job. Once the attempt has ended, `status`, `retries` and `at` are those of what follows.
+        number: Number of the attempt, from 1.
+        queue_wait: Seconds from the moment the job could run to its start.
+        duration: Seconds the function ran; 0 until it ends.
+        outcome: How the attempt ended; None until it ends.
     """
 
     __slots__ = (
-        "_entered",
         "_environment",
         "_generation",
+        "_guarded",
         "_started",
         "duration",
         "job",
@@ -91,7 +97,7 @@ class Attempt:
         self.duration = 0.0
         self.outcome: Outcome | None = None
         self._environment = environment
-        self._entered: list[AbstractContextManager[Any]] | None = None
+        self._guarded: Guarded | None = None
         self._generation = Fork.generation
         self._started = 0.0
 
@@ -100,7 +106,8 @@ class Attempt:
         runnable_since = max(job.due_timestamp, job.enqueued_at or 0.0)
         self.queue_wait = max(0.0, environment.clock.now() - runnable_since)
         if environment.wrappers:
-            self._enter_wrappers(environment.wrappers)
+            self._guarded = Guarded(environment.wrappers, (self,), job)
+            self._guarded.__enter__()
         if signals.job_started.receivers:
             signals.job_started.send(
                 environment.namespace, job=job, queue_wait=self.queue_wait, attempt=self.number
@@ -118,44 +125,46 @@ class Attempt:
         end_stray_child(self._generation, error)
         job = self.job
         if error is None:
-            self.outcome = Outcome(Verdict.SUCCEEDED, job.retries)
+            outcome = Outcome(Verdict.SUCCEEDED, job.retries)
             job.status = JobStatus.SUCCEEDED
         else:
-            self.outcome = decide(job, error, now=to_datetime(self._environment.clock.now()))
-            apply_outcome(job, self.outcome)
-        _emit_outcome(self)
-        if self._entered:
-            self._exit_wrappers(kind, error, traceback)
+            outcome = outcome_of(job, error, now=self._environment.clock.now())
+            apply_outcome(job, outcome)
+        self.outcome = outcome
+        try:
+            _send_signals(self, outcome)
+        except BaseException:  # nothing between the end of the function and the report may cost the report
+            _complain("The outcome of %s could not be announced; the job is reported all the same", job)
+        if (guarded := self._guarded) is not None:
+            # Drop the guard: its context managers hold this attempt, and the cycle would be left to the
+            # garbage collector, once per job.
+            self._guarded = None
+            guarded.__exit__(kind, error, traceback)
         self._environment.report(self)
         return True
 
-    def _enter_wrappers(self, wrappers: Sequence[AttemptWrapper]) -> None:
-        self._entered = []
-        for wrapper in tuple(wrappers):  # one may take itself away meanwhile
-            try:
-                context = wrapper(self)
-                if context is None:
-                    continue
-                context.__enter__()
-            except BaseException:
-                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.job)
-            else:
-                self._entered.append(context)
 
-    def _exit_wrappers(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Let go of them: they mostly hold this attempt, and a cycle would be left to the garbage collector each time.
-        entered, self._entered = self._entered, None
-        for context in reversed(entered or ()):
-            try:
-                context.__exit__(kind, error, traceback)
-            except BaseException as failure:
-                if failure is not error:  # a generator re-raises what it was given: no failure
-                    logger.exception("Wrapper %r failed after %s; it is ignored", context, self.job)
+def outcome_of(job: Job, error: BaseException, *, now: float) -> Outcome:
+    """Decide what follows an error; whatever the error does when it is looked at, the job ends with a result.
+
+    Args:
+        job: The job as it was when the attempt began.
+        error: What the attempt raised.
+        now: Epoch seconds by the broker's clock.
+    """
+    try:
+        return decide(job, error, now=to_datetime(now))
+    except BaseException as failure:
+        _complain("No retry could be decided for %s, which fails", job)
+        return Outcome(Verdict.FAILED, job.retries, failure)
+
+
+def _complain(message: str, job: Job) -> None:
+    """Log what went wrong around a job; the application's own log filters and handlers may be the reason."""
+    try:
+        logger.exception(message, job, extra={"action": "attempt_end_failed"})
+    except BaseException:  # the filter or handler again: the job matters more than the line
+        return
 
 
 _STATUS_AFTER: Final = {
@@ -166,17 +175,14 @@ _STATUS_AFTER: Final = {
 
 
 def apply_outcome(job: Job, outcome: Outcome) -> None:
-    """Make the job what it is after an attempt: status, retries, date."""
+    """Write the outcome of an attempt into its job: status, retries, and the date of a retry."""
     job.status = _STATUS_AFTER[outcome.verdict]
     job.retries = outcome.retries
     if outcome.at is not None:
         job.at = outcome.at
 
 
-def _emit_outcome(attempt: Attempt) -> None:
-    outcome = attempt.outcome
-    if outcome is None:  # pragma: no cover - only called once it is set
-        return
+def _send_signals(attempt: Attempt, outcome: Outcome) -> None:
     signal, error = _SIGNAL_OF[outcome.verdict], outcome.error
     finished = signals.job_finished
     if error is None and not signal.receivers and not finished.receivers:
@@ -191,7 +197,12 @@ def _emit_outcome(attempt: Attempt) -> None:
     if error is None:
         signal.send(sender, **facts)
     else:
-        _log_error(attempt, outcome, error)
+        try:
+            _log_error(attempt, outcome, error)
+        except (
+            BaseException
+        ):  # a log filter or handler of the application, or an error that cannot be printed
+            _complain("The error of %s could not be logged", attempt.job)
         signal.send(sender, err=error, **facts)
     finished.send(sender, outcome=outcome.verdict.value, **facts)
 
@@ -207,7 +218,7 @@ def _log_error(attempt: Attempt, outcome: Outcome, error: BaseException) -> None
     job = attempt.job
     extra = {"action": f"job_{outcome.verdict.value}", "job_id": str(job.id), "task": job.task_name}
     if isinstance(error, RetryException) and outcome.verdict is Verdict.RETRIED:
-        # Asked for by the task: no error of anybody's.
+        # The task asked for the retry: this is no error.
         logger.info(
             "Job %s of task %s asks to run again at %s: %s", job.id, job.task_name, job.at, error, extra=extra
         )
@@ -226,13 +237,13 @@ def _log_error(attempt: Attempt, outcome: Outcome, error: BaseException) -> None
 
 
 def end_stray_child(generation: int, error: BaseException | None) -> None:
-    """End this process if it is a child that a task forked and that fell out of the task's function.
+    """End this process if it is a child that a task forked and that returned from the task's function.
 
-    It is a copy of one worker thread: were it to go on, it would report its parent's job.
+    The child is a copy of one worker thread. If it went on, it would report its parent's job a second time.
 
     Args:
         generation: `Fork.generation` when the function was called.
-        error: What the function raised, for the exit code.
+        error: What the function raised; it decides the exit code.
     """
     if generation == Fork.generation:
         return

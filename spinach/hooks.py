@@ -1,36 +1,50 @@
-"""The hooks: where instrumentation and integrations hook into an engine, and what they cannot do there.
+"""The hooks of an engine: where instrumentation and integrations plug in.
 
-A hook sees jobs and attempts go by and may put context around them. Whatever it raises or swallows, the job, the
-caller's result and the caller's exception stay what they are.
+A hook sees jobs and attempts and may put context around them. It can change neither the fate of a job nor
+what the caller gets: what a hook raises is logged, what it swallows is raised all the same.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from logging import getLogger
-from types import TracebackType
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from .execution import AttemptWrapper
+from .guard import Guarded
 from .job import Job
+
+__all__ = [
+    "EnqueueWrapper",
+    "Hooks",
+    "OncePerEngine",
+    "Remover",
+    "ServiceWrapper",
+    "StopListener",
+    "Submission",
+    "added",
+]
 
 logger = getLogger(__name__)
 
 EnqueueWrapper = Callable[["Submission"], AbstractContextManager[Any] | None]
 StopListener = Callable[[], None]
 Remover = Callable[[], None]
-ServiceWrapper = Callable[[], AbstractContextManager[Any]]
+ServiceWrapper = Callable[[], AbstractContextManager[Any] | None]
 H = TypeVar("H")
 
 _NOTHING_AROUND: Final = nullcontext()
 
 
 class Submission(list[Job]):
-    """The jobs of one call that schedules; knows whether they came as a batch, which may hold a single job."""
+    """The jobs of one call that schedules.
+
+    Attributes:
+        is_batch: Whether the caller scheduled a batch, which may hold a single job.
+    """
 
     __slots__ = ("is_batch",)
 
@@ -44,8 +58,8 @@ class Hooks:
         attempts: Put around every attempt, outermost first.
         enqueues: Put around every call that enqueues jobs, outermost first.
         stops: Called after the workers stopped.
-        services: Put around each background duty, in its thread, from its start to its end.
-        announced: What this process tells of itself in its worker's record, beside what the engine does.
+        services: Put around each background thread of the worker, from its start to its end.
+        announced: Facts that this process adds to its worker's record, by name.
     """
 
     def __init__(self) -> None:
@@ -56,23 +70,31 @@ class Hooks:
         self.announced: dict[str, str] = {}
 
     def around_enqueue(self, jobs: Sequence[Job], *, is_batch: bool) -> AbstractContextManager[None]:
-        """Enter every enqueue wrapper; return what tells each how the call went."""
+        """Return the context manager to put around a call that enqueues jobs: that of every wrapper.
+
+        Args:
+            jobs: The jobs, before they are written.
+            is_batch: Whether the caller scheduled a batch, which may hold a single job.
+
+        Returns:
+            A context manager. Only an interrupt of a wrapper on entry reaches the caller.
+        """
         if not self.enqueues:
             return _NOTHING_AROUND
         submission = Submission(jobs)
         submission.is_batch = is_batch
-        entered: list[AbstractContextManager[Any]] = []
-        try:
-            for wrapper in tuple(self.enqueues):
-                if (context := _enter(wrapper, submission)) is not None:
-                    entered.append(context)  # noqa: PERF401 - what was entered so far must be known
-        except BaseException:  # an interrupt: what was entered must not stay in the caller's thread
-            _Entered(entered).__exit__(*sys.exc_info())
-            raise
-        return _Entered(entered) if entered else _NOTHING_AROUND
+        return Guarded(self.enqueues, (submission,), "a call that schedules", Exception)
 
     def announce(self, name: str, value: str) -> Callable[[], None]:
-        """Announce a fact; return a function that takes it away again, unless another took its place."""
+        """Add a fact to the worker's record.
+
+        Args:
+            name: Name of the fact.
+            value: The fact; it replaces an earlier one of that name.
+
+        Returns:
+            A function that removes the fact, unless a later one has replaced it.
+        """
         self.announced[name] = value
 
         def remove() -> None:
@@ -81,8 +103,8 @@ class Hooks:
 
         return remove
 
-    def tell_stopped(self) -> None:
-        """Call every stop listener."""
+    def call_stop_listeners(self) -> None:
+        """Call every stop listener; log those that raise."""
         for listener in list(self.stops):
             try:
                 listener()
@@ -90,26 +112,16 @@ class Hooks:
                 logger.exception("Stop listener %r failed; it is ignored", listener)
 
 
-class _Entered:
-    """Wrappers that were entered and are to be left. Slim, for it is on the path of every job that is scheduled."""
-
-    __slots__ = ("_contexts",)
-
-    def __init__(self, contexts: list[AbstractContextManager[Any]]) -> None:
-        self._contexts = contexts
-
-    def __enter__(self) -> None:
-        """Nothing is left to do."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for context in reversed(self._contexts):
-            _exit(context, kind, error, traceback)
-
-
 def added(hooks: list[H], hook: H) -> Callable[[], None]:
-    """Add a hook; return a function that takes it away again."""
+    """Add a hook to a list of hooks.
+
+    Args:
+        hooks: The list.
+        hook: The hook.
+
+    Returns:
+        A function that removes the hook, if it is still there.
+    """
     hooks.append(hook)
 
     def remove() -> None:
@@ -119,48 +131,23 @@ def added(hooks: list[H], hook: H) -> Callable[[], None]:
     return remove
 
 
-def _enter(wrapper: EnqueueWrapper, jobs: Submission) -> AbstractContextManager[Any] | None:
-    try:
-        context = wrapper(jobs)
-        if context is not None:
-            context.__enter__()
-    except Exception:
-        logger.exception("Enqueue wrapper %r failed; it is skipped", wrapper)
-        return None
-    return context
-
-
-def _exit(
-    context: AbstractContextManager[Any],
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-) -> None:
-    try:
-        context.__exit__(kind, error, traceback)
-    except BaseException as failure:
-        if failure is not error:  # a generator re-raises what it was given: no failure
-            # The jobs were accepted, or not, already: the caller must learn that and nothing else.
-            logger.exception("Enqueue wrapper %r failed at its end; it is ignored", context)
-
-
 class OncePerEngine:
-    """The engines that carry one kind of hook: each gets it once, and loses it once."""
+    """Installs one kind of hook at most once on each engine."""
 
     def __init__(self) -> None:
         self._engines: WeakSet[Any] = WeakSet()
         self._lock = threading.RLock()
 
     def put_on(self, engine: Any, install: Callable[[], list[Remover]]) -> Remover:
-        """Install the hook on an engine that does not carry it yet.
+        """Install the hook on an engine that does not have it yet.
 
         Args:
             engine: The engine.
-            install: Installs the hook and returns the functions that remove it; when it raises, the engine stays
-                as it was.
+            install: Installs the hook and returns the functions that remove it; when it raises, the engine
+                stays as it was.
 
         Returns:
-            A function that removes the hook. It does nothing on a second call, or if the engine carried the hook
+            A function that removes the hook. It does nothing on a second call, or if the engine had the hook
             already.
         """
         with self._lock:
@@ -180,4 +167,4 @@ class OncePerEngine:
 
 
 def _remove_nothing() -> None:
-    """Remove nothing: another caller owns the hook."""
+    """Remove nothing: the caller that installed the hook removes it."""

@@ -1,4 +1,7 @@
-"""One execution of a task: its fields, its life cycle, and the way to and from its text."""
+"""One execution of a task: its fields, its life cycle, and its text, written and read.
+
+A job moves nowhere by itself: only workers, the notifier and brokers change it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from . import codec
 from .clock import to_datetime
 from .exc import InvalidJobSignatureError
 
+__all__ = ["Job", "JobStatus"]
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECOND: Final = timedelta(seconds=1)
 # Beyond any date or duration; up to here floats are exact to the second.
@@ -30,7 +35,7 @@ class JobStatus(enum.IntEnum):
            │                    ▲                 │ └─────► FAILED (dead letter)
            └──schedule_at──► WAITING ◄────retry───┘
 
-    In Redis the place of a job (queue, future, running) is the truth and this number a hint.
+    In Redis the place of a job (queue, future, running) is the truth, and this number is a hint.
     """
 
     NOT_SET = 0
@@ -42,23 +47,25 @@ class JobStatus(enum.IntEnum):
 
 
 class Job:
-    """One execution of a task. Mutable: only workers, the notifier and brokers change it.
+    """One execution of a task, retries included. `Engine.schedule` makes it.
 
-    Attributes:
-        id: Unique over all namespaces; kept across retries.
-        status: Where it is in its life.
+    Args:
         task_name: Name of the task it runs.
-        queue: Queue it stands in.
+        queue: Queue it is in.
         at: Aware UTC date before which it does not start.
         max_retries: How often it may be repeated; 0 means it is not safe to repeat.
-        retries: How often it has been repeated, rescues of dead workers included.
-        task_args: Positional arguments.
-        task_kwargs: Keyword arguments.
-        task_func: The function, once the job has met an engine that knows its task.
-        enqueued_at: Epoch seconds (server clock) of the last push to a queue, None for old producers.
-        headers: Text that travels with the job, such as a trace context; None or a flat mapping.
-        timeout: Seconds the job may run, or None.
-        unique_key: Key of a unique job, or None.
+        task_args: Positional arguments of the function.
+        task_kwargs: Keyword arguments of the function.
+
+    Attributes:
+        id: UUID, unique over all namespaces; a retry keeps it.
+        status: Where it is in its life.
+        retries: How often it has been repeated, after errors and after deaths of workers.
+        task_func: The function; None until an engine that knows the task has seen the job.
+        enqueued_at: Epoch seconds (server's clock) of the last push to a queue; None from old clients.
+        headers: Strings that travel with the job, such as a trace context; None or a flat mapping.
+        timeout: Reserved, not produced yet: seconds the job may run. Carried unchanged.
+        unique_key: Reserved, not produced yet: key of a unique job. Carried unchanged.
     """
 
     __slots__ = (  # noqa: RUF023 - the published order, which integrations iterate
@@ -104,16 +111,16 @@ class Job:
         self.headers: dict[str, str] | None = None
         self.timeout: float | None = None
         self.unique_key: str | None = None
-        # Raw payload as a client sent it; the arguments above may be changed by the task.
+        # The arguments as the client sent them; the task may change the objects above.
         self._payload: tuple[str, str] | bytes | None = None
-        # Its field in a running hash, where that is not the id (bytes whose id Lua could not read).
+        # Its field in a running hash: the id as a client spelled it, capitals included.
         self._field: str | None = None
-        # What tells this handing out from any other of the same job; set by brokers that need it.
+        # Tells this delivery from any other of the same job; set by brokers that need it.
         self._mark: bytes = b""
 
     @property
     def at_timestamp(self) -> int:
-        """Epoch seconds of the first whole second after `at`."""
+        """The first whole epoch second after `at`."""
         return (self.at - _EPOCH) // _SECOND + 1
 
     @property
@@ -128,24 +135,21 @@ class Job:
 
     @property
     def should_retry(self) -> bool:
-        """Whether the job may be executed once more after this time."""
+        """Whether the job may run once more after the present attempt."""
         return self.retries < self.max_retries
 
     @property
     def held_as(self) -> str:
-        """Field of the running hash under which a broker holds this job."""
+        """The id under which a broker holds this job while it runs."""
         return self._field or str(self.id)
 
     def check_signature(self) -> None:
-        """Check that the arguments fit the task's function.
+        """Check that the arguments fit the task's function, where that is known.
 
         Raises:
-            InvalidJobSignatureError: they do not.
+            InvalidJobSignatureError: They do not fit.
         """
-        if self.task_func is None:
-            return
-        signature = _signature_of(self.task_func)
-        if signature is None:
+        if self.task_func is None or (signature := _signature_of(self.task_func)) is None:
             return
         try:
             signature.bind(*self.task_args, **self.task_kwargs)
@@ -158,7 +162,7 @@ class Job:
         """Return the JSON texts of the arguments, byte for byte as the client sent them.
 
         Raises:
-            InvalidJobArguments: the job never was a text and its arguments cannot be one.
+            InvalidJobArguments: The arguments were never sent, and are not strict JSON.
         """
         if self._payload is None:
             self._payload = codec.dump_payload(self.task_args, self.task_kwargs)
@@ -167,10 +171,10 @@ class Job:
         return self._payload
 
     def text(self, status: JobStatus, enqueued_at: float) -> str:
-        """Return the job's text as it is to stand in a queue.
+        """Return the text under which a broker stores the job.
 
         Args:
-            status: The status to write; that of the job is left alone.
+            status: The status to write; the job keeps its own.
             enqueued_at: Epoch seconds of the push, by the broker's clock.
         """
         head = codec.envelope(
@@ -193,10 +197,10 @@ class Job:
         return {name: value for name, value in extra.items() if value is not None}
 
     def serialize(self) -> str:
-        """Return the job's text in its present status.
+        """Return the text of the job in its present status.
 
         Raises:
-            InvalidJobArguments: the arguments are not strict JSON.
+            InvalidJobArguments: The arguments are not strict JSON.
         """
         return self.text(self.status, self.enqueued_at or self.due_timestamp)
 
@@ -204,8 +208,11 @@ class Job:
     def deserialize(cls, job_json_string: str | bytes) -> Job:
         """Return the job that a text describes.
 
+        Args:
+            job_json_string: What `serialize` of this or an old release returned.
+
         Raises:
-            MalformedJob: the text is not a job's.
+            MalformedJob: The text is not that of a job.
         """
         fields = codec.parse(job_json_string)
         job = cls.__new__(cls)
@@ -243,14 +250,14 @@ class Job:
 
 
 def _status_of(value: object) -> JobStatus:
-    """Return the status hint of a stored job; the place where it stood overrides it anyway."""
+    """Return the status that a stored job hints at; its place in the store decides."""
     return JobStatus(value) if type(value) is int and 0 <= value <= 5 else JobStatus.NOT_SET
 
 
 def _number_or_none(value: object) -> float | None:
     if type(value) not in (int, float):
         return None
-    # Python reads NaN, infinities and integers of any size; no time is one.
+    # Python also reads NaN, infinities and integers of any size from JSON; none of them is a time.
     return value if -_MAX_SECONDS < value < _MAX_SECONDS else None  # type: ignore[return-value, operator]
 
 
@@ -263,7 +270,8 @@ def _headers_or_none(value: object) -> dict[str, str] | None:
 @lru_cache(maxsize=4096)
 def _cached_signature(func: Callable[..., Any]) -> inspect.Signature | None:
     try:
-        return inspect.signature(func)
+        # Not that of a function it wraps: a decorator may supply or rename arguments.
+        return inspect.signature(func, follow_wrapped=False)
     except (TypeError, ValueError):  # builtins without a signature: let the call decide
         return None
 

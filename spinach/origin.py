@@ -1,7 +1,7 @@
-"""Why a job is attempted, told in its headers by whoever knows: a client, a timer, a rescuer, a worker that retries.
+"""What caused an attempt: a mark in the job's headers, by the client, timer, rescuer or worker that knows.
 
-A mark counts for one attempt only. Whoever moves a job on without knowing of marks, such as a worker of the published
-package, so leaves one that no longer counts, never one that is wrong.
+A mark names its attempt and counts for no other. So a worker of release 0.0.25, which knows no marks, leaves
+one that does not count any more, and never a wrong one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .job import Job
 
 ORIGIN_HEADER: Final = "spinach-origin"
 RECOVERED_FROM_HEADER: Final = "spinach-recovered-from"
-# Worker ids are 32 to 36 characters; another's registry may hold anything.
+# Our worker ids have 32 to 36 characters; a header may hold any text.
 _MAX_ID_CHARACTERS: Final = 100
-_NONE: Final[Mapping[str, str]] = {}
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Origin(enum.Enum):
-    """Why there is an attempt."""
+    """What caused an attempt."""
 
     CLIENT = "client"
     BATCH = "batch"
@@ -32,28 +32,25 @@ class Origin(enum.Enum):
 _ORIGINS: Final = {origin.value: origin for origin in Origin}
 
 
-def mark(job: Job, origin: Origin, headers: Mapping[str, str] = _NONE) -> None:
-    """Note why there will be the job's next attempt; its `retries` are those of that attempt already.
+def mark(job: Job, origin: Origin, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+    """Write into a job's headers what causes its next attempt.
 
     Args:
-        job: The job.
-        origin: Why.
-        headers: More to put into the job's headers, in the same step.
+        job: The job; its `retries` are already those of that attempt.
+        origin: The cause.
+        headers: Further headers to set in the same step.
     """
-    told = f"{origin.value} {job.retries + 1}"
-    if job.headers:
-        job.headers = {**job.headers, **headers, ORIGIN_HEADER: told}
-    else:
-        job.headers = {**headers, ORIGIN_HEADER: told}
+    written = f"{origin.value} {job.retries + 1}"
+    job.headers = {**(job.headers or _NO_HEADERS), **headers, ORIGIN_HEADER: written}
 
 
 def mark_recovered(job: Job, worker_id: str) -> None:
-    """Note that the job's next attempt follows one whose worker died."""
+    """Write into a job's headers that its next attempt repeats one whose worker, `worker_id`, died."""
     mark(job, Origin.RECOVERY, {RECOVERED_FROM_HEADER: worker_id[:_MAX_ID_CHARACTERS]})
 
 
 def origin_of(job: Job, attempt: int) -> Origin | None:
-    """Return why there is this attempt, None when nobody told."""
+    """Return what caused an attempt (its number, from 1), or None where no mark says so."""
     if not job.headers:
         return None
     name, _, number = job.headers.get(ORIGIN_HEADER, "").partition(" ")
@@ -61,7 +58,7 @@ def origin_of(job: Job, attempt: int) -> Origin | None:
 
 
 def recovered_from(job: Job, attempt: int) -> str | None:
-    """Return the id of the dead worker that this attempt was taken from, None when it was taken from none that can be told."""
+    """Return the id of the dead worker whose job this attempt repeats, or None where no mark names one."""
     if origin_of(job, attempt) is not Origin.RECOVERY or job.headers is None:
         return None
     worker_id = job.headers.get(RECOVERED_FROM_HEADER, "")[:_MAX_ID_CHARACTERS]

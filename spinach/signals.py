@@ -1,4 +1,4 @@
-"""Every signal the engine sends. Senders are namespaces; a receiver that raises harms nothing.
+"""Every signal the engine sends. The sender is the namespace; a receiver that raises harms nothing.
 
 ======================  ==============================================  ======================================
 signal                  payload                                         sent
@@ -10,7 +10,7 @@ job_started             job, queue_wait, attempt                        before t
 job_succeeded           job, duration, queue_wait, attempt              the function returned
 job_schedule_retry      job, err, duration, queue_wait, attempt         the function raised; it will run again
 job_failed              job, err, duration, queue_wait, attempt         the job will not run again
-job_finished            job, duration, queue_wait, attempt, outcome     after every attempt, whatever its end
+job_finished            job, duration, queue_wait, attempt, outcome     after every attempt
 job_recovered           job, worker_info                                taken from a dead worker, queued again
 worker_lost             worker_info, recovered, failed                  a worker was declared dead
 worker_started          worker_name                                     a worker thread or loop runs
@@ -18,13 +18,18 @@ worker_terminated       worker_name                                     it has e
 receiver_failed         signal, receiver, err                           a receiver of another signal raised
 ======================  ==============================================  ======================================
 
-``duration`` and ``queue_wait`` are seconds, ``attempt`` counts from 1, ``outcome`` is a
-`spinach.retry.Verdict` value. A job whose task is unknown sends ``job_schedule_retry`` or ``job_failed``, and a
-dead worker's job that must not run again ``job_failed``, with ``job`` and ``err`` alone: nothing was started. ``job_schedule_retry`` and ``job_failed`` are sent in the worker's
-thread while the exception is being handled.
+``duration`` and ``queue_wait`` are seconds, ``attempt`` counts from 1, ``outcome`` is the value of a
+`spinach.retry.Verdict`. ``job_schedule_retry`` and ``job_failed`` are sent in the worker's thread while the
+exception is handled. They carry only ``job`` and ``err`` where nothing was started: the task is unknown to
+the worker, or the worker of a job died and the job must not be repeated.
 
-Receivers get only the keyword arguments their signature accepts, so a receiver written for fewer facts
-keeps working as signals learn to carry more.
+A receiver gets the keyword arguments that its signature accepts. So one that takes few keeps working when
+signals carry more.
+
+Example:
+    >>> @signals.job_failed.connect_via(engine.namespace)
+    ... def alert(namespace, job, err):
+    ...     print(f"{job.task_name} failed: {err}")
 """
 
 from __future__ import annotations
@@ -71,51 +76,75 @@ _signals: Final[weakref.WeakSet[SafeNamedSignal]] = weakref.WeakSet()
 class SafeNamedSignal(blinker.NamedSignal):
     """A signal whose receivers cannot harm the sender.
 
-    Who hears a sender, and which facts each of them takes, is found out once and kept until somebody connects or
-    disconnects: signals of jobs are on the path of every job.
+    The receivers of a sender, and the facts that each accepts, are computed once and kept until a receiver
+    connects or disconnects, because every job sends signals.
+
+    Args:
+        name: Name of the signal.
+        doc: What it reports.
     """
 
     def __init__(self, name: str, doc: str | None = None) -> None:
         super().__init__(name, doc)
-        self._audiences: dict[str, tuple[_Listener, ...]] = {}
+        self._listeners_by_sender: dict[str, tuple[_Listener, ...]] = {}
         self._connecting = threading.RLock()
         _signals.add(self)
 
-    def begin_anew(self) -> None:
-        """Replace the lock; called in a forked child, where whoever held it is not."""
+    def replace_lock(self) -> None:
+        """Replace the lock; called in a forked child, which does not have the thread that may hold it."""
         self._connecting = threading.RLock()
 
     def connect(self, receiver: F, sender: Any = blinker.ANY, weak: bool = True) -> F:
-        """Connect a receiver; a sender of None hears every engine."""
+        """Connect a receiver.
+
+        Args:
+            receiver: Called with the namespace and the facts it accepts, in the thread that sends.
+            sender: The namespace to hear; None or `blinker.ANY` hears every engine.
+            weak: Hold the receiver by a weak reference: a function that nothing else refers to is lost.
+
+        Returns:
+            The receiver.
+        """
         with self._connecting:
-            self._audiences.clear()
+            self._listeners_by_sender.clear()
             return super().connect(receiver, blinker.ANY if sender is None else sender, weak)
 
     def disconnect(self, receiver: Callable[..., Any], sender: Any = blinker.ANY) -> None:
-        """Disconnect a receiver."""
+        """Disconnect a receiver.
+
+        Args:
+            receiver: The receiver.
+            sender: The namespace it hears; by default it is disconnected from all.
+        """
         with self._connecting:
-            self._audiences.clear()
+            self._listeners_by_sender.clear()
             super().disconnect(receiver, blinker.ANY if sender is None else sender)
 
     def send(self, sender: Any = None, /, **facts: Any) -> list[tuple[Callable[..., Any], Any]]:
         """Call every receiver with the facts it accepts; log those that raise.
+
+        Args:
+            sender: The namespace.
+            **facts: What the signal reports.
 
         Returns:
             Pairs of receiver and what it returned, without those that raised.
         """
         if not self.receivers:
             return []
-        audience = self._audiences.get(sender) if type(sender) is str else None
-        if audience is None:
-            audience = self._gather(sender)
+        listeners = self._listeners_by_sender.get(sender) if type(sender) is str else None
+        if listeners is None:
+            listeners = self._gather(sender)
         results = []
-        for listener, is_reference, accepted in audience:
+        for listener, is_reference, accepted in listeners:
             receiver = listener() if is_reference else listener
-            if receiver is None:  # gone, and held weakly
+            if receiver is None:  # held by a weak reference, and collected
                 continue
-            taken = facts if accepted is None else {name: facts[name] for name in facts if name in accepted}
+            accepted_facts = (
+                facts if accepted is None else {name: facts[name] for name in facts if name in accepted}
+            )
             try:
-                results.append((receiver, receiver(sender, **taken)))
+                results.append((receiver, receiver(sender, **accepted_facts)))
             except BaseException as error:
                 self._report(sender, receiver, error)
         return results
@@ -127,12 +156,12 @@ class SafeNamedSignal(blinker.NamedSignal):
                 for held in list(self.receivers.values())
                 if isinstance(held, weakref.ref) and (receiver := held()) is not None
             }
-            audience = tuple(_listener(receiver, references) for receiver in self.receivers_for(sender))
-            if len(self._audiences) >= _MAX_SENDERS:
-                self._audiences.clear()
-            if type(sender) is str:  # others are told apart by identity
-                self._audiences[sender] = audience
-            return audience
+            listeners = tuple(_listener(receiver, references) for receiver in self.receivers_for(sender))
+            if len(self._listeners_by_sender) >= _MAX_SENDERS:
+                self._listeners_by_sender.clear()
+            if type(sender) is str:  # others compare by identity
+                self._listeners_by_sender[sender] = listeners
+            return listeners
 
     def _report(self, sender: Any, receiver: Callable[..., Any], error: BaseException) -> None:
         logger.exception(
@@ -153,7 +182,7 @@ def _described(receiver: Callable[..., Any]) -> str:
 
 
 def _identity(receiver: Callable[..., Any]) -> Any:
-    # Receivers are anybody's objects: nothing of theirs is called, and equal ones are two.
+    # Receivers are foreign objects: call none of their methods, and keep equal ones apart.
     if type(receiver) is MethodType:
         return id(receiver.__self__), id(receiver.__func__)
     return id(receiver)
@@ -161,14 +190,14 @@ def _identity(receiver: Callable[..., Any]) -> Any:
 
 def _listener(receiver: Callable[..., Any], references: dict[Any, Any]) -> _Listener:
     try:
-        accepted = _names_of(getattr(receiver, "__func__", receiver))
-    except BaseException:  # a proxy outside of its context, say; the call itself will tell
+        accepted = _accepted_names(getattr(receiver, "__func__", receiver))
+    except BaseException:  # for example a proxy outside its context; let the call decide
         accepted = None
     reference = references.get(_identity(receiver))
     return (receiver, False, accepted) if reference is None else (reference, True, accepted)
 
 
-def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
+def _accepted_names(function: Callable[..., Any]) -> frozenset[str] | None:
     """Return the names a function takes as keywords, None when it takes any."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -180,12 +209,12 @@ def _names_of(function: Callable[..., Any]) -> frozenset[str] | None:
     return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
 
 
-def _begin_anew() -> None:
+def _replace_locks() -> None:
     for signal in list(_signals):
-        signal.begin_anew()
+        signal.replace_lock()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_replace_locks)
 
 job_queued: Final = SafeNamedSignal("job_queued")
 job_waiting: Final = SafeNamedSignal("job_waiting")

@@ -1,28 +1,34 @@
-"""Tasks: one as registered, the registry, the batch, and the exceptions by which a task steers its retry."""
+"""What applications declare and schedule: tasks, registries, batches, and the exceptions that steer retries.
+
+Nothing here speaks to a broker.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from . import const
+from .decorator import TaskDecorator
 from .exc import UnknownTask
 from .job import Job
 from .validation import check_queue_name, check_task
 
 __all__ = ["AbortException", "Batch", "RetryException", "Task", "Tasks"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 class RetryException(Exception):
-    """Raised by a task: run me again.
+    """A task raises it to run its job again.
+
+    The job fails all the same when its `max_retries` are used up.
 
     Args:
-        message: Why, for logs and failure lists.
-        at: Date of the next attempt; naive means UTC, None means the usual backoff. `max_retries`
-            still counts.
+        message: Why, for logs and dead letters.
+        at: Date of the next attempt; a naive one is UTC. None means the usual backoff.
+
+    Example:
+        >>> raise RetryException("the payment is pending", at=in_five_minutes)
     """
 
     def __init__(self, message: object = "", at: datetime | None = None) -> None:
@@ -31,19 +37,23 @@ class RetryException(Exception):
 
 
 class AbortException(Exception):
-    """Raised by a task: fail now, no retry whatever `max_retries` says."""
+    """A task raises it to fail its job now, without the retries that are left."""
 
 
 class Task:
     """One registered task.
 
-    Attributes:
+    Args:
         func: The function that jobs call.
-        name: Unique in its registry; stands in every job.
+        name: Name of the task, unique in its registry; every job carries it.
         queue: Queue of its jobs.
-        max_retries: 0 when it is not safe to repeat.
-        periodicity: Interval of a periodic task, or None.
-        max_concurrency: How many may run at once over the namespace, or None.
+        max_retries: How often a job may be repeated; 0 when the function is not safe to repeat.
+        periodicity: Interval of a periodic task, in whole seconds, or None.
+        max_concurrency: How many jobs of the task may run at once over the namespace, or None.
+
+    Raises:
+        TypeError: `func` is not callable.
+        ValueError: Another value is not valid.
     """
 
     __slots__ = ["func", "max_concurrency", "max_retries", "name", "periodicity", "queue"]
@@ -67,7 +77,7 @@ class Task:
 
     @property
     def task_name(self) -> str:
-        """The name, under the attribute that decorated functions carry."""
+        """The name again, under the attribute that decorated functions have."""
         return self.name
 
     @property
@@ -79,11 +89,36 @@ class Task:
         return f"Task <{self.name} queue={self.queue} max_retries={self.max_retries}>"
 
 
-def name_of(task: str | Callable[..., Any] | Task) -> str:
-    """Return the name that `task` is registered under.
+# How a call may name a task: by its name, the decorated function, or the `Task`.
+AnyTask: TypeAlias = str | Callable[..., Any] | Task
+
+
+# Stands for `task` and `at` in the calls that schedule: these are taken by position, so that a function may
+# have
+# parameters of the same names, and by name where they are not given by position.
+GIVEN_BY_NAME: Any = ...
+
+
+def by_name(kwargs: dict[str, Any], name: str) -> Any:
+    """Take `task` or `at` out of the keyword arguments of a call.
 
     Raises:
-        TypeError: it is neither a name, a `Task`, nor a function that was made a task.
+        TypeError: It is not there.
+    """
+    try:
+        return kwargs.pop(name)
+    except KeyError:
+        raise TypeError(f"the argument {name!r} is missing: give it first, or by name") from None
+
+
+def name_of(task: AnyTask) -> str:
+    """Return the name that a task is registered under.
+
+    Args:
+        task: Name, decorated function, or `Task`.
+
+    Raises:
+        TypeError: The value is something else.
     """
     name = task if isinstance(task, str) else getattr(task, "task_name", None)
     if not isinstance(name, str):
@@ -95,28 +130,47 @@ def name_of(task: str | Callable[..., Any] | Task) -> str:
 
 
 class BatchEntry(NamedTuple):
-    """One job to be: what to run, when, with what. `at` of None means now."""
+    """One job of a batch: what to run, when (None: now), and its arguments."""
 
-    task: str | Callable[..., Any] | Task
+    task: AnyTask
     at: datetime | None
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
 
 class Batch:
-    """Jobs that are scheduled together, in one round trip."""
+    """Jobs that are scheduled together, in one round trip; see `Engine.schedule_batch`."""
 
     def __init__(self) -> None:
         self.entries: list[BatchEntry] = []
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> None:
-        """Add a job that runs as soon as possible."""
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> None:
+        """Add a job that runs as soon as possible.
+
+        Args:
+            task: Name, decorated function, or `Task`; checked when the batch is scheduled.
+            *args: Positional arguments of the function, JSON-serializable.
+            **kwargs: Keyword arguments of the function, JSON-serializable.
+        """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
         self.entries.append(BatchEntry(task, None, args, kwargs))
 
     def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
     ) -> None:
-        """Add a job that does not run before `at` (naive means UTC)."""
+        """Add a job that does not run before a date.
+
+        Args:
+            task: Name, decorated function, or `Task`; checked when the batch is scheduled.
+            at: The date; a naive one is UTC.
+            *args: Positional arguments of the function, JSON-serializable.
+            **kwargs: Keyword arguments of the function, JSON-serializable.
+        """
+        if task is GIVEN_BY_NAME:
+            task = by_name(kwargs, "task")
+        if at is GIVEN_BY_NAME:
+            at = by_name(kwargs, "at")
         self.entries.append(BatchEntry(task, at, args, kwargs))
 
     def __len__(self) -> int:
@@ -124,13 +178,13 @@ class Batch:
 
 
 class Scheduler(Protocol):
-    """What a registry needs of the engine it is attached to."""
+    """What a registry needs from the engine it is attached to."""
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Job:
         """Schedule a job to run now."""
 
     def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
     ) -> Job:
         """Schedule a job to run at a date."""
 
@@ -138,14 +192,25 @@ class Scheduler(Protocol):
         """Schedule many jobs at once."""
 
 
-class Tasks:
-    """A registry of tasks with shared defaults, to be attached to an engine.
+class Tasks(TaskDecorator):
+    """A registry of tasks that share defaults. An engine knows the tasks once the registry is attached to it.
 
     Args:
-        queue: Default queue, `const.DEFAULT_QUEUE` when None.
-        max_retries: Default number of retries, `const.DEFAULT_MAX_RETRIES` when None.
-        periodicity: Default interval of periodic tasks.
-        max_concurrency: Default limit of jobs running at once.
+        queue: Queue of tasks that name none; ``"spinach"`` when None.
+        max_retries: Number of retries of tasks that give none; 0 when None.
+        periodicity: Interval of tasks that give none; not periodic when None.
+        max_concurrency: How many jobs of each task may run at once, where a task gives no limit; no limit
+            when None.
+
+    Raises:
+        ValueError: The queue is reserved or cannot be stored.
+
+    Example:
+        >>> tasks = Tasks(queue="mail", max_retries=5)
+        >>> @tasks.task(name="mail:send")
+        ... def send(address): ...
+        >>> engine.attach_tasks(tasks)
+        >>> tasks.schedule(send, "someone@example.org")
     """
 
     def __init__(
@@ -174,11 +239,15 @@ class Tasks:
         """The registered tasks by name."""
         return self._tasks
 
-    def get(self, name: str | Callable[..., Any] | Task) -> Task:
-        """Return the task of that name.
+    def get(self, name: AnyTask) -> Task:
+        """Return a registered task.
+
+        Args:
+            name: Name, decorated function, or `Task`.
 
         Raises:
-            UnknownTask: it is not registered; the message lists those that are.
+            UnknownTask: The task is not registered; the message lists those that are.
+            TypeError: `name` is not a task.
         """
         task_name = name_of(name)
         try:
@@ -190,62 +259,12 @@ class Tasks:
             ) from None
 
     def update(self, tasks: Tasks) -> None:
-        """Copy the tasks of another registry into this one; the newcomer wins over a namesake."""
-        self._tasks.update(tasks.tasks)
-
-    @overload
-    def task(
-        self,
-        func: None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> Callable[[F], F]: ...
-
-    @overload
-    def task(
-        self,
-        func: F,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> F: ...
-
-    def task(
-        self,
-        func: F | None = None,
-        name: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        periodicity: timedelta | None = None,
-        max_concurrency: int | None = None,
-    ) -> F | Callable[[F], F]:
-        """Decorate a function to make it a task; it is returned unchanged but for `.task_name`.
+        """Copy the tasks of another registry into this one.
 
         Args:
-            func: The function, when used as ``@tasks.task`` without call.
-            name: Name of the task, required.
-            queue: Queue of its jobs, else the registry's.
-            max_retries: 0 when it is not safe to repeat.
-            periodicity: Run it by itself at this interval (whole seconds).
-            max_concurrency: How many may run at once over the namespace; needs `max_retries` > 0.
-
-        Raises:
-            ValueError: no or a duplicate name, a reserved queue, or unfit values.
+            tasks: The other registry. Its tasks replace those of the same name.
         """
-        if func is None:
-
-            def decorate(function: F) -> F:
-                return self.task(function, name, queue, max_retries, periodicity, max_concurrency)
-
-            return decorate
-        self.add(func, name, queue, max_retries, periodicity, max_concurrency)
-        func.task_name = name  # type: ignore[attr-defined]
-        return func
+        self._tasks.update(tasks.tasks)
 
     def add(
         self,
@@ -256,7 +275,20 @@ class Tasks:
         periodicity: timedelta | None = None,
         max_concurrency: int | None = None,
     ) -> None:
-        """Register a function as a task without touching it; parameters as in `task`."""
+        """Register a function as a task without changing it: it gets no `.task_name`.
+
+        Args:
+            func: The function.
+            name: Name of the task, unique and required.
+            queue: Queue of its jobs; by default that of the registry.
+            max_retries: How often a job may be repeated; 0 when the function is not safe to repeat.
+            periodicity: Run the task by itself at this interval: whole seconds, at least one.
+            max_concurrency: How many jobs of the task may run at once over the namespace.
+
+        Raises:
+            TypeError: `func` is not callable.
+            ValueError: The name is missing or taken, or another value is not valid.
+        """
         if not name:
             raise ValueError(f"a task needs a name: pass name=... for {func!r}")
         if name in self._tasks:
@@ -266,39 +298,75 @@ class Tasks:
         self._tasks[name] = Task(
             func,
             name,
-            _first(queue, self.queue, const.DEFAULT_QUEUE),
-            _first(max_retries, self.max_retries, const.DEFAULT_MAX_RETRIES),
-            _first(periodicity, self.periodicity, None),
-            _first(max_concurrency, self.max_concurrency, None),
+            _first_given(queue, self.queue, const.DEFAULT_QUEUE),
+            _first_given(max_retries, self.max_retries, const.DEFAULT_MAX_RETRIES),
+            _first_given(periodicity, self.periodicity, None),
+            _first_given(max_concurrency, self.max_concurrency, None),
         )
 
+    def _add_task(self, func: Callable[..., Any], name: str | None, *settings: Any) -> None:
+        self.add(func, name, *settings)
+
     def bind(self, scheduler: Scheduler) -> bool:
-        """Schedule through `scheduler` from now on; return whether another one was bound before."""
+        """Schedule through an engine from now on; `Engine.attach_tasks` calls it.
+
+        Args:
+            scheduler: The engine.
+
+        Returns:
+            Whether the registry scheduled through another engine before.
+        """
         rebound = self._scheduler is not None and self._scheduler is not scheduler
         self._scheduler = scheduler
         return rebound
 
-    def _bound(self) -> Scheduler:
+    def _attached_engine(self) -> Scheduler:
         if self._scheduler is None:
             raise RuntimeError(
                 "these Tasks are not attached to an engine: call engine.attach_tasks(tasks) first"
             )
         return self._scheduler
 
-    def schedule(self, task: str | Callable[..., Any] | Task, *args: Any, **kwargs: Any) -> Job:
-        """Schedule a job on the attached engine; see `Engine.schedule`."""
-        return self._bound().schedule(task, *args, **kwargs)
+    def schedule(self, task: AnyTask = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any) -> Job:
+        """Schedule a job on the engine this registry is attached to; see `Engine.schedule`.
+
+        Args:
+            task: Name, decorated function, or `Task`.
+            *args: Positional arguments of the function, JSON-serializable.
+            **kwargs: Keyword arguments of the function, JSON-serializable.
+
+        Raises:
+            RuntimeError: The registry is not attached to an engine.
+        """
+        return self._attached_engine().schedule(task, *args, **kwargs)
 
     def schedule_at(
-        self, task: str | Callable[..., Any] | Task, at: datetime, *args: Any, **kwargs: Any
+        self, task: AnyTask = GIVEN_BY_NAME, at: datetime = GIVEN_BY_NAME, /, *args: Any, **kwargs: Any
     ) -> Job:
-        """Schedule a job at a date on the attached engine; see `Engine.schedule_at`."""
-        return self._bound().schedule_at(task, at, *args, **kwargs)
+        """Schedule a job for a date on the engine this registry is attached to; see `Engine.schedule_at`.
+
+        Args:
+            task: Name, decorated function, or `Task`.
+            at: The date before which the job does not run; a naive one is UTC.
+            *args: Positional arguments of the function, JSON-serializable.
+            **kwargs: Keyword arguments of the function, JSON-serializable.
+
+        Raises:
+            RuntimeError: The registry is not attached to an engine.
+        """
+        return self._attached_engine().schedule_at(task, at, *args, **kwargs)
 
     def schedule_batch(self, batch: Batch) -> list[Job]:
-        """Schedule a batch on the attached engine; see `Engine.schedule_batch`."""
-        return self._bound().schedule_batch(batch)
+        """Schedule jobs together on the engine this registry is attached to; see `Engine.schedule_batch`.
+
+        Args:
+            batch: The jobs.
+
+        Raises:
+            RuntimeError: The registry is not attached to an engine.
+        """
+        return self._attached_engine().schedule_batch(batch)
 
 
-def _first(*values: Any) -> Any:
+def _first_given(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)

@@ -1,24 +1,26 @@
 """Checks the names and numbers that an application gives: namespaces, queues, and the values of a task.
 
-Every error says what was given and what is expected. Pure: nothing is changed or sent.
+Every error says what was given and what is expected. Pure: changes and sends nothing.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from .exc import InvalidNamespace
 
-# Longer would be longer than most payloads; names are labels of metrics and fields of hashes.
+# Names are labels of metrics and fields of hashes; a longer one would outweigh most payloads.
 _MAX_NAME_LENGTH: Final = 512
 
 
 def check_namespace(namespace: object) -> str:
-    """Return the namespace, checked.
+    """Return a namespace, if it is valid.
 
     Raises:
-        InvalidNamespace: it is not a text, is empty, or holds control characters or lone surrogates.
+        InvalidNamespace: It is not a string, is empty, or contains control characters or lone surrogates.
     """
     if not isinstance(namespace, str) or not namespace:
         raise InvalidNamespace(f"a namespace is a non-empty string, not {namespace!r}")
@@ -32,10 +34,10 @@ def check_namespace(namespace: object) -> str:
 
 
 def check_queue_name(queue: object) -> None:
-    """Check the name of a queue that an application may use.
+    """Check that an application may use a queue of this name.
 
     Raises:
-        ValueError: it is not a text, empty, reserved, or cannot be stored.
+        ValueError: It is not a string, is empty or reserved, or cannot be stored.
     """
     _check_text("queue", queue)
     if str(queue).startswith("_"):
@@ -63,20 +65,26 @@ def check_task(
     periodicity: object,
     max_concurrency: object,
 ) -> None:
-    """Check the values of a task as it is registered.
+    """Check the values of a task; parameters are those of `spinach.task.Task`.
 
     Raises:
-        TypeError: its function is not callable.
-        ValueError: another value is not valid; the message names the task, the value and what is expected.
+        TypeError: The function is not callable.
+        ValueError: Another value is not valid; the message names the task, the value and what is expected.
     """
     if not callable(func):
         raise TypeError(f"task {name!r}: {func!r} is not callable")
+    if _is_generator_function(func):
+        raise TypeError(
+            f"task {name!r}: {func!r} is a generator function, whose body would not run: "
+            "call it in a plain function that consumes it"
+        )
     _check_text("name", name)
     check_queue_name(queue)
     if type(max_retries) is not int or max_retries < 0:
         raise ValueError(f"task {name!r}: max_retries is {max_retries!r}, expected an integer of 0 or more")
     if periodicity is not None:
         _check_periodicity(name, periodicity)
+        _check_runs_without_arguments(name, func)
     if max_concurrency is not None:
         _check_max_concurrency(name, max_concurrency, max_retries)
 
@@ -88,11 +96,28 @@ def _check_periodicity(name: object, period: object) -> None:
         )
 
 
+def _is_generator_function(func: object) -> bool:
+    called = vars(type(func)).get("__call__", func)
+    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in (func, called))
+
+
+def _check_runs_without_arguments(name: object, func: Callable[..., Any]) -> None:
+    try:
+        inspect.signature(func, follow_wrapped=False).bind()
+    except ValueError:  # a builtin without a signature
+        return
+    except TypeError as error:
+        raise ValueError(
+            f"task {name!r} is periodic, and its jobs carry no arguments, but {func!r} needs some: {error}; "
+            "give them defaults"
+        ) from None
+
+
 def _check_max_concurrency(name: object, limit: object, max_retries: int) -> None:
     if type(limit) is not int or limit < 1:
         raise ValueError(f"task {name!r}: max_concurrency is {limit!r}, expected an integer of 1 or more")
     if max_retries <= 0:
         raise ValueError(
-            f"task {name!r}: max_concurrency needs max_retries > 0, since a slot is given back "
-            "by repeating the job of a dead worker"
+            f"task {name!r}: max_concurrency needs max_retries > 0, because a dead worker's job "
+            "frees its place under the limit by being repeated"
         )

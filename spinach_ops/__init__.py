@@ -1,4 +1,4 @@
-"""The tools that watch the engine: metrics, spans, terminal UI, command line."""
+"""The tools around the engine: metrics, tracing, logs, the terminal UI and the command line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Tracing without a line of code: what `opentelemetry-instrument` calls, when it is installed, to trace every engine made from then on.
+"""Traces without code: `opentelemetry-instrument` calls `SpinachInstrumentor`, which instruments new engines.
 
-Instruments engines and nothing else, and leaves them as they were when it is taken away.
+It instruments engines and nothing else, and leaves them unchanged when it is removed.
 """
 
 from __future__ import annotations
@@ -15,36 +15,39 @@ from spinach import Engine
 
 from .metrics.otel import instrument_otel_metrics
 from .tracing import instrument_tracing
-from .tracing.complaints import Complaints
-from .tracing.settings import Settings
+from .tracing.failures import FailureLog
+from .tracing.settings import TracingSettings
 
 
 class SpinachInstrumentor(BaseInstrumentor):
-    """Traces every engine of the process that is made while it is in place.
+    """Traces and measures every engine that this process makes after `instrument` and before `uninstrument`.
+
+    `instrument` takes the options of `spinach_ops.tracing.instrument_tracing`, and `meter_provider`.
 
     Example:
         >>> SpinachInstrumentor().instrument(tracer_provider=provider)
     """
 
-    # There is one instance per process, as the base class sees to.
+    # The base class makes one instance per process.
     _undo: list[Callable[[], None]] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return what has to be installed: this distribution, which is."""
+        """Return the distributions that must be installed: this one."""
         return ("spinach-ops",)
 
     def _instrument(self, **options: Any) -> None:
-        """Put calls of `instrument_tracing` and `instrument_otel_metrics` after the making of each engine.
+        """Instrument each engine at the end of its `__init__`.
 
         Args:
-            **options: Those of `instrument_tracing`, and `meter_provider`; others, meant for other instrumentors, are left alone.
+            **options: Those of `instrument_tracing`, and `meter_provider`. Others are for other
+            instrumentors.
 
         Raises:
-            ValueError: an option has no such value.
+            ValueError: an option has a value that is not allowed.
         """
         chosen = {name: options[name] for name in _OPTIONS & options.keys()}
-        complaints = Complaints()
-        Settings(complaints=complaints, **{name: chosen[name] for name in _CHECKED & chosen.keys()})
+        failures = FailureLog()
+        TracingSettings(failures=failures, **{name: chosen[name] for name in _CHECKED & chosen.keys()})
         steps: dict[str, Callable[[Engine], Callable[[], None]]] = {
             "trace an engine": functools.partial(instrument_tracing, **chosen),
             "measure an engine": functools.partial(
@@ -57,23 +60,21 @@ class SpinachInstrumentor(BaseInstrumentor):
         @functools.wraps(original)
         def make(engine: Engine, *args: Any, **kwargs: Any) -> None:
             original(engine, *args, **kwargs)
-            for name, put_on in steps.items():
+            for action, step in steps.items():
                 try:
-                    undo.append(put_on(engine))
-                except BaseException as error:  # the application gets its engine, whatever a provider does
-                    complaints.report(name, error)
+                    undo.append(step(engine))
+                except BaseException as error:  # the application gets its engine even if a provider fails
+                    failures.report(action, error)
 
-        setattr(Engine, "__init__", make)  # noqa: B010 - to a type checker a method is no variable
+        setattr(Engine, "__init__", make)  # noqa: B010 - to a type checker a method is not a variable
         self._undo = undo
 
     def _uninstrument(self, **_options: Any) -> None:
-        """Leave engines, those to come and those that were traced, without tracing."""
+        """Remove the instrumentation from existing engines; later ones get none."""
         undo, self._undo = self._undo, None
         for step in undo or ():
             step()
 
 
 _CHECKED = {"propagation", "create_spans", "span_name", "record_exceptions", "baggage"}
-_OPTIONS = {
-    "tracer_provider", "propagation", "create_spans", "span_name", "record_exceptions", "baggage", "job_attributes",
-}  # fmt: skip
+_OPTIONS = _CHECKED | {"tracer_provider", "job_attributes"}

@@ -1,6 +1,6 @@
-"""Serves what an engine's process knows of itself: `/metrics`, `/healthz`, `/readyz`. Off until it is asked for.
+"""`serve` opens a port with `/metrics`, `/healthz` and `/readyz` for the process of an engine.
 
-Light to import: `serve` loads what it needs.
+Opens no port before it is called. Light to import: the first call loads prometheus_client.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
 from .instrument import instrument
-from .web.addresses import ports
+from .web.addresses import parse_ports
 
 if TYPE_CHECKING:
     from spinach import Engine
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# One worker on a machine has the first; more of them find theirs by themselves.
+# The first worker of a machine takes the first port; each further worker takes the next free one.
 DEFAULT_PORTS: Final = "9850-9869"
-# The fact under which a worker's record tells where its metrics are.
+# The field of a worker's record that holds the URL of its metrics.
 METRICS_URL: Final = "metrics_url"
 
 
@@ -38,39 +38,54 @@ def serve(
 ) -> HttpServer:
     """Serve metrics and health of this process over HTTP until the returned server is closed.
 
-    Counts what the engine does, unless it is instrumented already. The address goes to the log and into the worker's record.
+    Instruments the engine, without tracing, unless it is instrumented already. The address goes to the log
+    and into the worker's record.
 
     Args:
-        engine: Whose metrics.
-        host: Address to listen on. Whatever is not loopback is open to all who reach it: there is no authentication.
-            A number here is the port, so that ``serve(engine, 9850)`` means what it seems to.
-        port: A number, a range such as ``"9850-9869"`` of which the first free one is taken, or 0 for any.
-        namespace_metrics: As in `instrument`.
+        engine: The engine.
+        host: Address to listen on. There is no authentication: any client that reaches an address other than
+            loopback can read the pages. A number is taken as the port, as in ``serve(engine, 9850)``.
+        port: A number, a range such as ``"9850-9869"`` whose first free port is taken, or 0 for any free
+            port.
+        namespace_metrics: Whether `/metrics` also reads the whole namespace from the broker; see
+            `instrument`.
 
     Returns:
-        The server: it has a `port`, a `url`, and `close()`.
+        The server, with `port`, `url` and `close()`.
 
     Raises:
-        ValueError: `port` is none.
-        CannotListen: the port is taken, or the address is not this machine's.
+        ValueError: `port` is not a port or a range of ports.
+        CannotListen: the port is taken, or the address does not belong to this machine.
+
+    Example:
+        >>> server = serve(engine, port=9850)
+        >>> server.url
+        'http://127.0.0.1:9850'
+        >>> server.close()
     """
     from .web.http import HttpServer
     from .web.scrape import scrape_route
 
     if isinstance(host, int):
         host, port = "127.0.0.1", host
-    ports(port)
+    parse_ports(port)
     registry = instrument(engine, namespace_metrics=namespace_metrics, tracing=False).registry
     routes: dict[str, Route] = {"/metrics": scrape_route(registry), **health_routes(lambda: engine.vitals)}
-    endings = ExitStack()
-    server = HttpServer(routes, host=host, port=port, name=f"{engine.namespace}-http", on_close=endings.close)
-    endings.callback(engine.announce(METRICS_URL, f"{server.url}/metrics"))
+    on_close = ExitStack()
+    server = HttpServer(
+        routes, host=host, port=port, name=f"{engine.namespace}-http", on_close=on_close.close
+    )
+    on_close.callback(engine.announce(METRICS_URL, f"{server.url}/metrics"))
     logger.info("Metrics at %s/metrics", server.url, extra={"action": "serving_metrics"})
     return server
 
 
 def health_routes(vitals: Callable[[], Vitals | None]) -> dict[str, Route]:
-    """Return the routes of health checks; 200 when all is well, else 503."""
+    """Return the routes `/healthz` and `/readyz`: they answer 200 if every check passes, else 503.
+
+    Args:
+        vitals: Returns the vitals of the process, None while no workers run.
+    """
     from .web.health import liveness, readiness
 
     return {

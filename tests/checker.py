@@ -1,7 +1,7 @@
 """The checker: reads journal and Redis at the end of a test and says which promises were broken.
 
-The promises are those of the specification: an accepted job is executed or visible (1), its function starts at
-most as often as it may (2), and one that must not be repeated is executed or in the failed store with a
+The promises are those of the specification: an accepted job is executed or visible (1), its function starts
+at most as often as it may (2), and one that must not be repeated is executed or in the failed store with a
 reason (3). Pure but for reading.
 """
 
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from spinach.brokers.redis.parking import parked_text
 from spinach.job import Job
 from tests.fleet import Fleet
 
@@ -40,6 +41,8 @@ def read_places(fleet: Fleet) -> Places:
         name = key.decode(errors="replace").removeprefix(f"{fleet.namespace}/")
         if not name.startswith("_") and fleet.redis.type(key) == b"list":
             _count(places.queued, fleet.redis.lrange(key, 0, -1))
+        elif name.startswith("_parked-jobs-"):
+            _count(places.queued, map(parked_text, fleet.redis.zrange(key, 0, -1)))
         elif name.startswith("_running-jobs-on-broker-"):
             _count(places.running, fleet.redis.hvals(key))
     if fleet.redis.type(fleet.key("_future-jobs")) == b"zset":
@@ -81,7 +84,8 @@ def _broken_for(
 ) -> list[str]:
     tag = job.task_args[0]
     count, ended = starts.get(tag, 0), tag in ends
-    story = f"{tag} (job {job.id}, max_retries {job.max_retries}): {count} starts, ended {ended}, stands in {places}"
+    facts = f"{count} starts, ended {ended}, is in {places}"
+    story = f"{tag} (job {job.id}, max_retries {job.max_retries}): {facts}"
     found = []
     if count > job.max_retries + 1:
         found.append(f"started too often: {story}")

@@ -13,7 +13,10 @@ from pathlib import Path
 
 PROC = Path("/proc")
 # The first in a session takes the terminal, then becomes the command.
-_ON_ITS_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+_ON_ITS_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
 
 
 def descendants(pid: int) -> set[int]:

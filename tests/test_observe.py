@@ -19,12 +19,12 @@ from urllib.parse import urlencode
 import pytest
 
 from examples.observe import guide
-from examples.observe.observed import Observed
-from examples.observe.settings import CREWS
-from examples.shared.children import Child, ChildFailed, answers
-from examples.shared.screen import Screen
+from examples.observe.deployment import Deployment
+from examples.observe.settings import WORKERS
+from examples.shared.child_process import ChildFailed, ChildProcess, answers
+from examples.shared.console import Console
 from tests.family import descendants, living
-from tests.fleet import wait_until
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -38,7 +38,8 @@ class Run:
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "examples.observe.run", "--data", str(data), *arguments],
-                cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=REPOSITORY, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -66,7 +67,9 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_everything_is_seen_and_ends(data: Path) -> None:
-    """All processes start, Prometheus scrapes each worker, a killed one is reported, and Ctrl-C ends all cleanly."""
+    """All processes start, Prometheus scrapes each worker, a killed one is reported, and Ctrl-C ends all
+    cleanly.
+    """
     run = Run(data, "--kill-after", "0")
     try:
         run.wait_for("SIGKILL to orders-2")
@@ -77,7 +80,7 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
         if shutil.which("prometheus"):
             prometheus = re.search(r"Prometheus: (\S+)", run.output)
             assert prometheus is not None
-            alive = len(CREWS) - 1  # the rest after the kill
+            alive = len(WORKERS) - 1  # the rest after the kill
             wait_until(lambda: targets_up(prometheus[1]) >= alive + 1, "all that lives is scraped", 30)
             for page in re.findall(rf"{prometheus[1]}/\S+", run.output):
                 assert answers(page), page
@@ -96,7 +99,9 @@ def test_everything_is_seen_and_ends(data: Path) -> None:
 
 
 def check_spans(run: Run) -> None:
-    """Check that the collector has both halves of a job, and that a slow job's exemplar names a trace it has."""
+    """Check that the collector has both halves of a job, and that a slow job's exemplar names a trace it
+    has.
+    """
     file = run.data / "traces.log"
 
     def has(text: str) -> bool:
@@ -134,14 +139,16 @@ def test_what_is_not_installed_is_said(data: Path) -> None:
 
 def test_child_that_ends_early_is_explained(tmp_path: Path) -> None:
     """A process that ends by itself is an error with its exit code and the end of its log."""
-    child = Child("broken", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], tmp_path)
+    child = ChildProcess(
+        "broken", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], tmp_path
+    )
     with pytest.raises(ChildFailed, match=r"(?s)broken ended with exit code 3.*the reason"):
         child.await_answer("http://127.0.0.1:1/")
 
 
 def test_child_ended_on_purpose_is_no_error(tmp_path: Path) -> None:
     """A process that was killed or stopped on purpose is not reported as broken."""
-    child = Child("victim", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path)
+    child = ChildProcess("victim", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path)
     child.check()
     child.kill()
     child.check()
@@ -167,7 +174,7 @@ def test_nothing_is_left_however_it_ends(data: Path, number: signal.Signals) -> 
     try:
         run.wait_for("All 4 workers are registered")
         started = descendants(run.process.pid)
-        assert len(started) >= len(CREWS) + 3  # the server, the load, the exporter
+        assert len(started) >= len(WORKERS) + 3  # the server, the load, the exporter
         run.process.send_signal(number)
         assert run.process.wait(60) == (-number if number == signal.SIGKILL else 0), run.output
         wait_until(lambda: not living(started), "all have ended", 10)
@@ -190,21 +197,21 @@ def test_interrupt_during_the_start_is_no_error(data: Path) -> None:
 
 def test_load_that_said_nothing_scheduled_nothing(tmp_path: Path) -> None:
     """A load that was ended before it could say what it scheduled is reported as such."""
-    observed = Observed(tmp_path, Screen())
-    assert observed.scheduled() == "nothing"
-    child = Child("load", [sys.executable, "-c", ""], tmp_path)
-    observed._run(child)
+    deployment = Deployment(tmp_path, Console())
+    assert deployment.scheduled() == "nothing"
+    child = ChildProcess("load", [sys.executable, "-c", ""], tmp_path)
+    deployment._run(child)
     child.stop()
-    assert observed.scheduled() == "nothing"
+    assert deployment.scheduled() == "nothing"
 
 
 def test_hints_can_be_pasted() -> None:
     """What to look at names commands by their path, quoted for a shell, and the pages that Prometheus has."""
-    pages = guide.Pages("http://p", "http://p/classic/targets", "http://p/alerts", "http://p/graph")
-    places = guide.Places(
+    pages = guide.PrometheusPages("http://p", "http://p/classic/targets", "http://p/alerts", "http://p/graph")
+    addresses = guide.Addresses(
         "redis://r", "http://e", pages, None, "d.json", ops=["/my venv/spinach-ops"], top=["/bin/spinach-top"]
     )
-    text = "\n".join(guide.lines(places))
+    text = "\n".join(guide.lines(addresses))
     assert "'/my venv/spinach-ops' status --redis redis://r -n observe" in text
     assert "  /bin/spinach-top --redis redis://r -n observe" in text
     assert "http://p/classic/targets    alerts: http://p/alerts" in text

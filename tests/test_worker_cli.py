@@ -10,9 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -27,12 +25,12 @@ from spinach_ops.text import duration, printable
 from spinach_ops.worker import cli as worker_cli
 from spinach_ops.worker.app_loader import TargetError, load_engine
 from spinach_ops.worker.log import AttemptLog, PersonFormatter
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from .prometheus import fetch
 from .servers import Server
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PATIENCE_SECONDS = 30.0
 
 APPLICATION = """
     import os
@@ -95,7 +93,8 @@ class Cli:
         self.client = server.client()
         self.engine = Engine(RedisBroker(self.client), namespace=self.namespace)
         for name, queue, retries in (
-            ("ok", None, 0), ("fails", None, 0), ("retried", None, 1), ("async-ok", "other", 0), ("waits", None, 0),
+            ("ok", None, 0), ("fails", None, 0), ("retried", None, 1), ("async-ok", "other", 0),
+            ("waits", None, 0),
         ):  # fmt: skip
             self.engine.task(name=name, queue=queue, max_retries=retries)(lambda *args, **kwargs: None)
         self._processes: list[subprocess.Popen[str]] = []
@@ -104,7 +103,8 @@ class Cli:
         with (self.folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "spinach_ops.worker.cli", *arguments],
-                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True,
+                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                text=True,
             )  # fmt: skip
         self._processes.append(process)
         return process
@@ -132,18 +132,13 @@ def cli(tmp_path: Path, valkey_server: Server) -> Iterator[Cli]:
     made.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "this did not come true in time"
-        threading.Event().wait(0.02)
-
-
 # --- running -------------------------------------------------------------------------------------
 
 
 def test_burst_runs_what_is_there_and_ends(cli: Cli) -> None:
-    """With `--burst` the worker runs all jobs of its queue, tells each in one line, sums up, and exits with 0."""
+    """With `--burst` the worker runs all jobs of its queue, tells each in one line, sums up, and exits with
+    0.
+    """
     jobs = [cli.engine.schedule("ok", secret="s3cret") for _ in range(3)]
     assert cli.run("worker", "app:engine", "--burst") == 0
     for job in jobs:
@@ -172,10 +167,10 @@ def test_banner_says_what_runs_where(cli: Cli) -> None:
 def test_metrics_are_served_where_the_banner_says(cli: Cli) -> None:
     """With `--metrics-port` the worker serves metrics and health; the address stands in the banner."""
     worker = cli.start("worker", "app:engine", "--metrics-port", "0")
-    until(lambda: "workers of" in cli.log)
+    wait_until(lambda: "workers of" in cli.log)
     (url,) = re.findall(r"metrics +(http://127\.0\.0\.1:\d+)/metrics", cli.log)
     cli.engine.schedule("ok")
-    until(lambda: 'spinach_jobs_finished_total{outcome="succeeded"' in fetch(f"{url}/metrics"))
+    wait_until(lambda: 'spinach_jobs_finished_total{outcome="succeeded"' in fetch(f"{url}/metrics"))
     assert fetch(f"{url}/readyz")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(PATIENCE_SECONDS) == 0
@@ -266,9 +261,9 @@ def test_signal_stops_after_running_jobs(cli: Cli, number: signal.Signals) -> No
     flag = cli.folder / "running"
     cli.engine.schedule("waits", str(flag))
     process = cli.start("worker", "app:engine")
-    until(flag.exists)
+    wait_until(flag.exists)
     process.send_signal(number)
-    until(lambda: "finishing running jobs" in cli.log)
+    wait_until(lambda: "finishing running jobs" in cli.log)
     assert process.poll() is None
     (cli.folder / "running.go").touch()
     assert process.wait(PATIENCE_SECONDS) == 0
@@ -282,9 +277,9 @@ def test_second_signal_does_not_wait(cli: Cli, kind: str) -> None:
     flag = cli.folder / "running"
     cli.engine.schedule("waits", str(flag))
     process = cli.start("worker", "app:engine", kind, "2")
-    until(flag.exists)
+    wait_until(flag.exists)
     process.send_signal(signal.SIGTERM)
-    until(lambda: "finishing running jobs" in cli.log)
+    wait_until(lambda: "finishing running jobs" in cli.log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_SECONDS) == 130
     assert "not waiting for running jobs" in cli.log
@@ -376,7 +371,7 @@ def test_unreachable_broker_ends_with_3(cli: Cli) -> None:
         (["worker", "app:engine", "--asyncio", "many"], "'many' is not a whole number of 1 or more"),
         (["worker", "app:engine", "--threads", "1", "--asyncio", "1"], "not allowed with"),
         (["worker", "app:engine", "--queue", "_private"], "reserved"),
-        (["worker", "app:engine", "--metrics-port", "99999"], "'99999' is no port"),
+        (["worker", "app:engine", "--metrics-port", "99999"], "'99999' is not a port"),
         (["worker", "app:engine", "--log-level", "loud"], "invalid choice: 'loud'"),
     ],
 )
@@ -424,7 +419,8 @@ def test_printable_cuts() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0, "0 us"), (0.00034, "340 us"), (0.012, "12 ms"), (0.9999, "1.0 s"), (3.44, "3.4 s"), (59.7, "1 min 0 s"),
+    [(0, "0 us"), (0.00034, "340 us"), (0.012, "12 ms"), (0.9999, "1.0 s"), (3.44, "3.4 s"),
+        (59.7, "1 min 0 s"),
      (125, "2 min 5 s"), (12000, "3 h 20 min")],
 )  # fmt: skip
 def test_durations_have_the_unit_a_person_would_choose(seconds: float, told: str) -> None:
@@ -450,7 +446,8 @@ def test_log_tells_what_a_dead_worker_left(caplog: pytest.LogCaptureFixture) -> 
     assert told == [
         f"{str(job.id)[:8]}  task  again, taken from dead worker 01234567",
         f"{str(job.id)[:8]}  task  RuntimeError",
-        "worker 01234567 on host (pid 7) is dead: 1 of its jobs queued again, 1 failed because they must not run "
+        "worker 01234567 on host (pid 7) is dead: 1 of its jobs queued again, 1 failed because they must not "
+        "run "
         "twice",
     ]
     assert "1 attempts" in log.summary()

@@ -1,6 +1,6 @@
-"""The demo's application: one engine, its tasks, and what it hears through signals.
+"""The demo's application: one engine, its tasks, and a receiver of a signal.
 
-Started by `spinach worker examples.catalogue.app:engine`; where things are comes from the environment.
+Run it with `spinach worker examples.catalogue.app:engine`; addresses and folders come from the environment.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OPTIONS: dict[str, Any] = recommended_socket_opts
 broker = RedisBroker(redis.Redis.from_url(URL, **_OPTIONS))
 engine = Engine(broker, namespace=NAMESPACE)
 
-tasks = Tasks(max_retries=5)  # all of it is safe to repeat
+tasks = Tasks(max_retries=5)  # every task is safe to repeat
 
 
 class FailedOnPurpose(Exception):
@@ -74,7 +74,7 @@ def _attempt(task: str, subject: str) -> Iterator[tuple[Store, int, int]]:
 
 @tasks.task(name="catalogue:file")
 def catalogue_file(path: str) -> None:
-    """Analyse one file and keep what was found."""
+    """Analyse one file and store the result."""
     with _attempt("catalogue:file", path) as (catalogue, attempt, before):
         if not before and fails_at_first(path):
             raise FailedOnPurpose("first attempt fails on purpose")
@@ -83,25 +83,25 @@ def catalogue_file(path: str) -> None:
 
 @tasks.task(name="catalogue:package", max_concurrency=MAX_PACKAGES_AT_ONCE)
 def catalogue_package(name: str, paths: list[str]) -> None:
-    """Compress the files of a package as one: takes memory, so only some at once over all workers."""
+    """Compress the files of a package as one: needs memory, so the limit holds over all workers."""
     with _attempt("catalogue:package", name) as (catalogue, attempt, _):
         catalogue.put_package(attempt, name, len(paths), archive_size(ROOT, paths))
 
 
 @tasks.task(name="catalogue:note", queue=CLOCK_QUEUE)
 def note(label: str, due: float) -> None:
-    """Run at a date: keep when that was."""
+    """Run at a date, and store when it ran."""
     store().put_note(label, due)
 
 
 @tasks.task(name="catalogue:summary", queue=CLOCK_QUEUE, periodicity=timedelta(seconds=SUMMARY_SECONDS))
 def summarise() -> None:
-    """Run periodically, once for all workers: keep the state of the moment."""
+    """Run periodically, once for all workers: store the current totals."""
     store().put_summary()
 
 
-def hear_worker_lost(namespace: str, worker_info: WorkerInfo, recovered: int, failed: int) -> None:
-    """Keep that another worker died, as told by the worker that took over its jobs."""
+def store_worker_lost(namespace: str, worker_info: WorkerInfo, recovered: int, failed: int) -> None:
+    """Store that a worker died; runs in the worker that took over its jobs."""
     pid = worker_info.details.get("pid")
     store().put_event("worker_lost", f"pid {pid}: {recovered} queued again, {failed} in doubt")
 
@@ -112,4 +112,4 @@ def in_seconds(seconds: float) -> datetime:
 
 
 engine.attach_tasks(tasks)
-signals.worker_lost.connect(hear_worker_lost, sender=NAMESPACE, weak=False)
+signals.worker_lost.connect(store_worker_lost, sender=NAMESPACE, weak=False)

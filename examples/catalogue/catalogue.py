@@ -1,6 +1,6 @@
 """What the demo computes about source files. Pure: no jobs, no database, no clock.
 
-The workers and the check at the end call the same functions, so that what is compared is what the jobs did.
+The workers and the check at the end call the same functions, so the check compares the work of the jobs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-# Tests are as much source again, and some of them are broken on purpose.
+# Tests double the number of files, and some of them are broken on purpose.
 _SKIPPED_FOLDERS: Final = frozenset(
     {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 )
@@ -26,7 +26,7 @@ TOP_LEVEL: Final = "(top level)"
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is known about one file.
+    """The facts about one file.
 
     Attributes:
         path: Relative to the root of the catalogue.
@@ -51,7 +51,7 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over all files and packages; equal only when every file was catalogued rightly."""
+    """Sums over all files and packages; equal only when every file was catalogued correctly."""
 
     files: int
     bytes: int
@@ -69,7 +69,7 @@ def find_sources(root: Path, limit: int | None = None) -> list[str]:
 
     Args:
         root: Folder to look in.
-        limit: Take at most so many, spread evenly over all of them.
+        limit: Take at most this many, spread evenly over all files.
     """
     found: list[str] = []
     for folder, folders, names in os.walk(root):
@@ -82,7 +82,7 @@ def find_sources(root: Path, limit: int | None = None) -> list[str]:
 
 
 def packages_of(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return the files by the folder they begin with."""
+    """Return the files by the first folder of their path."""
     packages: dict[str, list[str]] = {}
     for path in paths:
         first, separator, _ = path.partition("/")
@@ -91,7 +91,7 @@ def packages_of(paths: Iterable[str]) -> dict[str, list[str]]:
 
 
 def analyse(root: Path, path: str) -> FileFacts:
-    """Read one file and return what there is to know."""
+    """Read one file and return its facts."""
     content = (root / path).read_bytes()
     tokens = nodes = 0
     imports: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ def digest_of(sha256_by_path: Iterable[tuple[str, str]]) -> str:
 
 
 def totals_of(files: Iterable[FileFacts], archives: Iterable[int]) -> Totals:
-    """Add up what was found, without a database."""
+    """Add up the facts, without a database."""
     files, archives = list(files), list(archives)
     return Totals(
         files=len(files),
@@ -143,7 +143,7 @@ def totals_of(files: Iterable[FileFacts], archives: Iterable[int]) -> Totals:
 
 
 def highest_overlap(spans: Iterable[tuple[float, float]]) -> int:
-    """Return how many spans of (start, end) cover one moment at most."""
+    """Return the highest number of spans (start, end) that cover one moment."""
     steps = sorted(step for start, end in spans for step in ((start, 1), (end, -1)))
     now = highest = 0
     for _, change in steps:  # at one moment ends sort before starts

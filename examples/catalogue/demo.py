@@ -1,4 +1,4 @@
-"""The demo's story: starts server and workers, schedules the work, kills a worker, checks the result."""
+"""The steps of the demo: start server and workers, schedule the work, kill a worker, check the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from examples.shared.screen import Screen
+from examples.shared.console import Console
 from spinach import Batch, const
 
 from . import report
@@ -17,48 +17,48 @@ from .catalogue import packages_of
 from .processes import Worker, running_server, running_workers
 from .settings import DEAD_AFTER_SECONDS, DELAYS_SECONDS, MAX_PACKAGES_AT_ONCE
 from .store import Store
-from .top import Top
+from .top import TopProcess
 
 _POLL_SECONDS: Final = 0.1
-# Far beyond what the work takes: a demo that hangs must end and say so.
+# Much longer than the work takes: a demo that hangs must end with an error.
 _GIVE_UP_SECONDS: Final = 150.0
 
 
 class DemoFailed(Exception):
-    """Something did not go as promised; the message says what."""
+    """A promise was broken; the message says which."""
 
 
 class Demo:
     """One run.
 
     Args:
-        data: Folder for everything the run leaves.
+        data: Folder for logs and results.
         root: Folder whose sources are catalogued.
         paths: The sources.
-        screen: Where to tell the story.
+        console: Prints messages and progress.
         show_top: Whether to open `spinach-top` meanwhile.
     """
 
-    def __init__(self, data: Path, root: Path, paths: list[str], screen: Screen, *, show_top: bool) -> None:
+    def __init__(self, data: Path, root: Path, paths: list[str], console: Console, *, show_top: bool) -> None:
         self.data = data
         self.root = root
         self.paths = paths
         self.packages = packages_of(paths)
-        self.screen = screen
+        self.console = console
         self.store = Store(data / "catalogue.sqlite")
         self.killed: Worker | None = None
-        self._events_told = 0
+        self._events_reported = 0
         self._show_top = show_top
-        self._top: Top | None = None
+        self._top: TopProcess | None = None
 
     def run(self) -> bool:
         """Do everything; return whether all totals agree.
 
         Raises:
-            DemoFailed: something did not go as promised.
+            DemoFailed: a promise was broken.
             ChildFailed: a process ended by itself.
         """
-        say = self.screen.say
+        say = self.console.say
         with running_server(self.data) as url:
             say(f"Valkey runs at {url}, its files in {self.data}/valkey, append-only file on")
             os.environ.update(
@@ -70,7 +70,7 @@ class Demo:
                 for worker in workers:
                     say(f"{worker.name} started: pid {worker.pid}, {worker.does}")
                 self._schedule(app)
-                self._tell_addresses(app, workers)
+                self._report_addresses(app, workers)
                 try:
                     self._open_top(url)
                     self._watch(workers)
@@ -78,18 +78,18 @@ class Demo:
                 finally:
                     self._close_top()
                 self._stop(workers)
-            if left := report.what_is_left(app.broker):
+            if left := report.unfinished_work(app.broker):
                 raise DemoFailed(f"all work is done, but {left}")
-        kept = report.tell_story(self.store, self.screen)
-        agrees = report.compare(self.store, self.root, self.packages, self.screen)
-        report.point_to_results(self.store, self.screen)
+        kept = report.report_events(self.store, self.console)
+        agrees = report.compare(self.store, self.root, self.packages, self.console)
+        report.show_results(self.store, self.console)
         return kept and agrees
 
     def _schedule(self, app: ModuleType) -> None:
         batch = Batch()
         for name, paths in self.packages.items():
             batch.schedule(app.catalogue_package, name, paths)
-        # Those that fail at first come first: their pause before the retry then costs no time at the end.
+        # Files that fail at first come first, so that their retries do not delay the end.
         for path in sorted(self.paths, key=app.fails_at_first, reverse=True):
             batch.schedule(app.catalogue_file, path)
         for delay in DELAYS_SECONDS:
@@ -99,52 +99,52 @@ class Demo:
         app.engine.schedule_batch(batch)
         took = 1000 * (time.perf_counter() - began)
         failing = sum(map(app.fails_at_first, self.paths))
-        self.screen.say(
+        self.console.say(
             f"Scheduled {len(batch)} jobs in one batch in {took:.0f} ms: {len(self.paths)} files, "
             f"{len(self.packages)} packages, {len(DELAYS_SECONDS)} delayed ones"
         )
-        self.screen.say(
+        self.console.say(
             f"Injected: {failing} files fail at their first attempt and are retried after a pause; "
             f"packages are limited to {MAX_PACKAGES_AT_ONCE} at once over all workers"
         )
 
-    # --- what watches it ------------------------------------------------------------------------------
+    # --- tools that watch it ------------------------------------------------------------------------------
 
-    def _tell_addresses(self, app: ModuleType, workers: list[Worker]) -> None:
-        """Say where the metrics of each worker are, as they announced it themselves."""
+    def _report_addresses(self, app: ModuleType, workers: list[Worker]) -> None:
+        """Print the address of the metrics of each worker, which the workers announce."""
         pause = threading.Event()
         while len(addresses := _metrics_addresses(app)) < len(workers):
             self._check_alive(workers)
             pause.wait(_POLL_SECONDS)
         for address in addresses:
-            self.screen.say(f"Metrics for Prometheus at {address}")
+            self.console.say(f"Metrics for Prometheus at {address}")
 
     def _open_top(self, url: str) -> None:
         if self._show_top:
-            self.screen.say(
+            self.console.say(
                 "spinach-top opens on the running demo; q closes it, and the result is shown here"
             )
-            self.screen.hold()
-            self._top = Top(url)
+            self.console.hold()
+            self._top = TopProcess(url)
 
-    def _look_at_top(self) -> None:
-        """Go on telling once the person has quit `spinach-top`; Ctrl-C in it is meant for the demo, too."""
+    def _check_top(self) -> None:
+        """Print again once the person has quit `spinach-top`; Ctrl-C in it ends the demo, too."""
         if self._top is not None and not self._top.is_open:
             if self._top.was_interrupted:
                 raise KeyboardInterrupt
             self._close_top()
 
     def _await_top(self) -> None:
-        """Leave the finished work on the screen until the person has seen enough."""
+        """Keep `spinach-top` open until the person quits it."""
         if self._top is not None:
             self._top.wait()
-            self._look_at_top()
+            self._check_top()
 
     def _close_top(self) -> None:
         top, self._top = self._top, None
         if top is not None:
             top.close()
-        self.screen.release()  # also where an interrupt came before it was open
+        self.console.release()  # also when an interrupt came before it was open
 
     # --- while it runs -------------------------------------------------------------------------------
 
@@ -154,9 +154,9 @@ class Demo:
             files = self.store.value("SELECT count(*) FROM files")
             packages = self.store.value("SELECT count(*) FROM packages")
             notes = self.store.value("SELECT count(*) FROM notes")
-            self.screen.progress(files, len(self.paths), self._activity(packages, notes))
-            self._tell_events()
-            self._look_at_top()
+            self.console.progress(files, len(self.paths), self._activity(packages, notes))
+            self._report_events()
+            self._check_top()
             if self.killed is None and 2 * files >= len(self.paths):
                 self._kill_one(workers)
             if (files, packages, notes) == (len(self.paths), len(self.packages), len(DELAYS_SECONDS)):
@@ -167,10 +167,11 @@ class Demo:
 
     def _activity(self, packages: int, notes: int) -> str:
         running = self.store.value("SELECT count(*) FROM attempts WHERE ended IS NULL")
-        return f"{packages}/{len(self.packages)} packages, {notes}/{len(DELAYS_SECONDS)} delayed jobs, {running} running"
+        delayed = f"{notes}/{len(DELAYS_SECONDS)} delayed jobs"
+        return f"{packages}/{len(self.packages)} packages, {delayed}, {running} running"
 
     def _kill_one(self, workers: list[Worker]) -> None:
-        """Kill the worker that runs most jobs just now."""
+        """Kill the worker that runs most jobs."""
         running = dict(
             self.store.rows("SELECT worker, count(*) FROM attempts WHERE ended IS NULL GROUP BY worker")
         )
@@ -179,26 +180,23 @@ class Demo:
         victim.kill()
         lost = self.store.end_attempts_of(victim.pid, time.time())
         self.killed = victim
-        self.screen.say(
-            f"SIGKILL to {victim.name} (pid {victim.pid}) half way, while it ran {lost} jobs and had perhaps taken more; "
-            f"a survivor takes all of them over once it has been silent for its limit, {DEAD_AFTER_SECONDS} s here "
-            "(60 s by default)"
+        self.console.say(
+            f"SIGKILL to {victim.name} (pid {victim.pid}) half way, while it ran {lost} jobs; "
+            f" after {DEAD_AFTER_SECONDS} s of silence (60 s by default) another worker takes them over"
         )
 
-    def _tell_events(self) -> None:
+    def _report_events(self) -> None:
         events = self.store.rows("SELECT at, worker, detail FROM events ORDER BY at")
-        for _, worker, detail in events[self._events_told :]:
-            self.screen.say(
-                f"Recovered: the worker with pid {worker} took over what it ran or had taken of {detail}"
-            )
-        self._events_told = len(events)
+        for _, worker, detail in events[self._events_reported :]:
+            self.console.say(f"Recovered: the worker with pid {worker} took over the jobs of {detail}")
+        self._events_reported = len(events)
 
     def _await_recovery(self, pause: threading.Event) -> None:
-        """A fast machine may be done before the dead worker is noticed: wait for that as well."""
-        while not self._events_told:
+        """Wait until the dead worker is noticed: a fast machine may finish earlier."""
+        while not self._events_reported:
             self._give_up_when_late()
             pause.wait(_POLL_SECONDS)
-            self._tell_events()
+            self._report_events()
 
     def _check_alive(self, workers: list[Worker]) -> None:
         self._give_up_when_late()
@@ -206,7 +204,7 @@ class Demo:
             worker.check()
 
     def _give_up_when_late(self) -> None:
-        if self.screen.seconds > _GIVE_UP_SECONDS:
+        if self.console.seconds > _GIVE_UP_SECONDS:
             raise DemoFailed(f"not done after {_GIVE_UP_SECONDS:.0f} s; the logs are in {self.data}")
 
     def _stop(self, workers: list[Worker]) -> None:
@@ -216,7 +214,7 @@ class Demo:
             code = worker.stop()
             if code:
                 raise DemoFailed(f"{worker.name} ended with exit code {code} after SIGTERM:\n{worker.tail()}")
-            self.screen.say(f"SIGTERM to {worker.name}: it stopped cleanly, exit code 0")
+            self.console.say(f"SIGTERM to {worker.name}: it stopped cleanly, exit code 0")
 
 
 def _metrics_addresses(app: ModuleType) -> list[str]:

@@ -1,4 +1,4 @@
-"""The demo's other processes: an embedded server and the workers. All end with the block that started them."""
+"""The demo's child processes: an embedded server and the workers. All end with their block."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from examples.shared.children import Child, script
+from examples.shared.child_process import ChildProcess, command_of
 from examples.shared.server import start_server
 from spinach import const
 
 from .settings import CLOCK_QUEUE, FILE_WORKERS, THREADS
 
 
-class Worker(Child):
-    """One worker process, started the way a person starts one.
+class Worker(ChildProcess):
+    """One worker process, started by the command that a person uses.
 
     Args:
-        name: Of the process, and of its log file.
-        queue: What it serves.
+        name: Name of the process and of its log file.
+        queue: The queue it serves.
         threads: How many jobs it runs at once.
         data: Folder for the log.
-        environment: Where server and files are.
+        environment: Variables with the addresses of server and files.
     """
 
     def __init__(self, name: str, queue: str, threads: int, data: Path, environment: dict[str, str]) -> None:
         self.does = f"{threads} threads, queue {queue}" if threads > 1 else f"1 thread, queue {queue}"
         self.queue = queue
-        command = [*script("spinach", "spinach_ops.worker.cli"), "worker", "examples.catalogue.app:engine"]
+        command = [
+            *command_of("spinach", "spinach_ops.worker.cli"),
+            "worker",
+            "examples.catalogue.app:engine",
+        ]
         command += ["--queue", queue, "--threads", str(threads), "--metrics-port", "0"]
         super().__init__(name, command, data, environment)
 
@@ -37,7 +41,7 @@ def running_server(data: Path) -> Iterator[str]:
     """Run a server with an append-only file; yield its URL."""
     with ExitStack() as started:
 
-        def run(child: Child) -> Child:
+        def run(child: ChildProcess) -> ChildProcess:
             started.callback(child.stop)
             return child
 

@@ -1,4 +1,4 @@
-"""The end of the demo: what happened, and whether the totals agree with a direct computation."""
+"""The end of the demo: reports what happened, and compares the totals with a direct computation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Final
 
-from examples.shared.ending import end_with, signals_held
-from examples.shared.screen import Screen
+from examples.shared.console import Console
+from examples.shared.termination import end_with_parent, signals_blocked
 from spinach import RedisBroker, const
 
 from .catalogue import Totals, analyse, archive_size, totals_of
@@ -23,8 +23,8 @@ _PROCESSES: Final = 2
 _CHUNK: Final = 8
 
 
-def what_is_left(broker: RedisBroker) -> str:
-    """Return what is left in the broker after all work, empty when nothing is."""
+def unfinished_work(broker: RedisBroker) -> str:
+    """Return the work that is left in the broker, empty for none."""
     for queue in (const.DEFAULT_QUEUE, CLOCK_QUEUE):
         if not broker.is_queue_empty(queue):
             return f"the queue {queue} is not empty"
@@ -34,33 +34,32 @@ def what_is_left(broker: RedisBroker) -> str:
     return ""
 
 
-def tell_story(store: Store, screen: Screen) -> bool:
-    """Say what happened on the way; return whether it all was as promised."""
+def report_events(store: Store, console: Console) -> bool:
+    """Report delayed, periodic and limited jobs; return whether every promise was kept."""
     outcomes = dict(store.rows("SELECT outcome, count(*) FROM attempts GROUP BY outcome ORDER BY outcome"))
     highest = store.highest_concurrency("catalogue:package")
     late = [1000 * (ran - due) for due, ran in store.rows("SELECT due, ran FROM notes ORDER BY due")]
     summaries = store.value("SELECT count(*) FROM summaries")
-    screen.say(f"Attempts by outcome: {', '.join(f'{count} {name}' for name, count in outcomes.items())}")
-    screen.say(
-        f"Delayed jobs ran {', '.join(f'{late_ms:.0f} ms' for late_ms in late)} after their date, none before it"
-    )
-    screen.say(
-        f"Periodic summaries: {summaries}, one every {SUMMARY_SECONDS} s whatever the number of workers"
-    )
-    screen.say(f"Packages at once: {highest} at most, the limit is {MAX_PACKAGES_AT_ONCE}")
+    console.say(f"Attempts by outcome: {', '.join(f'{count} {name}' for name, count in outcomes.items())}")
+    after = ", ".join(f"{late_ms:.0f} ms" for late_ms in late)
+    console.say(f"Delayed jobs ran {after} after their date, none before it")
+    console.say(f"Periodic summaries: {summaries}, one every {SUMMARY_SECONDS} s for any number of workers")
+    console.say(f"Packages at once: {highest} at most, the limit is {MAX_PACKAGES_AT_ONCE}")
     early, over = min(late) < 0, highest > MAX_PACKAGES_AT_ONCE
     if early or over or not summaries:
-        screen.say("BROKEN PROMISE: a delayed job ran early, a limit was passed, or no summary ran")
+        console.say("BROKEN PROMISE: a delayed job ran early, a limit was passed, or no summary ran")
         return False
     return True
 
 
 def compute_directly(root: Path, packages: dict[str, list[str]]) -> Totals:
-    """Compute everything once more, without jobs, broker and database."""
+    """Compute everything again, without jobs, broker and database."""
     paths = [path for members in packages.values() for path in members]
-    # Spawned, not forked: this process has threads and connections. Left early, the block ends its processes at once.
-    resource_tracker.ensure_running()  # when it is started it lets signals through again
-    with signals_held():  # Ctrl-C is for this process; each of them would print a traceback
+    # Spawned, not forked: this process has threads and connections. An interrupt ends the pool at once.
+    resource_tracker.ensure_running()  # first, because its start unblocks signals
+    with (
+        signals_blocked()
+    ):  # Ctrl-C interrupts this process; each process of the pool would print a traceback
         pool = get_context("spawn").Pool(_PROCESSES, _begin, (os.getpid(),))
     with pool:
         files = pool.imap(partial(analyse, root), paths, _CHUNK)
@@ -69,42 +68,42 @@ def compute_directly(root: Path, packages: dict[str, list[str]]) -> Totals:
 
 
 def _begin(parent: int) -> None:
-    """Begin in a process of the pool: leave Ctrl-C to the parent, and hear again that it ends the pool."""
-    end_with(parent)
+    """Prepare a process of the pool: ignore Ctrl-C, and end when the parent does."""
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def compare(store: Store, root: Path, packages: dict[str, list[str]], screen: Screen) -> bool:
+def compare(store: Store, root: Path, packages: dict[str, list[str]], console: Console) -> bool:
     """Show both totals side by side; return whether they agree."""
-    screen.say("Checking: the same totals computed directly, without jobs")
+    console.say("Checking: the same totals computed directly, without jobs")
     found, expected = asdict(store.totals()), asdict(compute_directly(root, packages))
-    screen.show(f"\n         {'':18}{'by jobs':>18}{'directly':>18}")
+    console.show(f"\n         {'':18}{'by jobs':>18}{'directly':>18}")
     for name, value in found.items():
         verdict = "" if value == expected[name] else "   DIFFERS"
-        screen.show(
+        console.show(
             f"         {name.replace('_', ' '):18}{_cell(value):>18}{_cell(expected[name]):>18}{verdict}"
         )
     differing = [name for name in found if found[name] != expected[name]]
-    screen.show("")
+    console.show("")
     if differing:
-        screen.say(f"TOTALS DIFFER: {', '.join(differing)}")
+        console.say(f"TOTALS DIFFER: {', '.join(differing)}")
     else:
-        screen.say(f"Totals verified for all {expected['files']} files")
+        console.say(f"Totals verified for all {expected['files']} files")
     return not differing
 
 
-def point_to_results(store: Store, screen: Screen) -> None:
-    """Say where the results are and how to look at them."""
+def show_results(store: Store, console: Console) -> None:
+    """Print where the results are, and a command that reads them."""
     query = "SELECT module, count(*) AS files FROM imports GROUP BY module ORDER BY files DESC LIMIT 5"
     top = ", ".join(f"{module} {files}" for module, files in store.rows(query))
     folder = store.path.parent
-    screen.show(f"\nResult:  {store.path}  (SQLite)")
-    screen.show(f"Logs:    {folder}/*.log")
-    screen.show(f"Query:   {query}")
-    screen.show(f"         {top}")
+    console.show(f"\nResult:  {store.path}  (SQLite)")
+    console.show(f"Logs:    {folder}/*.log")
+    console.show(f"Query:   {query}")
+    console.show(f"         {top}")
     opener = f"import sqlite3; print(*sqlite3.connect({str(store.path)!r}).execute({query!r}), sep='\\n')"
-    screen.show(f'Try it:  {os.path.relpath(sys.executable)} -c "{opener}"')
+    console.show(f'Try it:  {os.path.relpath(sys.executable)} -c "{opener}"')
 
 
 def _cell(value: object) -> str:

@@ -1,6 +1,6 @@
-"""The demo's SQLite file: what the jobs found, and a record of every attempt.
+"""The demo's SQLite file: the results of the jobs, and a record of every attempt.
 
-Jobs that may be retried run at least once, so every write here gives the same result when it is repeated.
+The jobs run at least once, so every write has the same result when it is repeated.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any, Final
 
 from .catalogue import FileFacts, Totals, digest_of, highest_overlap
 
-# Two worker processes write at once; one waits for the other at most so long.
+# Two worker processes write at once; one waits at most this long for the other.
 _BUSY_SECONDS: Final = 30.0
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS files (
-    path TEXT PRIMARY KEY, size INTEGER, sha256 TEXT, compressed INTEGER, tokens INTEGER, nodes INTEGER, problem TEXT
+    path TEXT PRIMARY KEY, size INTEGER, sha256 TEXT, compressed INTEGER, tokens INTEGER, nodes INTEGER,
+    problem TEXT
 );
 CREATE TABLE IF NOT EXISTS imports (path TEXT, module TEXT, PRIMARY KEY (path, module)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS packages (name TEXT PRIMARY KEY, files INTEGER, archive_size INTEGER);
@@ -39,7 +40,7 @@ class Store:
     """The catalogue in one SQLite file, open to several processes and threads.
 
     Args:
-        path: The file; it is made when missing.
+        path: The file; it is created when missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +52,7 @@ class Store:
     # --- written by the jobs -----------------------------------------------------------------------
 
     def begin_attempt(self, task: str, subject: str) -> tuple[int, int]:
-        """Note that an attempt begins; return its number in the table, and how many came before it."""
+        """Store that an attempt begins; return its id, and how many attempts came before it."""
         with self._transaction() as db:
             before = db.execute(
                 "SELECT count(*) FROM attempts WHERE task = ? AND subject = ?", (task, subject)
@@ -63,12 +64,12 @@ class Store:
         return int(cursor.lastrowid or 0), int(before)
 
     def end_attempt(self, attempt: int, outcome: str) -> None:
-        """Note how an attempt ended."""
+        """Store how an attempt ended."""
         with self._transaction() as db:
             _end(db, attempt, outcome)
 
     def put_file(self, attempt: int, facts: FileFacts) -> None:
-        """Keep what is known about a file, together with the end of the attempt that found it."""
+        """Store the facts of a file, together with the end of the attempt that found them."""
         *columns, imports, problem = astuple(facts)
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", (*columns, problem))
@@ -77,30 +78,30 @@ class Store:
             _end(db, attempt, "done")
 
     def put_package(self, attempt: int, name: str, files: int, archive_size: int) -> None:
-        """Keep what is known about a package."""
+        """Store the size of a package."""
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO packages VALUES (?, ?, ?)", (name, files, archive_size))
             _end(db, attempt, "done")
 
     def put_note(self, label: str, due: float) -> None:
-        """Keep when a delayed job ran; a repetition changes nothing."""
+        """Store when a delayed job ran; a repetition changes nothing."""
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", (label, due, time.time()))
 
     def put_summary(self) -> tuple[int, int]:
-        """Keep the state of the moment; return files and bytes so far."""
+        """Store the current totals; return files and bytes."""
         with self._transaction() as db:
             files, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM files").fetchone()
             db.execute("INSERT INTO summaries VALUES (?, ?, ?, ?)", (time.time(), os.getpid(), files, size))
         return int(files), int(size)
 
     def put_event(self, kind: str, detail: str) -> None:
-        """Keep something that happened to a worker."""
+        """Store an event of a worker."""
         with self._transaction() as db:
             db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (time.time(), os.getpid(), kind, detail))
 
     def end_attempts_of(self, worker: int, at: float) -> int:
-        """Note that a worker was killed; return how many attempts ended with it."""
+        """Store that a worker was killed; return how many attempts it ran."""
         with self._transaction() as db:
             return db.execute(
                 "UPDATE attempts SET ended = ?, outcome = 'killed' WHERE worker = ? AND ended IS NULL",
@@ -110,19 +111,19 @@ class Store:
     # --- read by the demo ----------------------------------------------------------------------------
 
     def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         with self._transaction() as db:
             return db.execute(query, arguments).fetchall()
 
     def value(self, query: str, *arguments: Any) -> Any:
-        """Return the one value a query finds."""
+        """Return the single value of a query."""
         return self.rows(query, *arguments)[0][0]
 
     def totals(self) -> Totals:
-        """Add up what the jobs found."""
+        """Add up the results of the jobs."""
         files, size, compressed, tokens, nodes = self.rows(
-            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(compressed), 0), coalesce(sum(tokens), 0), "
-            "coalesce(sum(nodes), 0) FROM files"
+            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(compressed), 0), "
+            "coalesce(sum(tokens), 0), coalesce(sum(nodes), 0) FROM files"
         )[0]
         packages, archive_bytes = self.rows("SELECT count(*), coalesce(sum(archive_size), 0) FROM packages")[
             0
@@ -140,13 +141,13 @@ class Store:
         )
 
     def highest_concurrency(self, task: str) -> int:
-        """Return how many attempts of a task ran at one moment at most, over all workers."""
+        """Return the highest number of attempts of a task that ran at one moment, over all workers."""
         spans = self.rows("SELECT started, ended FROM attempts WHERE task = ? AND ended IS NOT NULL", task)
         return highest_overlap(spans)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        # A connection of its own per call: jobs run in threads, and opening a file costs little beside the work.
+        # One connection per call: jobs run in threads, and opening a file is cheap compared to the work.
         with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE")) as db:
             db.execute("PRAGMA synchronous = NORMAL")
             with db:

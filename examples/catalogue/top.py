@@ -1,4 +1,4 @@
-"""`spinach-top` over the running demo, where there is a terminal to show it on."""
+"""`spinach-top` on the running demo, if there is a terminal. Draws nothing itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import Final
 
-from examples.shared.children import script
-from examples.shared.ending import INTERRUPTED, bound
+from examples.shared.child_process import command_of
+from examples.shared.termination import INTERRUPTED, ended_with_parent
 
 from .settings import NAMESPACE
 
@@ -22,7 +22,7 @@ def has_terminal() -> bool:
     return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
 
 
-class Top:
+class TopProcess:
     """The terminal UI as a process of its own, on the demo's terminal, until a person quits it.
 
     Args:
@@ -30,9 +30,9 @@ class Top:
     """
 
     def __init__(self, url: str) -> None:
-        command = [*script("spinach-top", "spinach_ops.top.cli"), "-i", "1", "-n", NAMESPACE]
+        command = [*command_of("spinach-top", "spinach_ops.top.cli"), "-i", "1", "-n", NAMESPACE]
         self._process = subprocess.Popen(
-            bound(command, signal.SIGTERM), env={**os.environ, "SPINACH_REDIS_URL": url}
+            ended_with_parent(command, signal.SIGTERM), env={**os.environ, "SPINACH_REDIS_URL": url}
         )
 
     @property
@@ -42,15 +42,15 @@ class Top:
 
     @property
     def was_interrupted(self) -> bool:
-        """Whether a person ended it with Ctrl-C, which the terminal does not pass on while it is open."""
+        """Whether a person ended it with Ctrl-C, which reaches only `spinach-top` while that is open."""
         return self._process.poll() in (INTERRUPTED, -signal.SIGINT)
 
     def wait(self) -> None:
-        """Wait until it was quit."""
+        """Wait until the person quits it."""
         self._process.wait()
 
     def close(self) -> None:
-        """End it: the demo has something to say."""
+        """End it: the demo continues on the terminal."""
         if self.is_open:
             self._process.terminate()
             try:

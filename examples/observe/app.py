@@ -1,6 +1,6 @@
-"""The application that is watched: tasks that are quick, slow, flaky, broken, delayed, periodic and limited.
+"""The watched application: quick, slow, flaky, broken, delayed, periodic and limited tasks.
 
-Started by `spinach worker examples.observe.app:engine`; the server comes from the environment.
+Run it with `spinach worker examples.observe.app:engine`; the environment names the server.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ tasks = Tasks(queue=ORDERS_QUEUE, max_retries=5)
 
 
 class PaymentRefused(Exception):
-    """What the flaky task raises."""
+    """Raised by the flaky task."""
 
 
 class AddressUnknown(Exception):
-    """What the broken task raises, each time."""
+    """Raised by the broken task, each time."""
 
 
 @tasks.task(name="order:charge")
 def charge(order: int) -> None:
-    """Be done soon."""
+    """Take some milliseconds."""
     time.sleep(random.uniform(0.005, 0.05))
 
 
 @tasks.task(name="order:authorise")
 def authorise(order: int, fails: bool) -> None:
-    """Fail now and then, and succeed when tried again."""
+    """Fail sometimes, and succeed when retried."""
     time.sleep(random.uniform(0.01, 0.1))
     if fails and random.random() < 0.2:
         raise PaymentRefused(f"order {order}: the bank does not answer")
@@ -77,13 +77,13 @@ def tidy() -> None:
 
 @tasks.task(name="mail:send", queue=MAIL_QUEUE)
 def send_mail(order: int) -> None:
-    """Take a while."""
+    """Take up to 0.2 seconds."""
     time.sleep(random.uniform(0.05, 0.2))
 
 
 @tasks.task(name="report:build", queue=REPORTS_QUEUE, max_concurrency=MAX_REPORTS_AT_ONCE)
 def build_report(number: int) -> None:
-    """Take long, and only some at once over all workers."""
+    """Take seconds; a limit holds over all workers."""
     time.sleep(random.uniform(1.5, 3.0))
 
 

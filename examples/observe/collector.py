@@ -1,4 +1,4 @@
-"""A real OpenTelemetry collector on the loopback, which writes the spans it receives to a file a person can read."""
+"""Starts an OpenTelemetry collector on the loopback, which writes the spans to a readable file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from examples.shared.children import Child, free_port
+from examples.shared.child_process import ChildProcess, free_port
 
 HOW_TO_GET: Final = (
     "pip install rotel opentelemetry-exporter-otlp-proto-http; "
@@ -18,39 +18,39 @@ _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
-    """Where spans go.
+class SpanDestination:
+    """The collector that gets the spans.
 
     Attributes:
-        endpoint: The collector's, for OTLP over HTTP.
-        child: Its process, None for somebody else's.
+        endpoint: Its URL, for OTLP over HTTP.
+        child: Its process, None if the run did not start it.
     """
 
     endpoint: str
-    child: Child | None
+    child: ChildProcess | None
 
     @property
     def where(self) -> str:
-        """Where a person finds the spans."""
+        """The place of the spans, for a person."""
         return str(self.child.log) if self.child else f"in the collector at {self.endpoint}"
 
     def environment(self, service: str) -> dict[str, str]:
-        """Return what a process needs to know to send its spans there."""
+        """Return the variables that make a process send its spans there."""
         return {
             _ENDPOINT: self.endpoint,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_SERVICE_NAME": service,
-            "OTEL_BSP_SCHEDULE_DELAY": "1000",  # milliseconds: a person is waiting
+            "OTEL_BSP_SCHEDULE_DELAY": "1000",  # milliseconds: a person waits for them
         }
 
 
-def start(data: Path) -> Traces | None:
+def start(data: Path) -> SpanDestination | None:
     """Return the collector that the environment names, or start one; None where none is installed."""
     if not _can_export():
         return None
     named = os.environ.get(_ENDPOINT)
     if named:
-        return Traces(named, None)
+        return SpanDestination(named, None)
     agent = _agent()
     if agent is None:
         return None
@@ -60,19 +60,19 @@ def start(data: Path) -> Traces | None:
         "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}",
         "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed",
     ]  # fmt: skip
-    child = Child("traces", command, data)
+    child = ChildProcess("traces", command, data)
     try:
         child.await_condition(lambda: "Starting Rotel" in child.tail(), "it does not say that it started")
     except BaseException:
         child.stop()
         raise
-    return Traces(f"http://127.0.0.1:{http}", child)
+    return SpanDestination(f"http://127.0.0.1:{http}", child)
 
 
 def _can_export() -> bool:
     try:
         return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
-    except ModuleNotFoundError:  # of a package above
+    except ModuleNotFoundError:  # a parent package is missing
         return False
 
 

@@ -1,6 +1,6 @@
-"""The load: schedules a mixed bag of jobs, steadily, and counts what it scheduled. A process of its own.
+"""The load: schedules a steady mix of jobs, in a process of its own.
 
-On SIGTERM it ends and prints its counts as one line of JSON.
+On SIGTERM it ends and prints how many jobs it scheduled, as one line of JSON.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from . import app, settings
 
 
 class Load:
-    """What is scheduled tick by tick; the same for every run.
+    """Schedules jobs tick by tick, the same in every run.
 
     Args:
-        engine: Where to.
+        engine: Schedules the jobs.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -33,7 +33,7 @@ class Load:
         self.scheduled: Counter[str] = Counter()
 
     def tick(self) -> None:
-        """Schedule what is due in one tick, as one batch."""
+        """Schedule the jobs of one tick as one batch."""
         batch = Batch()
         counts: Counter[str] = Counter()
 
@@ -67,7 +67,7 @@ def main() -> int:
     """Schedule until SIGTERM; return the exit code."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    end_tracing = _traced(app.engine)
+    end_tracing = _start_tracing(app.engine)
     load = Load(app.engine)
     while not stopping.is_set():
         try:
@@ -80,8 +80,8 @@ def main() -> int:
     return 0
 
 
-def _traced(engine: Engine) -> Callable[[], None]:
-    """Trace what is scheduled, where a collector was named; return what ends that."""
+def _start_tracing(engine: Engine) -> Callable[[], None]:
+    """Trace scheduled jobs if a collector is named; return a function that ends the tracing."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return lambda: None
     from spinach_ops.tracing.provider import trace_worker  # takes longer to load than all else

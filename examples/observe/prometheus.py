@@ -1,4 +1,4 @@
-"""A real Prometheus on the loopback: scrapes the exporter, and the workers that the exporter names."""
+"""Starts a Prometheus on the loopback that scrapes the exporter and the workers that the exporter lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from examples.shared.children import REPOSITORY, Child, answers, free_port
+from examples.shared.child_process import REPOSITORY, ChildProcess, answers, free_port
 
 from .settings import SCRAPE_SECONDS
 
@@ -22,13 +22,13 @@ def is_installed() -> bool:
     return shutil.which("prometheus") is not None
 
 
-def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) -> tuple[Child, str]:
+def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) -> tuple[ChildProcess, str]:
     """Start it and wait until it answers; return the process and its address.
 
     Args:
         data: Folder for configuration, samples and log.
         exporter: Host and port of the exporter.
-        scrape_seconds: How often everything is scraped.
+        scrape_seconds: Seconds between two scrapes.
     """
     rules = sorted(_RULES.glob("*.yml"))
     file = data / "prometheus.yml"
@@ -41,7 +41,7 @@ def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) ->
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
     ]
-    child = Child("prometheus", command, data)
+    child = ChildProcess("prometheus", command, data)
     try:
         child.await_answer(f"http://{address}/-/ready")
     except BaseException:
@@ -51,13 +51,13 @@ def start(data: Path, exporter: str, *, scrape_seconds: int = SCRAPE_SECONDS) ->
 
 
 def page(prometheus: str, name: str) -> str:
-    """Return the address of a page for people; Debian's Prometheus has only the classic ones."""
+    """Return the address of a page; Debian's Prometheus has only the classic pages."""
     address = f"{prometheus}/{name}"
     return address if answers(address) else f"{prometheus}/classic/{name}"
 
 
 def targets(url: str) -> int:
-    """Return how many addresses a page for service discovery names, 0 when it does not answer."""
+    """Return how many targets a service discovery page lists, 0 when it does not answer."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return sum(len(group["targets"]) for group in json.load(answer))
@@ -74,11 +74,11 @@ global:
   evaluation_interval: {scrape_seconds}s
 rule_files:{files}
 scrape_configs:
-  # Everything that stands in Redis: queues, workers, totals of all time.
+  # What is stored in Redis: queues, workers, totals of all time.
   - job_name: spinach-exporter
     static_configs:
       - targets: ['{exporter}']
-  # What each worker process counts itself; the exporter knows where they are.
+  # What each worker process counts itself; the exporter lists their addresses.
   - job_name: spinach-workers
     http_sd_configs:
       - url: http://{exporter}/sd

@@ -1,1 +1,1 @@
-"""What the demo and `make observe` have in common: their processes, their folder, their screen, their end."""
+"""What the demo and `make observe` share: child processes, data folder, console, termination."""

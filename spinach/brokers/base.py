@@ -46,8 +46,11 @@ __all__ = [
 class Broker(ABC):
     """Abstract base of brokers.
 
-    One broker serves one engine. An engine that only schedules calls `start`, `enqueue` and `stop`;
-    a worker also joins, exchanges and leaves.
+    One broker serves one engine. An engine that only schedules calls `start`, `enqueue` and `stop`; a worker
+    also joins, exchanges and leaves.
+
+    Args:
+        clock: The clock of this machine, by default the system's; tests pass their own.
     """
 
     def __init__(self, *, clock: Clock | None = None) -> None:
@@ -59,7 +62,8 @@ class Broker(ABC):
         """The namespace, set once by the engine.
 
         Raises:
-            RuntimeError: it is not set yet.
+            RuntimeError: It is not set yet, or set a second time to another name.
+            InvalidNamespace: It is set to something that cannot be a namespace.
         """
         if self._namespace is None:
             raise RuntimeError("the broker has no namespace yet: give it to an Engine first")
@@ -76,84 +80,97 @@ class Broker(ABC):
     # --- the broker itself ---------------------------------------------------------------------
 
     def start(self) -> None:  # noqa: B027 - an optional hook
-        """Get ready; called by the engine before its first use and again after `stop`."""
+        """Get ready; the engine calls it before its first use and again after `stop`."""
 
     def stop(self) -> None:  # noqa: B027 - an optional hook
-        """Let go of connections; `start` may follow."""
+        """Close connections; `start` may follow."""
 
     def observe_requests(self, observer: RequestObserver | None) -> None:  # noqa: B027 - nothing to tell by default
-        """Tell `observer` of every round trip from now on, None to tell nobody; one at a time.
+        """Call an observer after every round trip to the store. There is one observer at a time.
 
-        It is called in the thread that waited for the reply, with an operation (a script's or command's name),
-        seconds, and the error or None.
+        Args:
+            observer: Called in the thread that waited for the reply, with the operation (name of a script or
+                command), the seconds it took, and the error or None. None ends the observation.
         """
 
     def contact(self) -> Contact:
-        """Return when the store last answered this process, and who waits for it now; for health checks."""
+        """Return when the store last answered, and which threads wait for it now; for health checks."""
         return Contact()
 
     @abstractmethod
     def flush(self) -> None:
-        """Delete everything in the namespace."""
+        """Delete everything in the namespace: jobs, dead letters, counters, registered workers."""
 
     # --- jobs ----------------------------------------------------------------------------------
 
     @abstractmethod
     def enqueue(self, jobs: Sequence[Job]) -> None:
-        """Accept jobs, all or (beyond one chunk) a known number of them, in order.
+        """Accept jobs in order: all of them, or (beyond one chunk) a known number.
 
-        A job that comes as QUEUED is pushed to its queue whatever its date; one that comes as WAITING waits
-        for its date by the broker's clock. On return `status` says where each job stands.
+        Args:
+            jobs: A job with status QUEUED goes to its queue at once. One with status WAITING waits for its
+                `at`, by the broker's clock. On return the status says where each job is.
 
         Raises:
-            BrokerUnavailable: nothing was accepted.
-            EnqueueUncertain: it cannot be told whether the jobs were accepted.
-            WrongKeyType: a queue's key belongs to something else.
+            BrokerUnavailable: No job was accepted.
+            EnqueueUncertain: The reply was lost; the jobs may have been accepted.
+            WrongKeyType: The key of a queue belongs to something else.
         """
 
     @abstractmethod
     def exchange(self, exchange: Exchange) -> Delivery:
-        """Hand in, claim and fetch in one step.
+        """Acknowledge, claim and fetch in one step. Malformed entries of the queue become dead letters.
 
-        Malformed entries of the queue are set aside among the dead letters.
+        Args:
+            exchange: What the worker has done, what it starts, and how many jobs it asks for.
+
+        Returns:
+            The jobs that the worker may start, and those that it holds in reserve.
 
         Raises:
-            LeaseRevoked: this worker was declared dead; nothing was changed.
-            BrokerUnavailable: call again with the same exchange.
+            LeaseRevoked: This worker was declared dead; nothing was changed.
+            BrokerUnavailable: The call may or may not have been applied; call again with the same exchange.
         """
 
     @abstractmethod
     def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
-        """Store retries and dead letters of attempts that ended, giving up their running entries.
+        """Store the retries and dead letters of attempts that ended, and release their jobs.
 
-        `worker_id` is the worker that claimed the jobs, by default the present one.
-
-        Jobs this worker no longer holds are left alone. On return the status of a retried job says
-        where it stands.
+        Args:
+            settlements: The attempts. Jobs that the worker does not hold any more are skipped. On return the
+                status of a retried job says where it is.
+            tally: Counts to add.
+            worker_id: The worker that claimed the jobs, by default the present one.
 
         Raises:
-            LeaseRevoked: this worker was declared dead; nothing was changed.
+            LeaseRevoked: This worker was declared dead; nothing was changed.
         """
 
     @abstractmethod
     def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:
-        """Put jobs that did not start back at the head of their queue, in order, retries untouched.
+        """Put jobs that did not start back at the head of their queue, in order, with the same retries.
 
-        `worker_id` is the worker that holds the jobs, by default the present one.
+        Args:
+            jobs: The jobs.
+            worker_id: The worker that holds the jobs, by default the present one.
 
         Raises:
-            LeaseRevoked: this worker was declared dead; nothing was changed.
+            LeaseRevoked: This worker was declared dead; nothing was changed.
         """
 
     @abstractmethod
     def is_queue_empty(self, queue: str) -> bool:
-        """Return whether no job stands in the queue."""
+        """Return whether no job is in a queue.
+
+        Args:
+            queue: The queue. Future and running jobs do not count.
+        """
 
     # --- time ----------------------------------------------------------------------------------
 
     @abstractmethod
     def promote(self) -> Due:
-        """Move waiting jobs that are due to their queues, a bounded page per call."""
+        """Move waiting jobs that are due to their queues, a bounded number per call."""
 
     @abstractmethod
     def run_periodic(self) -> Due:
@@ -161,7 +178,21 @@ class Broker(ABC):
 
     @abstractmethod
     def register(self, tasks: Iterable[Task]) -> None:
-        """Make periodic tasks and concurrency limits known; those of other applications stay."""
+        """Make periodic tasks and concurrency limits known. Those of other applications stay.
+
+        Args:
+            tasks: Tasks of this application; those with neither are ignored.
+        """
+
+    @abstractmethod
+    def remove_periodic_task(self, task_name: str) -> bool:
+        """Remove a periodic task, so that no further job of it is scheduled; return whether there was one.
+
+        A worker that has the task registers it again when it starts.
+
+        Args:
+            task_name: The task.
+        """
 
     @abstractmethod
     def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
@@ -176,19 +207,26 @@ class Broker(ABC):
 
     @abstractmethod
     def join(self, profile: WorkerProfile) -> None:
-        """Register as a worker under a new id."""
+        """Register as a worker under a new id.
+
+        Args:
+            profile: What the worker announces about itself.
+        """
 
     @abstractmethod
     def beat(self, state: WorkerState) -> None:
-        """Say that this worker is alive, and register anew the tasks that others may have removed.
+        """Send a heartbeat, and register again the tasks that old workers may have removed.
+
+        Args:
+            state: What the worker does now.
 
         Raises:
-            LeaseRevoked: this worker was declared dead.
+            LeaseRevoked: This worker was declared dead.
         """
 
     @abstractmethod
     def leave(self) -> None:
-        """Unregister; jobs still held, if any, become another worker's to recover."""
+        """Unregister. Other workers recover the jobs that this one still holds."""
 
     @property
     @abstractmethod
@@ -197,27 +235,27 @@ class Broker(ABC):
 
     @abstractmethod
     def recover(self) -> list[Recovery]:
-        """Look for dead workers and take over what they held."""
+        """Look for dead workers, and recover the jobs they held."""
 
     @property
     @abstractmethod
     def recovery_check_seconds(self) -> float:
-        """Seconds until another worker may have died."""
+        """Seconds until the earliest moment at which a worker that is alive now can count as dead."""
 
     @abstractmethod
     def subscribe(self) -> Subscription:
-        """Listen for news of the namespace."""
+        """Listen for the notifications of the namespace."""
 
-    # --- sight ---------------------------------------------------------------------------------
+    # --- inspection ----------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
-        """Where the jobs are kept, without credentials, for a person."""
+        """Where the jobs are kept, to show to a person; without credentials."""
         return "the memory of this process"
 
     @property
     def endpoint(self) -> tuple[str, int | None] | None:
-        """Host and port of the server, a socket's path and None, or None where there is not one server."""
+        """Host and port of the server, or path of its socket and None; None where there is no single one."""
         return None
 
     @abstractmethod
@@ -226,19 +264,33 @@ class Broker(ABC):
 
     @abstractmethod
     def failed_jobs(self, limit: int = 100) -> list[FailedJob]:
-        """Return the newest dead letters."""
+        """Return the newest dead letters, the latest first.
+
+        Args:
+            limit: How many at most.
+        """
 
     @abstractmethod
     def failure_groups(self) -> list[FailureGroup]:
-        """Return what fails and since when, the latest first."""
+        """Return dead letters grouped by task and type of error, the latest group first."""
 
     @abstractmethod
     def queued_jobs(self, queue: str, limit: int = 100) -> list[JobInfo]:
-        """Return the first jobs of a queue, whatever their texts are."""
+        """Return the first jobs of a queue, malformed ones included.
+
+        Args:
+            queue: The queue.
+            limit: How many at most.
+        """
 
     @abstractmethod
     def running_jobs(self, worker_id: str, limit: int = 100) -> list[JobInfo]:
-        """Return jobs in the hands of a worker, those it reserved included."""
+        """Return the jobs that a worker has claimed or reserved.
+
+        Args:
+            worker_id: The worker.
+            limit: How many at most.
+        """
 
     @abstractmethod
     def snapshot(
@@ -250,17 +302,17 @@ class Broker(ABC):
         discover: bool = False,
         wanted: Sequence[Wanted] = (),
     ) -> NamespaceSnapshot:
-        """Return what the namespace looks like now. Changes nothing and needs no more than to read.
+        """Return the state of the namespace now. Changes nothing: a user who may only read can call it.
 
         Args:
-            known: The snapshot before, of the same namespace: makes this one cheaper, and in it the markers of the
-                earlier one are looked for.
-            queues: Names of queues to look at, beside those the namespace tells of.
+            known: The previous snapshot of the same namespace. It makes this one cheaper, and its markers are
+                searched for.
+            queues: Queues to read beside those in the namespace's index.
             totals: Whether to read counters and histograms.
-            discover: Whether to look for queues among all keys, in bounded steps: for a look that has no
-                successor, at a namespace whose workers keep no index.
-            wanted: Pages of single things to bring along, without a call of their own.
+            discover: Whether to search all keys for queues, in bounded steps: for a single poll of a
+                namespace whose workers keep no index.
+            wanted: Pages of details to read in the same round trips.
 
         Raises:
-            BrokerUnavailable: the broker cannot be reached, or refuses (`NotPermitted`).
+            BrokerUnavailable: The broker cannot be reached, or refuses (`NotPermitted`).
         """

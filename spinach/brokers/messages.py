@@ -1,4 +1,4 @@
-"""What the engine and its brokers say to each other: the arguments and results of the contract's verbs."""
+"""The arguments and results of the broker contract's verbs. Values only: nothing here calls a broker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..job import Job
 from ..retry import Verdict
 from ..stats import FailedJob, Tally, WorkerInfo
 
-# Told of each round trip: operation, seconds, and the error it ended with, if any.
+# Called after each round trip: operation, seconds, and the error it ended with, if any.
 RequestObserver = Callable[[str, float, Exception | None], None]
 
 
@@ -35,7 +35,14 @@ class WorkerProfile:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What changes about a worker from heartbeat to heartbeat."""
+    """What changes about a worker from heartbeat to heartbeat.
+
+    Attributes:
+        state: ``starting``, ``running`` or ``stopping``. Reserved, not produced yet: ``quiet``, for a worker
+            that takes no new jobs.
+        busy: Jobs it runs now.
+        fetched: Jobs it has fetched since its start.
+    """
 
     state: str = "running"
     busy: int = 0
@@ -44,19 +51,20 @@ class WorkerState:
 
 @dataclass(slots=True)
 class Exchange:
-    """One call of a worker: hand in what is done, say what starts, ask for more.
+    """One call of a worker: acknowledge jobs that are done, start reserved jobs, ask for more.
 
     Attributes:
+        queue: The queue to fetch from.
         done: Jobs that succeeded.
         starting: Jobs reserved by earlier calls that now start.
-        free_slots: Free worker slots: at most so many jobs start for certain at once. Jobs on their last
-            allowed attempt and jobs of limited tasks are handed out only against a free slot.
-        claim_ahead: How many jobs beyond `free_slots` may be claimed at once; only jobs that may be repeated.
-        reserve_ahead: How many more may be reserved, not started; only jobs that may be repeated.
+        free_slots: How many slots run no job. Only a free slot gets a job that is on its last allowed attempt
+            or whose task has a concurrency limit: such a job has to start at once.
+        claim_ahead: How many jobs may be claimed beyond `free_slots`; only jobs that may be repeated.
+        reserve_ahead: How many more jobs may be reserved; only jobs that may be repeated.
         tally: Counts to add.
         worker_id: The worker that holds the jobs named here; by default the present one.
-        held: Returns the jobs that the worker holds, those that ended and are not settled included; asked only
-            when a reply was lost, to find out what the exchange brought.
+        held: Returns the jobs that the worker holds, those that ended and are not settled included; asked
+            only when a reply was lost, to find out what the exchange brought.
     """
 
     queue: str
@@ -69,6 +77,15 @@ class Exchange:
     worker_id: str = ""
     held: Callable[[], Iterable[Job]] = tuple
 
+    def is_filled_by(self, delivery: Delivery) -> bool:
+        """Return whether a delivery brings as many jobs as this exchange asks for, and at least one.
+
+        Args:
+            delivery: The reply to this exchange.
+        """
+        wanted = self.free_slots + self.claim_ahead + self.reserve_ahead
+        return len(delivery.claimed) + len(delivery.reserved) >= max(1, wanted)
+
 
 @dataclass(slots=True)
 class Delivery:
@@ -78,11 +95,13 @@ class Delivery:
         claimed: Jobs that may start now.
         reserved: Jobs held for this worker; they start only after a later call named them as `starting`.
         error: Why the queue could not be read, empty when it could. What was handed in is applied anyway.
+        full: Whether the worker got as many jobs as it asked for: the queue may hold more for it now.
     """
 
     claimed: list[Job] = field(default_factory=list)
     reserved: list[Job] = field(default_factory=list)
     error: str = ""
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +121,12 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Jobs that a timer released, and when to look again (epoch seconds, None: nothing planned)."""
+    """Jobs that became due.
+
+    Attributes:
+        jobs: Those that were moved to their queues.
+        next_at: Epoch seconds at which the next job is due; None where none is planned.
+    """
 
     jobs: list[Job] = field(default_factory=list)
     next_at: float | None = None
@@ -116,7 +140,7 @@ class Recovery:
         worker: The dead one.
         requeued: Its jobs that are back in their queues.
         failed: Its jobs that must not be repeated, now dead letters.
-        declared: Whether this call declared it dead; False when it went on with another's work.
+        declared: Whether this call declared it dead; False when it continued what another worker began.
     """
 
     worker: WorkerInfo
@@ -130,8 +154,8 @@ class Contact:
     """How the broker answers.
 
     Attributes:
-        answered_seconds: Since it last answered anybody in this process.
-        asking: Threads that wait for an answer now.
+        answered_seconds: Seconds since it last answered a thread of this process.
+        asking: Identifiers of the threads that wait for an answer now.
     """
 
     answered_seconds: float = 0.0
@@ -139,10 +163,20 @@ class Contact:
 
 
 class Subscription(Protocol):
-    """Hears that something happened in the namespace."""
+    """Receives notifications of a namespace: something changed, ask again."""
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait for news; return whether there was any. Raises `BrokerUnavailable` when cut off."""
+        """Wait for a notification.
+
+        Args:
+            timeout_seconds: How long to wait at most.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            BrokerUnavailable: The connection broke.
+        """
 
     def close(self) -> None:
         """Stop listening."""

@@ -1,1 +1,1 @@
-"""Integrations with frameworks and services; each module needs the extra of its name, the engine none of them."""
+"""Integrations with frameworks and services. Each needs the extra of its name; the engine needs none."""

@@ -1,4 +1,4 @@
-"""Sentry: every attempt in a scope of its own, and its failure sent with the job's fields."""
+"""Sentry: each attempt runs in a scope of its own, and errors are sent with the fields of the job."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from sentry_sdk.utils import event_from_exception
 from .. import signals
 from ..job import Job, JobStatus
 
+__all__ = ["SpinachIntegration"]
+
 _FIELDS: Final = ("id", "status", "task_name", "queue", "at", "max_retries", "retries")
 _ARGUMENTS: Final = ("task_args", "task_kwargs")
-# Logs each failure that is sent from here: with Sentry's own logging integration it would be sent twice.
+# This logger logs the errors that are sent from here; Sentry's logging integration would send them twice.
 _LOGGER_OF_FAILURES: Final = "spinach.execution"
 
-# By identity of the job, from its start to its end; setup happens once per process, so this is of the process too.
+# By identity of the job, while an attempt runs. One dict per process: the SDK sets up integrations once.
 _scopes: dict[int, tuple[AbstractContextManager[Scope], Scope]] = {}
 
 
 class SpinachIntegration(Integration):
     """Sends failed jobs to Sentry.
 
-    An event carries the task's name as transaction and the job's fields as extra data; the arguments of the job only
-    with ``send_default_pii=True``, or ``data_collection={"queues": True}`` where the SDK has that. Whatever a task
-    reports itself is described the same way.
+    An event has the task's name as transaction and the job's fields as extra data. It has the arguments of
+    the job only with ``send_default_pii=True``, or with ``data_collection={"queues": True}`` where the SDK
+    knows that. What a task itself reports to Sentry gets the same data.
 
     Args:
         send_retries: Also send the errors of attempts that are retried.
@@ -53,7 +55,7 @@ class SpinachIntegration(Integration):
 
 
 def _integration() -> SpinachIntegration | None:
-    # None where the current client was set up without it.
+    # None where the current client was made without this integration.
     return sentry_sdk.get_client().get_integration(SpinachIntegration)
 
 
@@ -89,7 +91,7 @@ def _send(job: Job, error: BaseException, *, handled: bool) -> None:
     if id(job) in _scopes:
         _capture(_scopes[id(job)][1], job, error, handled=handled)
         return
-    # Never started: its worker died, or nobody here knows its task.
+    # The job did not start here: its worker died, or its task is unknown.
     with sentry_sdk.isolation_scope() as scope:
         _capture(scope, job, error, handled=handled)
 

@@ -1,1 +1,1 @@
-"""What only a worker process runs: its background duties, who starts and stops them, and how they fare."""
+"""What only a worker process runs: its background duties, their supervisor, and their vitals."""

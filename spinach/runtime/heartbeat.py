@@ -1,4 +1,7 @@
-"""The heartbeat: says that this worker is alive, whatever its other threads do."""
+"""The heartbeat: tells the broker that this worker is alive.
+
+It has a thread of its own and waits for no other duty: a busy worker must not look dead.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from .service import Service
 
 
 class Heartbeat(Service):
-    """Beats at the broker's interval.
+    """Sends a heartbeat at the broker's interval.
 
     Args:
-        broker: Whom to tell.
-        state: Returns what to tell.
+        broker: Receives the heartbeats.
+        state: Returns the state to send.
         on_revoked: Called with the worker id that was declared dead.
     """
 
@@ -27,13 +30,14 @@ class Heartbeat(Service):
         state: Callable[[], WorkerState],
         on_revoked: Callable[[str], None],
     ) -> None:
-        super().__init__(f"{broker.namespace}-heartbeat", on_revoked)
+        super().__init__(broker.namespace, "heartbeat", on_revoked)
         self._broker = broker
         self._state = state
-        self.heard = (time(), monotonic())  # when the broker last took one; a worker joins before it beats
+        # When the broker last accepted one; joining, which came before, counts as the first.
+        self.accepted = (time(), monotonic())
 
     def tick(self) -> float | None:
-        """Beat once."""
+        """Send one heartbeat."""
         self._broker.beat(self._state())
-        self.heard = (time(), monotonic())
+        self.accepted = (time(), monotonic())
         return self._broker.heartbeat_seconds

@@ -1,34 +1,36 @@
-"""The result notifier: tells the broker of attempts that did not succeed.
+"""The result notifier: settles attempts that did not succeed.
 
-Retries and dead letters carry texts and tracebacks; they are prepared here, off the worker's thread and off
-the arbiter's path. Successes are acknowledged by the arbiter.
+It prepares the texts and tracebacks of dead letters in its own thread, so that they delay neither the workers
+nor the arbiter. It never acknowledges a success: the arbiter does.
 """
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+from logging import getLogger
 from typing import Final
 
 from .. import signals
+from ..brokers import dead_letters
 from ..brokers.base import Broker, Settlement
-from ..clock import to_datetime
-from ..exc import LeaseRevoked
-from ..execution import Attempt, apply_outcome
+from ..error_text import describe
+from ..exc import BrokerError, LeaseRevoked
+from ..execution import Attempt, apply_outcome, outcome_of
 from ..job import Job, JobStatus
-from ..retry import Outcome, Verdict, decide
+from ..retry import Outcome, Verdict
 from ..stats import FailedJob, Tally
 from .service import Service
 
-# A dead letter is read by a person; what is longer is cut in the middle, where it says least.
-MAX_MESSAGE_CHARACTERS: Final = 2_000
-MAX_TRACEBACK_CHARACTERS: Final = 16_000
-_BATCH: Final = 100
+_BATCH_SIZE: Final = 100
+_UNSTORABLE: Final = "result cannot be stored"
+
+logger = getLogger(__name__)
 
 
 class ResultNotifier(Service):
-    """Settles retries and failures with the broker, in order, until it has heard of each.
+    """Settles retries and failures, in order; repeats each call until the broker confirms it.
 
     Args:
         broker: Where jobs are kept.
@@ -38,124 +40,106 @@ class ResultNotifier(Service):
     duty = "notifier"
 
     def __init__(self, *, broker: Broker, on_revoked: Callable[[str], None]) -> None:
-        super().__init__(f"{broker.namespace}-result-notifier", on_revoked)
+        super().__init__(broker.namespace, "result-notifier", on_revoked)
         self._broker = broker
-        self._inbox: deque[tuple[str, Settlement]] = deque()
+        self._unsettled: deque[tuple[str, Settlement]] = deque()
 
     @property
     def idle(self) -> bool:
-        """Whether the broker knows of everything."""
-        return not self._inbox
+        """Whether the broker has confirmed every result."""
+        return not self._unsettled
 
     @property
     def unacknowledged(self) -> int:
-        """How many results the broker has not heard of."""
-        return len(self._inbox)
+        """How many results the broker has not confirmed."""
+        return len(self._unsettled)
 
-    def unsettled(self, lease: str) -> list[Job]:
-        """Return the jobs claimed under a lease of which the broker may not have heard yet."""
-        return [settlement.job for owner, settlement in self._inbox.copy() if owner == lease]
+    def unsettled(self, worker_id: str) -> list[Job]:
+        """Return the jobs of this worker id whose settlement the broker has not confirmed."""
+        return [settlement.job for owner, settlement in self._unsettled.copy() if owner == worker_id]
 
-    def submit(self, attempt: Attempt, lease: str) -> None:
-        """Take an attempt that ended with an error; `lease` is the worker id that claimed its job."""
+    def submit(self, attempt: Attempt, worker_id: str) -> None:
+        """Take an attempt that ended with an error; `worker_id` is the one that claimed its job."""
         if attempt.outcome is not None:
-            self._put(attempt.job, attempt.outcome, attempt.number, lease)
+            self._put(attempt.job, attempt.outcome, attempt.number, worker_id)
 
-    def refuse(self, job: Job, error: Exception, lease: str) -> None:
-        """Take a job that cannot be attempted here: its task is unknown."""
+    def refuse(self, job: Job, error: Exception, worker_id: str) -> None:
+        """Take a job that cannot be attempted here, because its task is unknown."""
         attempt = job.retries + 1
-        outcome = decide(job, error, now=to_datetime(self._broker.clock.now()))
+        outcome = outcome_of(job, error, now=self._broker.clock.now())
         apply_outcome(job, outcome)
-        told = signals.job_failed if outcome.verdict is Verdict.FAILED else signals.job_schedule_retry
-        told.send(self._broker.namespace, job=job, err=error)
-        self._put(job, outcome, attempt, lease)
+        signal = signals.job_failed if outcome.verdict is Verdict.FAILED else signals.job_schedule_retry
+        signal.send(self._broker.namespace, job=job, err=error)
+        self._put(job, outcome, attempt, worker_id)
 
     def tick(self) -> float | None:
-        """Settle a batch; what is not confirmed is settled again."""
-        batch = [self._inbox[index] for index in range(min(_BATCH, len(self._inbox)))]
+        """Settle a batch; one that is not confirmed stays, and the next tick settles it again."""
+        batch = [self._unsettled[index] for index in range(min(_BATCH_SIZE, len(self._unsettled)))]
         if not batch:
             return None
-        lease = self._broker.worker_id
-        # Results from before a revocation are void: their jobs are others' now.
-        valid = [settlement for owner, settlement in batch if owner == lease]
+        worker_id = self._broker.worker_id
+        # A result under an earlier id is void: that lease was revoked, and other workers may have its jobs.
+        valid = [settlement for owner, settlement in batch if owner == worker_id]
         if valid:
-            self._settle(valid, lease)
+            self._settle(valid, worker_id)
         for _ in batch:
-            self._inbox.popleft()
+            self._unsettled.popleft()
         return 0.0
 
     def flush(self) -> None:
-        """Settle all that is left; called after the thread was joined.
+        """Settle all results; called after the thread was joined.
 
         Raises:
-            BrokerUnavailable: results are still here.
+            BrokerUnavailable: the broker has not confirmed all results.
         """
-        while self._inbox:
+        while self._unsettled:
             try:
                 self.tick()
             except LeaseRevoked:
-                self._inbox.clear()
+                self._unsettled.clear()
 
-    def _put(self, job: Job, outcome: Outcome, attempt: int, lease: str) -> None:
+    def _put(self, job: Job, outcome: Outcome, attempt: int, worker_id: str) -> None:
         failure = None
         if outcome.verdict is Verdict.FAILED and outcome.error is not None:
             failure = self._dead_letter(job, outcome.error, attempt)
-        self._inbox.append((lease, Settlement(job, outcome.verdict, failure)))
+        self._unsettled.append((worker_id, Settlement(job, outcome.verdict, failure)))
         self.wake()
 
-    def _settle(self, settlements: list[Settlement], lease: str) -> None:
+    def _settle(self, settlements: list[Settlement], worker_id: str) -> None:
         tally = Tally()
         for settlement in settlements:
             tally.count(settlement.job.queue, settlement.job.task_name, settlement.verdict.value)
-        self._broker.settle(settlements, tally, worker_id=lease)
+        try:
+            self._broker.settle(settlements, tally, worker_id=worker_id)
+        except BrokerError:  # an outage, a revoked lease: the service waits or joins again
+            raise
+        except Exception as error:
+            self._settle_apart(settlements, worker_id, error)
+            return
         for settlement in settlements:
             if settlement.job.status is JobStatus.WAITING:
                 signals.job_waiting.send(self._broker.namespace, job=settlement.job)
             elif settlement.job.status is JobStatus.QUEUED:
                 signals.job_queued.send(self._broker.namespace, job=settlement.job)
 
+    def _settle_apart(self, settlements: list[Settlement], worker_id: str, error: Exception) -> None:
+        """Settle results one by one, so that one that cannot be stored does not hold back the others."""
+        if len(settlements) > 1:
+            for settlement in settlements:
+                self._settle([settlement], worker_id)
+            return
+        job, failure = settlements[0].job, settlements[0].failure
+        logger.error(
+            "The result of %s cannot be stored as it is: %s", job, describe(error),
+            extra={"action": "result_refused", "job_id": str(job.id)},
+        )  # fmt: skip
+        if failure is not None and failure.reason == _UNSTORABLE:
+            return  # not even this: the job is recovered when this worker leaves
+        job.status = JobStatus.FAILED
+        letter = replace(self._dead_letter(job, error, job.retries), reason=_UNSTORABLE)
+        self._settle([Settlement(job, Verdict.FAILED, letter)], worker_id)
+
     def _dead_letter(self, job: Job, error: BaseException, attempts: int) -> FailedJob:
-        return FailedJob(
-            id=str(job.id),
-            raw=job.text(JobStatus.FAILED, job.enqueued_at or job.due_timestamp).encode(),
-            reason="failed",
-            failed_at=self._broker.clock.now(),
-            queue=job.queue,
-            task_name=job.task_name,
-            error_type=qualified_name(type(error)),
-            message=shorten(describe(error), MAX_MESSAGE_CHARACTERS),
-            traceback=shorten(traceback_of(error), MAX_TRACEBACK_CHARACTERS),
-            attempts=attempts,
-            worker=self._broker.worker_id,
+        return dead_letters.failed(
+            job, error, attempts=attempts, now=self._broker.clock.now(), worker_id=self._broker.worker_id
         )
-
-
-def qualified_name(kind: type[BaseException]) -> str:
-    """Return the dotted name of an error's class; builtins without their module."""
-    if kind.__module__ in ("builtins", None):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def describe(error: BaseException) -> str:
-    """Return an error's message, whatever its ``__str__`` does."""
-    try:
-        return str(error)
-    except BaseException:
-        return f"<{type(error).__name__} whose message cannot be read>"
-
-
-def traceback_of(error: BaseException) -> str:
-    """Return an error's traceback, whatever its ``__str__`` does."""
-    try:
-        return "".join(traceback.format_exception(error))
-    except BaseException:
-        return "".join(traceback.format_tb(error.__traceback__))
-
-
-def shorten(text: str, limit: int) -> str:
-    """Cut a text in the middle so that it has at most `limit` characters."""
-    if len(text) <= limit:
-        return text
-    half = (limit - 40) // 2  # the line between takes up to 40
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"

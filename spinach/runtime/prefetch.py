@@ -1,33 +1,40 @@
-"""How many jobs a worker may hold. Pure.
+"""How many jobs the next exchange asks for: free slots, claim ahead, reserve ahead.
 
-Short jobs want large batches, because a round trip costs more than they do. Long jobs want none: a job
-that is held here waits for a slot here, while a slot elsewhere is free.
+These are decisions only: nothing here speaks to the broker or reads a clock. Short jobs need large batches,
+because a round trip takes longer than they do. Long jobs need none: a job that waits here for a slot could
+start at once on a worker with a free slot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ..job import Job
 
-# What is claimed beyond the free slots is expected to begin within this time.
-_WINDOW_SECONDS: Final = 0.03
-# Past this many jobs per call the server's share per job no longer shrinks.
+# A job claimed ahead is expected to start within this time.
+_START_WITHIN_SECONDS: Final = 0.03
+# Beyond this many jobs per call, the server's time per job no longer falls.
 _MAX_CLAIM_AHEAD: Final = 128
-# Weight of the newest batch: a few batches of long jobs forget the short ones, and one is enough
-# when they are much longer, since the larger of average and newest decides.
-_WEIGHT: Final = 0.3
+# Weight of the newest batch in the average: after a few batches of long jobs the short ones no longer count.
+# The first batch of much longer jobs acts at once, because the larger of average and newest decides.
+_NEWEST_WEIGHT: Final = 0.3
 
 
-class Allowance(NamedTuple):
-    """Jobs that may be held beyond the slots: claimed at once, and reserved."""
+class Request(NamedTuple):
+    """What the next exchange starts and asks for; fields and order are those of `Exchange`."""
 
+    starting: Sequence[Job]
+    free_slots: int
     claim_ahead: int
     reserve_ahead: int
 
 
-class Pace:
-    """Learns from the jobs that ended how many more to hold.
+NOTHING: Final = Request((), 0, 0, 0)
+
+
+class ClaimAhead:
+    """Learns from ended jobs how many jobs to hold beyond the slots.
 
     Args:
         slots: How many jobs run at once.
@@ -39,43 +46,44 @@ class Pace:
         self._newest = 0.0
 
     def observe(self, jobs: int, run_seconds: float) -> None:
-        """Learn that `jobs` jobs ran for `run_seconds` in all."""
-        if jobs <= 0:
-            return
+        """Learn that `jobs` jobs (1 or more) ran for `run_seconds` in all."""
         self._newest = run_seconds / jobs
         if self._average is None:
             self._average = self._newest
         else:
-            self._average += _WEIGHT * (self._newest - self._average)
+            self._average += _NEWEST_WEIGHT * (self._newest - self._average)
 
-    def stall(self) -> None:
-        """Forget: jobs that were held did not begin in time."""
+    def forget(self) -> None:
+        """Claim nothing ahead until the next job ends: jobs claimed ahead did not start in time."""
         self._average = None
 
-    def allowance(self) -> Allowance:
-        """Return how many jobs may be held beyond the slots; none until something was learned."""
+    @property
+    def limit(self) -> int:
+        """How many jobs may be claimed ahead; 0 until a job ended."""
         if self._average is None:
-            return Allowance(0, 0)
+            return 0
         expected = max(self._average, self._newest, 1e-6)
-        claim_ahead = min(_MAX_CLAIM_AHEAD, int(self._slots * _WINDOW_SECONDS / expected))
-        return Allowance(claim_ahead, claim_ahead // 2)
+        return min(_MAX_CLAIM_AHEAD, int(self._slots * _START_WITHIN_SECONDS / expected))
 
+    def next_request(self, reserved: Sequence[Job], busy: int) -> Request:
+        """Return which reserved jobs may start, and how many more jobs to ask for.
 
-def startable(reserved: list[Job], free_slots: int, claim_ahead: int) -> tuple[list[Job], int, int]:
-    """Return the reserved jobs, from the first on, that may start, and the places left after them.
-
-    Args:
-        reserved: Jobs held for this worker that did not start.
-        free_slots: Free slots.
-        claim_ahead: Places beyond them, for jobs that may be repeated.
-    """
-    starting: list[Job] = []
-    for job in reserved:
-        if job.should_retry and claim_ahead > 0:
-            claim_ahead -= 1
-        elif free_slots > 0:
-            free_slots -= 1
-        else:
-            break
-        starting.append(job)
-    return starting, free_slots, claim_ahead
+        Args:
+            reserved: Jobs reserved for this worker, in order.
+            busy: Jobs handed to the workers that have not ended.
+        """
+        limit = self.limit
+        free_slots = max(0, self._slots - busy)
+        claim_ahead = max(0, limit - max(0, busy - self._slots))
+        starting: list[Job] = []
+        for job in reserved:
+            if job.should_retry and claim_ahead > 0:
+                claim_ahead -= 1
+            elif free_slots > 0:
+                free_slots -= 1
+            else:
+                break
+            starting.append(job)
+        # A reserved job loses no attempt when this worker dies, but starts one exchange later.
+        reserve_ahead = max(0, limit // 2 - (len(reserved) - len(starting)))
+        return Request(starting, free_slots, claim_ahead, reserve_ahead)

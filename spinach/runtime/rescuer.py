@@ -1,4 +1,7 @@
-"""The rescuer: looks for dead workers and tells what became of their jobs."""
+"""The rescuer: finds dead workers, and sends signals about their jobs.
+
+The broker alone decides who is dead and what becomes of the jobs, in one step.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,25 @@ logger = getLogger(__name__)
 
 
 class Rescuer(Service):
-    """Recovers the jobs of dead workers, and sends the signals that tell of it."""
+    """Recovers the jobs of dead workers, and sends a signal for each.
+
+    Args:
+        broker: Knows the workers and their jobs.
+    """
 
     duty = "rescuer"
 
     def __init__(self, *, broker: Broker) -> None:
-        super().__init__(f"{broker.namespace}-rescuer")
+        super().__init__(broker.namespace, "rescuer")
         self._broker = broker
 
     def tick(self) -> float | None:
-        """Look once."""
+        """Recover the jobs of every worker that is dead now."""
         for recovery in self._broker.recover():
-            self._tell(recovery)
+            self._announce(recovery)
         return self._broker.recovery_check_seconds
 
-    def _tell(self, recovery: Recovery) -> None:
+    def _announce(self, recovery: Recovery) -> None:
         worker, namespace = recovery.worker, self._broker.namespace
         if recovery.declared:
             logger.warning(

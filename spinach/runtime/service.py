@@ -1,7 +1,6 @@
-"""The contract of background duties: started once, supervised, stopped and joined within bounds.
+"""The contract of background duties: a service is a thread that repeats one duty until it is stopped.
 
-A service is a thread that repeats `tick`. A tick that raises is logged and repeated after a jittered backoff,
-so that an outage or a bug in one duty never ends a worker.
+A failure never ends the thread: the service logs it and repeats the tick after a jittered pause.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from contextvars import Context
 from logging import getLogger
 from time import monotonic, time
@@ -18,37 +16,40 @@ from typing import ClassVar, Final
 
 from ..brokers.messages import Contact
 from ..exc import BrokerUnavailable, LeaseRevoked
+from ..execution import this_thread
+from ..guard import Guarded
 from ..hooks import ServiceWrapper
 from .vitals import ServiceVitals
 
 logger = getLogger(__name__)
 
 _MIN_BACKOFF_SECONDS: Final = 0.1
-# Long enough to spare a struggling server, short enough that recovery is felt at once.
+# Long enough to spare a server in trouble, short enough that work goes on soon after an outage.
 _MAX_BACKOFF_SECONDS: Final = 5.0
-# A duty that only waits to be woken ticks so often anyway: a loop that shows no sign of life cannot be told from a dead one.
-_LONGEST_WAIT_SECONDS: Final = 60.0
+# A duty that only waits to be woken ticks at least so often: health checks take longer silence for a fault.
+_MAX_WAIT_SECONDS: Final = 60.0
 
 
 class Service(ABC):
     """One background duty in a thread of its own.
 
     Args:
-        name: Name of the thread.
-        on_revoked: Called with the worker id when that worker turns out to have been declared dead.
+        namespace: Whose duty it is.
+        name: The end of the thread's name, after the namespace.
+        on_revoked: Called with the worker id that was declared dead.
 
     Attributes:
-        duty: What it is called in metrics and health checks.
-        failures: Ticks that failed since the last one that did not.
+        duty: Its name in metrics and health checks.
     """
 
     duty: ClassVar[str]
 
-    def __init__(self, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
-        self.name = name
+    def __init__(self, namespace: str, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
+        self.namespace = namespace
+        self.name = f"{namespace}-{name}"
         self._on_revoked = on_revoked
-        self.failures = 0
-        self._failures_in_all = 0
+        self._failures_in_a_row = 0
+        self._failures_since_start = 0
         self._last_run = (time(), monotonic())
         self._interval = 0.0
         self._stopping = threading.Event()
@@ -56,35 +57,36 @@ class Service(ABC):
         self._thread: threading.Thread | None = None
 
     def start(self, wrappers: Sequence[ServiceWrapper] = ()) -> None:
-        """Start the thread, in an empty context: whatever is current where workers are started must not live as long.
+        """Start the thread.
 
         Args:
             wrappers: Context managers to put around the duty.
         """
+        # In an empty context: a span or request of the caller must not live as long as the workers.
         self._thread = threading.Thread(
             target=Context().run, args=(self._run, wrappers), name=self.name, daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the duty to end; it finishes its tick. Does not wait."""
+        """Ask the thread to end after its present tick. Does not wait."""
         self._stopping.set()
         self._wake.set()
 
     def join(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for the end; return whether it came in time."""
+        """Wait for the end of the thread; return whether it ended in time."""
         if self._thread is None:
             return True
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def wake(self) -> None:
-        """Make the next tick come at once."""
+        """Start the next tick at once."""
         if not self._wake.is_set():
             self._wake.set()
 
     def vitals(self, contact: Contact) -> ServiceVitals:
-        """Return how this duty fares; `contact` tells which threads wait for the broker."""
+        """Return the vitals of this duty; `contact` says which threads wait for the broker."""
         thread, (at, since) = self._thread, self._last_run
         return ServiceVitals(
             name=self.duty,
@@ -93,33 +95,25 @@ class Service(ABC):
             last_run_at=at,
             silent_seconds=max(0.0, monotonic() - since),
             interval_seconds=self._interval,
-            failures=self._failures_in_all,
+            failures=self._failures_since_start,
             asking=thread is not None and thread.ident in contact.asking,
         )
 
     @abstractmethod
     def tick(self) -> float | None:
-        """Do the duty once; return seconds until the next time, None for as long as nothing wakes it."""
+        """Do the duty once; return the seconds to wait before the next time, None to wait for `wake`."""
 
     def _run(self, wrappers: Sequence[ServiceWrapper]) -> None:
-        around = ExitStack()
-        for wrapper in wrappers:
-            try:
-                around.enter_context(wrapper())
-            except Exception:
-                logger.exception("Wrapper %r failed before %s; it is skipped", wrapper, self.name)
-        self._repeat()
-        try:
-            around.close()
-        except Exception:
-            logger.exception("A wrapper failed after %s; it is ignored", self.name)
+        this_thread.namespace = self.namespace
+        with Guarded(wrappers, (), self.name):
+            self._repeat()
 
     def _repeat(self) -> None:
         while not self._stopping.is_set():
             self._last_run = (time(), monotonic())
             pause = self._supervised_tick()
             self._last_run = (time(), monotonic())
-            self._interval = _LONGEST_WAIT_SECONDS if pause is None else pause
+            self._interval = _MAX_WAIT_SECONDS if pause is None else pause
             if self._interval > 0:
                 self._wake.wait(self._interval)
             self._wake.clear()
@@ -135,9 +129,9 @@ class Service(ABC):
         except BaseException:
             logger.exception("%s failed; it starts again", self.name, extra={"action": "service_failed"})
             return self._backoff()
-        if self.failures:
+        if self._failures_in_a_row:
             logger.info("%s works again", self.name, extra={"action": "service_recovered"})
-            self.failures = 0
+            self._failures_in_a_row = 0
         return pause
 
     def _rejoin(self, worker_id: str) -> float:
@@ -150,12 +144,12 @@ class Service(ABC):
         return 0.0
 
     def _log_outage(self, error: BrokerUnavailable) -> None:
-        # One line when it begins; the end of the outage says the rest.
-        level = logger.warning if self.failures == 0 else logger.debug
+        # One warning when an outage begins; another line is logged when it ends.
+        level = logger.warning if self._failures_in_a_row == 0 else logger.debug
         level("%s waits for the broker: %s", self.name, error, extra={"action": "broker_unavailable"})
 
     def _backoff(self) -> float:
-        self.failures += 1
-        self._failures_in_all += 1
-        ceiling = min(_MAX_BACKOFF_SECONDS, _MIN_BACKOFF_SECONDS * 2.0 ** min(self.failures, 10))
+        self._failures_in_a_row += 1
+        self._failures_since_start += 1
+        ceiling = min(_MAX_BACKOFF_SECONDS, _MIN_BACKOFF_SECONDS * 2.0 ** min(self._failures_in_a_row, 10))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret

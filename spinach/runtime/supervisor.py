@@ -1,11 +1,12 @@
-"""The supervisor: everything that runs in a worker process, started and stopped in the right order.
+"""The supervisor: starts and stops everything that runs in a worker process, in the right order.
 
-::
+It does none of the duties itself::
 
-    subscriber ──news──► arbiter ──jobs──► workers
-                            ▲                 │
-                            └─────attempts────┘──errors──► result notifier
-    heartbeat, rescuer: on their own, so that a busy arbiter never makes a worker look dead
+    subscriber ──notifications──► arbiter ──jobs──► workers
+                                     │  ▲              │
+                                     │  └───attempts───┘
+                                     └──────errors─────► result notifier
+    heartbeat, rescuer: independent, so that a busy arbiter never makes the worker look dead
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from .vitals import Vitals
 
 logger = getLogger(__name__)
 
-# With the broker gone at the end of a stop, results that cannot be delivered are another's to recover.
-_LAST_WORDS_SECONDS: Final = 10.0
+# A stop tries for so long to hand in the last results; after that, other workers recover their jobs.
+_REPORT_SECONDS: Final = 10.0
 _JOIN_SECONDS: Final = 5.0
 
 
 class Supervisor:
-    """The services and workers of one engine, for one start.
+    """The services and workers of one engine, from one start to its stop.
 
     Args:
         broker: A started broker.
@@ -87,12 +88,12 @@ class Supervisor:
         )
         self.heartbeat = Heartbeat(broker=broker, state=self.state, on_revoked=self._rejoin)
         self.rescuer = Rescuer(broker=broker)
-        self.subscriber = BrokerSubscriber(broker=broker, on_news=self.arbiter.hear_news)
+        self.subscriber = BrokerSubscriber(broker=broker, on_notification=self.arbiter.on_notification)
         self._environment = Environment(broker.namespace, broker.clock, self.arbiter.report, hooks.attempts)
 
     @property
-    def is_here(self) -> bool:
-        """Whether this process runs it: a forked child has the object, not the threads."""
+    def runs_here(self) -> bool:
+        """Whether this process runs the threads: a forked child has only a copy of this object."""
         return self._process == os.getpid()
 
     @property
@@ -101,27 +102,27 @@ class Supervisor:
         return (self.subscriber, self.notifier, self.heartbeat, self.rescuer, self.arbiter)
 
     def state(self) -> WorkerState:
-        """Return what the heartbeat tells of this worker."""
+        """Return what the heartbeat sends about this worker."""
         return WorkerState(self._state, self.arbiter.busy, self.arbiter.fetched)
 
     def vitals(self) -> Vitals:
-        """Return how this process fares."""
-        heard_at, heard = self.heartbeat.heard
+        """Return the vitals of this process."""
+        accepted_at, accepted = self.heartbeat.accepted
         contact = self._broker.contact()
         return Vitals(
             state=self._state,
             slots=self._workers.num_workers,
             busy=self.arbiter.busy,
             started_at=self._started_at,
-            heartbeat_at=heard_at,
-            heartbeat_seconds=max(0.0, monotonic() - heard),
+            heartbeat_at=accepted_at,
+            heartbeat_seconds=max(0.0, monotonic() - accepted),
             answered_seconds=contact.answered_seconds,
             unacknowledged=self.arbiter.unacknowledged + self.notifier.unacknowledged,
             services=tuple(service.vitals(contact) for service in self.services),
         )
 
     def start(self) -> None:
-        """Register and start everything.
+        """Register the worker, then start workers and services.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached; nothing was started.
@@ -138,33 +139,33 @@ class Supervisor:
             service.start(self._hooks.services)
 
     def stop(self) -> bool:
-        """Stop in order: fetch no more, finish what runs, tell the broker, unregister.
+        """Stop in order: fetch no more, finish running jobs, hand in their results, unregister.
 
         Returns:
-            Whether the broker heard of everything.
+            Whether the broker confirmed all results and that the worker left.
         """
         self._state = "stopping"
         self.heartbeat.wake()
         self.arbiter.close(_JOIN_SECONDS)
         self._workers.stop()
-        heard = self._report_last_results()
+        all_reported = self._report_last_results()
         for service in (self.heartbeat, self.rescuer):
             service.stop()
             service.join(_JOIN_SECONDS)
-        self.subscriber.stop()  # before leaving: the news of that end its wait
-        heard = self._leave() and heard
+        self.subscriber.stop()  # before leaving, whose notification ends its wait
+        has_left = self._leave()
         self.subscriber.join(_JOIN_SECONDS)
         self.subscriber.disconnect()
-        return heard
+        return has_left and all_reported
 
     def _report_last_results(self) -> bool:
-        """Hand in everything that ended, trying for a bounded time."""
+        """Hand in all results, trying for a bounded time; return whether the broker confirmed them."""
         for service in (self.arbiter, self.notifier):
             service.stop()
-        if not all(service.join(_LAST_WORDS_SECONDS) for service in (self.arbiter, self.notifier)):
+        if not all(service.join(_REPORT_SECONDS) for service in (self.arbiter, self.notifier)):
             logger.error("Stopped while the broker did not answer; results of the last jobs may be lost")
             return False
-        deadline = self._broker.clock.elapsed() + _LAST_WORDS_SECONDS
+        deadline = self._broker.clock.elapsed() + _REPORT_SECONDS
         pause = threading.Event()
         while True:
             try:
@@ -172,7 +173,7 @@ class Supervisor:
                 self.notifier.flush()
             except BrokerUnavailable as error:
                 if self._broker.clock.elapsed() > deadline:
-                    logger.error("Stopped before the broker heard of all results: %s", error)
+                    logger.error("Stopped before the broker confirmed all results: %s", error)
                     return False
                 pause.wait(0.2)
             else:
@@ -182,18 +183,18 @@ class Supervisor:
         try:
             self._broker.leave()
         except BrokerUnavailable as error:
-            logger.warning("Stopped without telling the broker: %s", error)
+            logger.warning("Stopped, but the worker could not unregister: %s", error)
             return False
         return True
 
     def _rejoin(self, worker_id: str) -> None:
-        """Register anew after `worker_id` was declared dead; once, whoever notices first."""
+        """Register under a new id after `worker_id` was declared dead; only the first caller does."""
         with self._rejoin_lock:
             if self._broker.worker_id != worker_id:
                 return
             logger.warning(
-                "This worker (%s) was declared dead while it was away; it joins again, and results of "
-                "jobs it held are void",
+                "This worker (%s) was declared dead; it joins again under a new id, and results of "
+                "the jobs it held are void",
                 worker_id,
                 extra={"action": "lease_revoked"},
             )

@@ -1,6 +1,6 @@
-"""How a worker process fares, as it knows itself: frozen values for its own health checks and metrics.
+"""Vitals: how a worker process sees itself, as frozen values for its health checks and metrics.
 
-What others know of it stands in `fleet`. Pure: no I/O, no clock.
+`stats.workers` has what the broker knows about a worker. Nothing here does I/O or reads a clock.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ServiceVitals:
-    """One background duty. Durations are measured by a clock that nobody sets.
+    """One background duty. Durations come from the monotonic clock, which no clock change affects.
 
     Attributes:
-        name: Its noun: ``arbiter``, ``notifier``, ``heartbeat``, ``rescuer``, ``subscriber``.
-        expected: Whether it was started and not asked to stop.
+        name: ``arbiter``, ``notifier``, ``heartbeat``, ``rescuer`` or ``subscriber``.
+        expected: Whether it should run: it was started and not asked to stop.
         alive: Whether its thread runs.
-        last_run_at: Epoch seconds (this machine's clock) at which it last began or ended a tick.
-        silent_seconds: Since then.
-        interval_seconds: It means to run again so long after it last ended one, or sooner.
-        failures: Ticks that failed, outages of the broker included, since the start.
-        asking: Whether it waits for an answer of the broker now.
+        last_run_at: When it last began or ended a tick, in epoch seconds by this machine's clock.
+        silent_seconds: Seconds since then.
+        interval_seconds: Longest planned pause between the end of its last tick and the next one.
+        failures: Ticks that failed since the start, those in an outage of the broker included.
+        asking: Whether it waits for a reply of the broker now.
     """
 
     name: str
@@ -35,17 +35,17 @@ class ServiceVitals:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """One worker process.
+    """One worker process. Epoch seconds are by this machine's clock.
 
     Attributes:
         state: ``starting``, ``running``, ``quiet`` or ``stopping``.
-        slots: Jobs it runs at once.
-        busy: Jobs it runs now.
-        started_at: Epoch seconds of the start of its workers.
-        heartbeat_at: Epoch seconds of the last heartbeat that the broker took.
-        heartbeat_seconds: Since then.
-        answered_seconds: Since the broker last answered anything.
-        unacknowledged: Results of which the broker has not heard.
+        slots: How many jobs it runs at once.
+        busy: How many jobs it runs now.
+        started_at: When its workers were started, in epoch seconds.
+        heartbeat_at: When the broker last accepted a heartbeat, in epoch seconds.
+        heartbeat_seconds: Seconds since then.
+        answered_seconds: Seconds since the broker last answered any call of this process.
+        unacknowledged: How many results the broker has not confirmed.
         services: Its background duties.
     """
 

@@ -1,7 +1,10 @@
 """The read model: frozen values that describe a namespace at one moment.
 
-Everything that looks at a namespace (terminal UI, exporter, command line) reads these values and no others.
-Pure: no I/O, no clock.
+All tools (screen, exporter, commands) read these values and no others. Pure: no I/O, no clock. Unless a field
+says otherwise, times are epoch seconds by the broker's clock, durations are seconds, None is unknown.
+
+Reserved, shown by the tools but not produced yet: `QueueStats.paused`, the worker state ``quiet``, the
+counters ``cancelled`` and ``expired``.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from .workers import (
 
 __all__ = [
     "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_PAGE", "OVERDUE_SECONDS", "STATES",
-    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram", "HistogramStats",
-    "JobInfo", "LimitStats", "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page", "PeriodicStats", "QueueStats", "ReadError",
-    "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
+    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram",
+    "HistogramStats", "JobInfo", "LimitStats", "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page",
+    "PeriodicStats", "QueueStats", "ReadError", "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
-"""The tally: what a worker counts between two calls to its broker, so that a call carries sums, not events.
+"""What is counted: the names of the counters, the edges of the histograms, and a worker's own counts.
 
-Pure: no I/O, no clock.
+It stores nothing: brokers add a worker's counts to the totals of the namespace. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
-# One list for every document, label and column.
+# In the order of a job's life; the one list for documents, labels and columns.
 COUNTERS: Final = (
     "enqueued",
     "promoted",
@@ -18,32 +18,37 @@ COUNTERS: Final = (
     "retried",
     "failed",
     "recovered",
-    "cancelled",
-    "expired",
+    "cancelled",  # reserved, not produced yet
+    "expired",  # reserved, not produced yet
 )
 
-# Upper edges in seconds of the histograms kept by the broker; a last bucket takes what is longer.
+# Upper edges of the buckets, in seconds; one more bucket counts what is longer.
 HISTOGRAM_EDGES: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts per bucket of `HISTOGRAM_EDGES` and the sum in seconds."""
+    """Counts of durations per bucket of `HISTOGRAM_EDGES`, and their sum in seconds."""
 
     buckets: list[int] = field(default_factory=lambda: [0] * (len(HISTOGRAM_EDGES) + 1))
     total_seconds: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one duration; a negative one (a clock that went back) counts as zero."""
+        """Count one duration; a negative one, after a clock was set back, counts as 0."""
         seconds = max(0.0, seconds)
         self.buckets[bisect_left(HISTOGRAM_EDGES, seconds)] += 1
         self.total_seconds += seconds
 
 
 class Tally:
-    """Increments gathered between two calls to the broker, so that a call carries sums, not events.
+    """What a worker counted since its last call to the broker, so that a call carries sums, not events.
 
     Not thread-safe: each has one owner.
+
+    Attributes:
+        counts: Increments by (queue, task name, counter).
+        waits: Seconds that jobs waited in their queue, by queue.
+        runs: Seconds that attempts ran, by queue.
     """
 
     __slots__ = ("counts", "runs", "waits")

@@ -1,6 +1,6 @@
-"""What is kept of single jobs: those that stand somewhere, those that failed, what fails alike; and pages of them.
+"""Single jobs as stored: queued, held, waiting or failed; groups of failures; and pages of them.
 
-Part of the read model, see `stats`. Pure: no I/O, no clock.
+Part of the read model, see `stats`. Arguments are shown in the raw text only. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-# Nobody reads more on a screen, and the server is not to send more.
+from .numbers import integer, number
+
+# More than any screen shows; bounds what one poll makes the server send.
 MAX_PAGE: Final = 200
 
 PageKind = Literal["queue", "running", "scheduled", "failed", "groups"]
@@ -24,13 +26,13 @@ class FailedJob:
         raw: The job's text byte for byte.
         reason: ``failed``, ``in doubt`` (its worker died and it must not be repeated) or ``malformed``.
         failed_at: Epoch seconds by the broker's clock.
-        queue: Queue it stood in, empty when unknown.
+        queue: Its queue, empty when unknown.
         task_name: Its task, empty when unknown.
         error_type: Fully qualified class of the error.
-        message: Its message, capped.
-        traceback: Its traceback, capped, empty when there is none.
+        message: Message of the error, shortened.
+        traceback: Traceback of the error, shortened; empty when there is none.
         attempts: How often the function was started, as far as known.
-        worker: Broker id of the worker that gave it up.
+        worker: Id of the worker that ran it last.
     """
 
     id: str
@@ -48,7 +50,15 @@ class FailedJob:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Failures of one task with one type of error: what fails, and since when."""
+    """Failures of one task with one type of error: what fails, and since when.
+
+    Attributes:
+        count: How many, over the life of the group.
+        first_seen: Epoch seconds of the first.
+        last_seen: Epoch seconds of the latest.
+        sample_id: Id of the latest dead letter.
+        sample_message: Message of its error.
+    """
 
     task_name: str
     error_type: str
@@ -61,13 +71,15 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """A job as it stands in a queue or in a worker's hands, read leniently; arguments are only in `raw`.
+    """A stored job, read leniently: a text that is not a job's gives what can be read, and an `error`.
 
     Attributes:
         raw: Its text byte for byte.
-        id: Its id; like all that follows empty or None where the text does not say it.
+        id: Its id; this and all that follows is empty or None where the text does not say it.
         at: Epoch seconds of its date.
-        enqueued_at: Epoch seconds of its last push, None for old producers.
+        enqueued_at: Epoch seconds of its last push; producers of the published package do not say it.
+        retries: Retries so far.
+        max_retries: Retries allowed.
         error: Why the text is not a job's, empty when it is.
     """
 
@@ -83,42 +95,42 @@ class JobInfo:
 
     @classmethod
     def read(cls, raw: bytes) -> JobInfo:
-        """Return what a stored text says, whatever it is."""
+        """Return what a stored text says."""
         try:
             fields = json.loads(raw)
         except (ValueError, RecursionError) as error:
             return cls(raw, error=f"not readable as JSON: {error}"[:200])
         if type(fields) is not dict:
             return cls(raw, error=f"a job is a JSON object, this is a {type(fields).__name__}")
-        at = _number(fields.get("at"))
+        at = number(fields.get("at"))
         return cls(
             raw=raw,
             id=_text(fields.get("id")),
             task_name=_text(fields.get("task_name")),
             queue=_text(fields.get("queue")),
-            at=None if at is None else at + (_number(fields.get("at_us")) or 0.0) / 1e6,
-            enqueued_at=_number(fields.get("enqueued_at")),
-            retries=_count(fields.get("retries")),
-            max_retries=_count(fields.get("max_retries")),
-            error="" if at is not None else "its date is missing or no number",
+            at=None if at is None else at + (number(fields.get("at_us")) or 0.0) / 1e6,
+            enqueued_at=number(fields.get("enqueued_at")),
+            retries=integer(fields.get("retries")),
+            max_retries=integer(fields.get("max_retries")),
+            error="" if at is not None else "its date is missing or not a number",
         )
 
     @property
     def ready_since(self) -> float | None:
-        """Epoch seconds from which it waits for a worker: the later of its date and its last push."""
+        """Since when it waits for a worker, in epoch seconds: the later of its date and its last push."""
         return self.at if self.at is None else max(self.at, self.enqueued_at or self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A page of single things that a snapshot is asked to bring along.
+    """A page of jobs or failures that a snapshot shall contain.
 
     Attributes:
-        kind: Jobs of a ``queue``, ``running`` jobs, ``scheduled`` ones by date, ``failed`` ones with the newest first,
-            or failure ``groups``, the latest first.
-        of: The queue's name; the worker's broker id, empty for running jobs of all workers.
-        limit: At most so many, 1 to `MAX_PAGE`; of failure groups all come, they are few.
-        from_tail: Whether of a queue the last jobs are wanted, and not the first.
+        kind: Jobs of a ``queue``, ``running`` jobs, ``scheduled`` ones by date, ``failed`` ones, the newest
+            first, or failure ``groups``, the latest first.
+        of: Name of the queue, or id of the worker; empty for running jobs of all workers.
+        limit: At most so many entries, 1 to `MAX_PAGE`. Failure groups are few: all are read.
+        from_tail: Read the last jobs of a queue instead of the first.
     """
 
     kind: PageKind
@@ -133,7 +145,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job in the hands of a worker; `reserved` while it was fetched and not started."""
+    """A job that a worker holds: claimed, or `reserved` until the worker says that it starts."""
 
     worker_id: str
     job: JobInfo
@@ -142,15 +154,15 @@ class HeldJob:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was found for `wanted`; only the field of its kind is filled.
+    """The answer to a `Wanted`; only the field of its kind is filled.
 
     Attributes:
         wanted: What was asked for.
-        jobs: Of a queue, head first, or scheduled ones, the earliest first.
+        jobs: Jobs of a queue, head first, or scheduled ones, the earliest first.
         held: Running jobs.
-        failed: Dead letters.
-        groups: What fails alike.
-        is_readable: Whether it could be read at all; else the snapshot's errors say why.
+        failed: Dead letters, the newest first.
+        groups: Failure groups, the latest first.
+        is_readable: False when it could not be read; the snapshot's errors say why.
     """
 
     wanted: Wanted
@@ -163,14 +175,3 @@ class Page:
 
 def _text(value: Any) -> str:
     return value if type(value) is str else ""
-
-
-def _number(value: Any) -> float | None:
-    # No time is beyond 2**53 seconds; Python reads infinities, NaN and integers of any size.
-    if type(value) not in (int, float) or not -(2**53) < value < 2**53:
-        return None
-    return float(value)
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int else None

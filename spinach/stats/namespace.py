@@ -1,7 +1,6 @@
-"""A namespace at one moment: its queues, timers, limits, totals and server, as frozen values.
+"""A namespace at one moment: its queues, timers, limits, totals and server.
 
-Everything that looks at a namespace (terminal UI, exporter, command line) reads these values and no
-others. Pure: no I/O, no clock.
+Part of the read model, see `stats`. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -13,27 +12,32 @@ from typing import Final
 from .jobs import Page
 from .workers import LostWorker, OrphanStats, WorkerStats
 
-# Old workers look at waiting jobs once a second, and a second late.
+# Workers of the published package promote a job up to two seconds after its date.
 OVERDUE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """One queue; None stands for what could not be read.
+    """One queue; None means that it could not be read.
+
+    The last element in one snapshot is the marker of the next: its new position tells how many jobs left
+    and how many came.
 
     Attributes:
         name: Its name.
-        depth: Jobs in it.
+        depth: Jobs in it, parked ones included.
         oldest_seconds: How long its first job has been ready, 0 when it is empty.
-        next_task: Task of its first job.
-        head_at: Epoch seconds of the first job's date; one in the future means a producer's clock is wrong.
-        tail: Its last element, the marker that the next snapshot looks for; None when empty or too large.
-        marker_position: Where the last element of the snapshot before stands now.
-        marker_reach: How many elements from the end were searched for it; 0: there was none to search for.
+        next_task: Task name of its first job.
+        head_at: Date of its first job; one in the future means that a producer's clock is wrong.
+        tail: Its last element; None when it is empty or the element too large for a marker.
+        marker_position: Index of the marker, None when it was not found.
+        marker_reach: How many elements from the end were searched for the marker; 0 when there was none.
         consistent: Whether depth and positions are of one instant.
-        paused: Whether workers were told to leave it alone.
+        paused: Whether workers leave it alone. Reserved, not produced yet: always False.
         element_bytes: Size of its first or last element, the larger one, as far as they were read.
-        head_looks: For how many looks its first element was not read: a large one is kept for some.
+        head_age_polls: For how many polls its first element was not read again, because it is large.
+        parked: Jobs that a concurrency limit holds back and that workers keep apart, so as not to look past
+            them.
     """
 
     name: str
@@ -47,12 +51,13 @@ class QueueStats:
     consistent: bool = True
     paused: bool = False
     element_bytes: int = 0
-    head_looks: int = 0
+    head_age_polls: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStats:
-    """A task's limit of jobs that run at once, and the slots counted as taken."""
+    """How many jobs of a task may run at once in the namespace, and how many slots are taken."""
 
     task_name: str
     limit: int
@@ -61,18 +66,28 @@ class LimitStats:
 
 @dataclass(frozen=True, slots=True)
 class PeriodicStats:
-    """A periodic task; `next_run` in epoch seconds, None where it is not planned."""
+    """A periodic task.
+
+    Attributes:
+        task_name: Its name.
+        queue: Queue of its jobs.
+        period_seconds: Seconds between two runs; None when it cannot be read.
+        next_run: Epoch seconds of the next run; None when no run is planned.
+        late_seconds: How long the next run is past; 0 for an abandoned task.
+        abandoned: Whether no registered worker can run it: workers then do not schedule it.
+    """
 
     task_name: str
     queue: str
     period_seconds: int | None
     next_run: float | None
     late_seconds: float
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramStats:
-    """Counts per bucket of `HISTOGRAM_EDGES` (the last one: longer) and the sum in seconds."""
+    """Counts per bucket of `HISTOGRAM_EDGES`, one more for what is longer, and the sum in seconds."""
 
     buckets: tuple[int, ...]
     total_seconds: float
@@ -80,13 +95,13 @@ class HistogramStats:
 
 @dataclass(frozen=True, slots=True)
 class ServerStats:
-    """The server that keeps the namespace; None stands for what it does not say.
+    """The server that keeps the namespace; None means that it does not say.
 
     Attributes:
-        version: Of the server, as it counts itself.
+        version: Version of Valkey or Redis.
         memory_used_bytes: Memory in use.
-        memory_max_bytes: Its limit, 0 for none.
-        eviction_policy: What it does when memory is full.
+        memory_max_bytes: Limit of memory, 0 for none.
+        eviction_policy: Its `maxmemory-policy`.
         clock_skew_seconds: The reader's wall clock minus the server's.
     """
 
@@ -98,13 +113,13 @@ class ServerStats:
 
     @property
     def evicting(self) -> bool:
-        """Whether the server may delete keys, and so jobs, when memory is full."""
+        """Whether the server may delete keys, and jobs with them, when memory is full."""
         return self.eviction_policy not in (None, "noeviction")
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a snapshot cost."""
+    """What a snapshot cost: round trips, commands, and seconds until it was complete."""
 
     round_trips: int = 0
     commands: int = 0
@@ -117,8 +132,8 @@ class ReadError:
 
     Attributes:
         reason: ``permission``, ``wrongtype``, ``malformed`` or ``refused``.
-        what: The key or entry.
-        message: What the server or the parser said.
+        what: The command and key, or the entry.
+        message: The error, as the server or the parser reports it.
     """
 
     reason: str
@@ -128,31 +143,34 @@ class ReadError:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceSnapshot:
-    """A namespace at one moment; None stands for what was not read or could not be.
+    """A namespace at one moment; None means that it was not, or could not be, read.
 
     Attributes:
         namespace: Its name.
         at: Epoch seconds by the server's clock; every age counts from here.
         queues: By name.
         workers: The registered ones, by host name.
-        orphans: Workers that are gone and still hold jobs, as far as they are remembered.
-        connected: Processes that listen to the namespace's news: right within a second of a crash.
+        orphans: Workers that are no longer registered and still hold jobs, as far as they are known.
+        connected: Processes that subscribe to the namespace's notifications; a crash shows within a second.
         scheduled: Jobs that wait for their date, retries included.
         overdue: Those past their date by more than `OVERDUE_SECONDS`.
         overdue_seconds: How long the first of them is past its date.
         running: Jobs that run, those of orphans included.
-        reserved: Jobs that workers hold and did not start.
+        reserved: Jobs that workers hold and that do not run yet.
+        limits: Tasks with a limit, by name.
+        periodic: Periodic tasks, the soonest first.
         failed: Dead letters that are kept.
-        trimmed: Dead letters that were dropped for newer ones.
+        trimmed: Dead letters that were dropped, being too many or too old.
         workers_lost: Workers that were declared dead, by reason.
         lost: The latest of them, newest first.
-        counters: Totals by queue, task and one of `COUNTERS`.
-        waits: Time in the queue, by queue.
-        runs: Time in the task, by queue.
-        exact: Whether counters are complete: every registered worker counts.
+        counters: Totals by (queue, task name, one of `COUNTERS`).
+        waits: Seconds that jobs waited in their queue, by queue.
+        runs: Seconds that attempts ran, by queue.
+        exact: Whether counters are complete: workers of the published package do not count.
+        costs: What this snapshot cost.
         pages: The pages that were asked for, in that order.
         errors: What could not be read.
-        truncated: What was too much to read: ``queues``, ``workers``, ``tasks``.
+        truncated: What was too much to read in full: ``queues``, ``workers``, ``tasks``.
     """
 
     namespace: str
@@ -194,6 +212,6 @@ class NamespaceSnapshot:
 
     @property
     def orphaned(self) -> int:
-        """Jobs whose worker is dead or registered nowhere."""
+        """Jobs whose worker is dead or no longer registered."""
         dead = sum(worker.held or 0 for worker in self.workers if worker.state == "dead")
         return dead + sum(orphan.running for orphan in self.orphans)

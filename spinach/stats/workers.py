@@ -1,45 +1,50 @@
-"""Who works in a namespace: workers as they registered, and what their heartbeats make of them.
+"""The workers of a namespace: what they announced, and their state, judged by their heartbeats.
 
-Part of the read model, see `stats`. Pure: no I/O, no clock.
+Part of the read model, see `stats`. It judges no worker dead for the brokers. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-# Our own workers; brokers of the published package are called dead after 1800 s.
+from .numbers import number
+
+# Workers of this package announce their own limit; those of the published package do not.
 DEFAULT_DEAD_AFTER_SECONDS: Final = 60
 UPSTREAM_DEAD_AFTER_SECONDS: Final = 1800
-# They beat at least once in 60 s, ours as often as they announce; some may be late.
+# Workers of the published package send a heartbeat every 60 s; 15 s are for a late one.
 _UPSTREAM_SILENT_AFTER_SECONDS: Final = 75.0
-_BEATS_UNTIL_SILENT: Final = 3
-# Stamps are whole seconds.
+_HEARTBEATS_UNTIL_SILENT: Final = 3
+# A worker with more tasks announces only the first: every tool that polls reads all records.
+MAX_ANNOUNCED_TASKS: Final = 100
+# Heartbeats are stamped in whole seconds.
 _STAMP_SECONDS: Final = 1.0
 
-# What helps to find out what became of a worker.
-_REMEMBERED: Final = ("pid", "version", "queues", "slots", "started_at")
-_MAX_OBITUARY: Final = 4096
+# Kept of a lost worker, beside its id and host: what helps to find its logs.
+_KEPT_WHEN_LOST: Final = ("pid", "version", "queues", "slots", "started_at")
+_MAX_LOST_RECORD: Final = 4096
 _MAX_ID: Final = 100
 
+# "quiet" is reserved, not produced yet: a worker that takes no new jobs.
 State = Literal["live", "silent", "dead", "quiet", "stopping"]
 STATES: Final[tuple[State, ...]] = ("live", "silent", "dead", "quiet", "stopping")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One worker process as its namespace knows it.
+    """One worker process, as registered.
 
     Attributes:
-        id: Its broker id, new at each start.
+        id: Its id in the namespace, new at each start.
         name: Host name.
         started_at: Epoch seconds.
         last_seen_at: Epoch seconds of the last heartbeat.
-        dead_after_seconds: Silence after which it is called dead.
+        dead_after_seconds: It is declared dead once its last heartbeat is older.
         version: Release it runs, None for the published package.
-        details: Whatever else it announced (pid, queues, slots, state, ...), unchecked.
+        details: All that it announced (pid, queues, slots, state, ...), unchecked.
     """
 
     id: str
@@ -53,20 +58,28 @@ class WorkerInfo:
     @classmethod
     def from_registry(cls, broker_id: str, entry: Mapping[str, Any]) -> WorkerInfo:
         """Return the worker that a registry entry describes; fields of a wrong type count as absent."""
-        limit = _number(entry.get("dead_after"), 0.0)
+        limit = number(entry.get("dead_after")) or 0.0
         version = entry.get("version")
         return cls(
             id=broker_id,
             name=str(entry.get("name", "")),
-            started_at=_number(entry.get("started_at"), 0.0),
-            last_seen_at=_number(entry.get("last_seen_at"), 0.0),
+            started_at=number(entry.get("started_at")) or 0.0,
+            last_seen_at=number(entry.get("last_seen_at")) or 0.0,
             dead_after_seconds=limit if limit > 0 else UPSTREAM_DEAD_AFTER_SECONDS,
             version=version if isinstance(version, str) else None,
             details=dict(entry),
         )
 
+    @property
+    def tasks(self) -> frozenset[str] | None:
+        """Names of the tasks that it can run; None if it does not announce all of them."""
+        names = self.details.get("tasks")
+        if self.version is None or not isinstance(names, list) or len(names) >= MAX_ANNOUNCED_TASKS:
+            return None
+        return frozenset(name for name in names if isinstance(name, str))
+
     def state_at(self, now: float) -> State:
-        """Return what it is at a time (epoch seconds of the broker's clock), judged by its heartbeat."""
+        """Return its state at `now` (epoch seconds by the broker's clock), judged by its last heartbeat."""
         silence = now - self.last_seen_at
         if silence > self.dead_after_seconds:
             return "dead"
@@ -75,28 +88,34 @@ class WorkerInfo:
         announced = self.details.get("state")
         return announced if announced in ("quiet", "stopping") else "live"
 
-    def obituary(self, now: float) -> str:
-        """Return what is kept of it when it is declared dead at a time (epoch seconds), as JSON."""
-        kept = {name: self.details[name] for name in _REMEMBERED if name in self.details}
+    def lost_record(self, now: float) -> str:
+        """Return what is kept of it when it is declared dead at `now` (epoch seconds), as JSON."""
+        kept = {name: self.details[name] for name in _KEPT_WHEN_LOST if name in self.details}
         facts = {
-            "id": self.id[:_MAX_ID], "name": self.name[:_MAX_ID], "last_seen_at": self.last_seen_at, "lost_at": now,
+            "id": self.id[:_MAX_ID], "name": self.name[:_MAX_ID],
+            "last_seen_at": self.last_seen_at, "lost_at": now,
         }  # fmt: skip
         text = json.dumps({**kept, **facts})
-        return text if len(text) <= _MAX_OBITUARY else json.dumps(facts)  # a registry entry may hold anything
+        return text if len(text) <= _MAX_LOST_RECORD else json.dumps(facts)  # details have no bound
 
     @property
     def _silent_after_seconds(self) -> float:
-        beat = _number(self.details.get("heartbeat"), 0.0)
+        beat = number(self.details.get("heartbeat")) or 0.0
         if self.version is None or beat <= 0:
             return _UPSTREAM_SILENT_AFTER_SECONDS
-        return _BEATS_UNTIL_SILENT * beat + _STAMP_SECONDS
+        return _HEARTBEATS_UNTIL_SILENT * beat + _STAMP_SECONDS
 
 
-def _number(value: object, default: float) -> float:
-    # No fact is beyond 2**53; JSON knows larger integers than a float takes.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -(2**53) < value < 2**53:
-        return default
-    return float(value)
+def is_abandoned(task_name: str, workers: Iterable[WorkerInfo]) -> bool:
+    """Return whether none of the registered workers can run a task.
+
+    Args:
+        task_name: The task.
+        workers: The registered workers. While there is none, or one does not announce all its tasks, no task
+            counts as abandoned.
+    """
+    announced = [worker.tasks for worker in workers]
+    return bool(announced) and all(tasks is not None and task_name not in tasks for tasks in announced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +124,11 @@ class WorkerStats:
 
     Attributes:
         info: What it announced.
-        state: Judged by its heartbeat, then by what it announced.
-        seen_seconds: Since its last heartbeat.
-        running: Jobs it runs, None when they could not be counted; of an old worker those it fetched, too.
-        reserved: Jobs it holds and did not start, none on old workers; together with `running` all that it holds.
-        claimed: Jobs it holds and that count as started: it may claim some before a slot is free.
+        state: Judged by its last heartbeat, then by what it announced.
+        seen_seconds: Age of its last heartbeat.
+        running: Jobs that run, at most its slots; of a worker of the published package all that it holds.
+        reserved: Jobs that it holds and that do not run yet; 0 for a worker of the published package.
+        claimed: Jobs that it may run without another call to the broker, those that wait for a slot included.
     """
 
     info: WorkerInfo
@@ -125,24 +144,24 @@ class WorkerStats:
 
         Args:
             info: What it announced.
-            now: Epoch seconds of the broker's clock.
-            running: Jobs it claimed; what is beyond its slots waits in its hands, and counts as reserved.
-            reserved: Jobs it fetched and did not claim.
+            now: Epoch seconds by the broker's clock.
+            running: Jobs that it claimed; those beyond its slots are shown as reserved.
+            reserved: Jobs that it reserved.
         """
         stats = cls(info, info.state_at(now), max(0.0, now - info.last_seen_at), running, reserved, running)
-        if running is None or reserved is None or stats.slots is None or not stats.is_ours:
+        if running is None or reserved is None or stats.slots is None or not stats.runs_this_package:
             return stats
         shown = min(running, stats.slots)
         return replace(stats, running=shown, reserved=reserved + running - shown)
 
     @property
     def held(self) -> int | None:
-        """All jobs in its hands."""
+        """All jobs that it holds."""
         return None if self.running is None or self.reserved is None else self.running + self.reserved
 
     @property
-    def is_ours(self) -> bool:
-        """Whether it runs this package and not the published one."""
+    def runs_this_package(self) -> bool:
+        """Whether it runs this package, not the published one."""
         return self.info.version is not None
 
     @property
@@ -166,15 +185,15 @@ class LostWorker:
     lost_at: float
 
     @classmethod
-    def from_obituary(cls, fields: Mapping[str, Any]) -> LostWorker:
-        """Return the worker that a record describes; fields of a wrong type count as absent."""
+    def from_record(cls, fields: Mapping[str, Any]) -> LostWorker:
+        """Return the worker that a `lost_record` describes; fields of a wrong type count as absent."""
         info = WorkerInfo.from_registry(str(fields.get("id", ""))[:_MAX_ID], fields)
-        return cls(info, _number(fields.get("lost_at"), 0.0))
+        return cls(info, number(fields.get("lost_at")) or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class OrphanStats:
-    """Jobs in the hands of a worker that is not registered any more; they wait to be recovered."""
+    """`running` jobs of a worker that is no longer registered; they wait to be recovered."""
 
     id: str
     running: int

@@ -1,4 +1,7 @@
-"""The kinds of workers."""
+"""Kinds of workers for `Engine.start_workers`: threads, or asyncio tasks on one event loop.
+
+They run the jobs that the arbiter hands them; they never speak to the broker.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ __all__ = ["AsyncioWorkers", "BaseWorkers", "ThreadWorkers"]
 
 
 def __getattr__(name: str) -> Any:
-    # asyncio takes as long to import as the rest of the engine; many applications never need it.
+    # Importing asyncio takes as long as importing the rest of the engine; many applications never need it.
     if name == "AsyncioWorkers":
         from .aio import AsyncioWorkers
 

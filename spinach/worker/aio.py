@@ -1,4 +1,7 @@
-"""Workers that are asyncio tasks on one event loop in a thread of its own."""
+"""Workers that are asyncio tasks on one event loop, in a thread of its own.
+
+The loop never runs a plain function: it would block the coroutines of the other jobs.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,29 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
 from logging import getLogger
 
 from .. import signals
-from ..execution import Attempt, Environment, Fork, end_stray_child
+from ..execution import Attempt, Environment, Fork, end_stray_child, this_thread
 from ..job import Job
-from .base import BaseWorkers
+from .base import BaseWorkers, refuse_generator
+from .event_loop import ScopedTask, close_loop, new_loop, run_in_scope, run_until_done
 
 logger = getLogger(__name__)
 
 
 class AsyncioWorkers(BaseWorkers):
-    """Runs coroutine functions concurrently on one event loop, plain functions in threads."""
+    """Runs coroutine functions as tasks on one event loop, and plain functions in threads.
+
+    Args:
+        num_workers: How many jobs run at once, 1 or more.
+        namespace: Prefix of thread names and sender of signals.
+
+    Raises:
+        ValueError: `num_workers` is not an integer of 1 or more.
+    """
 
     def __init__(self, num_workers: int, namespace: str) -> None:
         super().__init__(num_workers, namespace)
@@ -28,15 +42,15 @@ class AsyncioWorkers(BaseWorkers):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._running: set[asyncio.Task[None]] = set()
-        self._ended: asyncio.Event | None = None
+        self._stopping: asyncio.Event | None = None
         self._executor: ThreadPoolExecutor | None = None
 
     def start(self, environment: Environment) -> None:
-        """Start the event loop in a thread."""
+        """Start the event loop in a thread; see `BaseWorkers.start`."""
         ready: Future[None] = Future()
         self._thread = threading.Thread(
-            target=contextvars.Context().run,  # not in the context that started the workers
-            args=(self._serve, environment, ready),
+            target=contextvars.Context().run,  # not in the context of the caller
+            args=(self._run_loop, environment, ready),
             name=f"{self.namespace}-asyncio",
             daemon=True,
         )
@@ -44,29 +58,27 @@ class AsyncioWorkers(BaseWorkers):
         ready.result()
 
     def submit(self, jobs: Iterable[Job]) -> None:
-        """Hand jobs over to the loop."""
+        """Hand jobs to the loop; see `BaseWorkers.submit`."""
         self._jobs.extend(jobs)
-        self._call_soon(self._fill)
+        self._call_soon(self._begin_jobs)
 
     def backlog(self) -> int:
-        """Return how many submitted jobs are not begun."""
+        """Return how many submitted jobs wait for a slot; see `BaseWorkers.backlog`."""
         return len(self._jobs)
 
     def reclaim(self) -> list[Job]:
-        """Take back the jobs that are not begun, in order."""
+        """Take back the jobs that no slot has begun, in order; see `BaseWorkers.reclaim`."""
         jobs: list[Job] = []
-        while self._jobs:
-            try:
+        with suppress(IndexError):  # no `while self._jobs`: the loop takes jobs, too
+            while True:
                 jobs.append(self._jobs.popleft())
-            except IndexError:  # the loop was faster
-                break
         return jobs
 
     def stop(self) -> None:
-        """Let running jobs finish, then end the loop."""
-        if self._ended is None or self._thread is None:
+        """Run the jobs that are submitted, then end the loop; see `BaseWorkers.stop`."""
+        if self._stopping is None or self._thread is None:
             return
-        self._call_soon(self._ended.set)
+        self._call_soon(self._stopping.set)
         self._thread.join()
         self._thread = None
 
@@ -74,13 +86,14 @@ class AsyncioWorkers(BaseWorkers):
         if self._loop is not None:
             self._loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
 
-    def _serve(self, environment: Environment, ready: Future[None]) -> None:
+    def _run_loop(self, environment: Environment, ready: Future[None]) -> None:
         name = threading.current_thread().name
+        this_thread.namespace = self.namespace
         self._environment = environment
         signals.worker_started.send(self.namespace, worker_name=name)
+        loop = new_loop()
         try:
-            with asyncio.Runner() as runner:
-                runner.run(self._until_ended(ready))
+            run_until_done(loop, self._run_until_stopped(ready))
         except BaseException as error:
             if not ready.done():
                 ready.set_exception(error)
@@ -89,27 +102,28 @@ class AsyncioWorkers(BaseWorkers):
             if self._executor is not None:
                 self._executor.shutdown(wait=True)
                 self._executor = None
+            close_loop(loop)
             signals.worker_terminated.send(self.namespace, worker_name=name)
 
-    async def _until_ended(self, ready: Future[None]) -> None:
+    async def _run_until_stopped(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ended = asyncio.Event()
+        self._stopping = asyncio.Event()
         ready.set_result(None)
-        await self._ended.wait()
+        await self._stopping.wait()
         while self._jobs or self._running:
-            self._fill()
+            self._begin_jobs()
             if self._running:
                 await asyncio.wait(list(self._running), return_when=asyncio.FIRST_COMPLETED)
 
-    def _fill(self) -> None:
-        """Begin jobs while slots are free; runs on the loop."""
+    def _begin_jobs(self) -> None:
+        """Begin jobs while slots are free; called on the loop."""
         while self._jobs and len(self._running) < self.num_workers:
             try:
                 job = self._jobs.popleft()
-            except IndexError:  # reclaimed meanwhile
+            except IndexError:  # the arbiter reclaimed the last one
                 return
-            # Not in the context of whoever handed the job over, which is the arbiter's, or of the job before.
-            task = asyncio.create_task(self._run(job), context=contextvars.Context())
+            # In an empty context: the present one is the arbiter's or that of the job before.
+            task = ScopedTask(self._run(job), loop=self._loop, context=contextvars.Context())
             self._running.add(task)
             task.add_done_callback(self._on_done)
 
@@ -117,38 +131,56 @@ class AsyncioWorkers(BaseWorkers):
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("An asyncio worker failed", exc_info=task.exception())
-        self._fill()
+        self._begin_jobs()
 
     async def _run(self, job: Job) -> None:
         with Attempt(job, self._environment):
             function = job.task_func
-            if inspect.iscoroutinefunction(function):
-                await function(*job.task_args, **job.task_kwargs)
-            else:
-                result = await self._in_thread(job)
-                if isinstance(result, _Raised):
-                    raise result.error  # here, since a coroutine cannot pass StopIteration on
-                if inspect.iscoroutine(result):
-                    await result
+            if _is_coroutine_function(function):
+                await run_in_scope(job, function(*job.task_args, **job.task_kwargs))  # type: ignore[misc]
+                return
+            result = await self._run_in_thread(job)
+            if isinstance(result, _Raised):
+                raise result.error
+            if result is not None:
+                refuse_generator(result)
+                if inspect.isawaitable(result):
+                    await run_in_scope(job, result)
 
-    async def _in_thread(self, job: Job) -> object:
+    async def _run_in_thread(self, job: Job) -> object:
         if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.num_workers, f"{self.namespace}-plain")
+            self._executor = ThreadPoolExecutor(
+                self.num_workers, f"{self.namespace}-plain",
+                setattr, (this_thread, "namespace", self.namespace),
+            )  # fmt: skip
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, contextvars.copy_context().run, _call, job)
+        return await loop.run_in_executor(self._executor, contextvars.copy_context().run, _call_function, job)
+
+
+@lru_cache(maxsize=4096)
+def _is_hashable_coroutine_function(function: object) -> bool:
+    return inspect.iscoroutinefunction(function)
+
+
+def _is_coroutine_function(function: object) -> bool:
+    """Answer from a cache: the check takes as long as the rest of the start of a job."""
+    try:
+        return _is_hashable_coroutine_function(function)
+    except TypeError:  # an unhashable callable
+        return inspect.iscoroutinefunction(function)
 
 
 class _Raised:
-    """An exception on its way out of a thread.
+    """An exception that a plain function raised, returned as a value from its thread.
 
-    A future cannot carry StopIteration, and the executor's thread would die of SystemExit.
+    A future cannot carry StopIteration, and SystemExit would end the executor's thread.
     """
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
-def _call(job: Job) -> object:
+def _call_function(job: Job) -> object:
     generation = Fork.generation
     try:
         result = job.task_func(*job.task_args, **job.task_kwargs)  # type: ignore[misc]

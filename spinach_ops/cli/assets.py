@@ -1,4 +1,4 @@
-"""Dashboards and rules that come with this package: reads their texts, writes them to a folder."""
+"""The dashboards and rules that this package carries: read from the wheel or the checkout, written to a folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How a command ends: an error becomes one line on stderr and an exit code.
+"""Turns an error of a command into an exit code and one line on stderr.
 
-Prints no traceback for what the user can mend, and never fails because a terminal lacks a character.
+A terminal that lacks a character, a full disk or a closed pipe never ends a command with a traceback.
 """
 
 from __future__ import annotations

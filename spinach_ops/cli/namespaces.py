@@ -1,4 +1,4 @@
-"""What a command says about an empty namespace: most likely its name is misspelt."""
+"""The hint for a namespace in which nothing was found: its name is probably misspelt."""
 
 from __future__ import annotations
 

@@ -105,9 +105,7 @@ def add_no_color(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
-def may_color(
-    given: argparse.Namespace, output: TextIO, environment: Mapping[str, str] = os.environ
-) -> bool:
+def may_color(given: argparse.Namespace, output: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether output may be coloured: unless --no-color, NO_COLOR, or a missing terminal forbid it."""
     return not given.no_color and not environment.get("NO_COLOR") and output.isatty()
 
@@ -163,7 +161,9 @@ def read_url(given: argparse.Namespace, environment: Mapping[str, str], warnings
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--redis-file {given.redis_file} cannot be read: {error}") from None
         if not url:
-            raise UsageError(f"--redis-file {given.redis_file} is empty: write the URL into it, such as {DEFAULT_URL}")
+            raise UsageError(
+                f"--redis-file {given.redis_file} is empty: write the URL into it, such as {DEFAULT_URL}"
+            )
         return str(url)
     return next((environment[name] for name in URL_VARIABLES if environment.get(name)), DEFAULT_URL)
 

@@ -1,4 +1,4 @@
-"""A look at a namespace as JSON or as plain text. Pure; what comes from Redis never reaches a terminal as it is."""
+"""A snapshot as JSON or as plain tables. Pure; text from Redis is escaped before it reaches a terminal."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _RESET: Final = "\x1b[0m"
 _COLORS: Final = {"error": "\x1b[31m", "warning": "\x1b[33m", "info": "\x1b[36m"}
 
 
-def show(tick: Poll, options: Options, broker: Broker) -> None:
+def show(poll: Poll, options: Options, broker: Broker) -> None:
     """Print a look in the form that was asked for."""
-    found = findings(tick.snapshot)
+    found = findings(poll.snapshot)
     if options.json:
-        text = to_json(document(tick.snapshot, tick.rates, found, address=broker.address))
+        text = to_json(document(poll.snapshot, poll.rates, found, address=broker.address))
     else:
-        text = plain(tick.snapshot, tick.rates, found, address=broker.address, color=options.color)
+        text = plain(poll.snapshot, poll.rates, found, address=broker.address, color=options.color)
     print(text, flush=True)
 
 

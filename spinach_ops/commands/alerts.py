@@ -1,4 +1,4 @@
-"""`spinach-ops alerts`: prints or writes the Prometheus rules that come with this package. Connects to no server."""
+"""`spinach-ops alerts`: writes the Prometheus rules that this package carries. Contacts no server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def run(given: argparse.Namespace) -> int:
         texts = {name: text.replace(_RUNBOOKS, link) for name, text in texts.items()}
     if given.out is not None:
         write_all(texts, given.out)
-        print("Next: name these files under rule_files in prometheus.yml, then reload Prometheus.", file=sys.stderr)
+        print(
+            "Next: name these files under rule_files in prometheus.yml, then reload Prometheus.",
+            file=sys.stderr,
+        )
     else:
         print(texts["alerts.yml"], end="")
     return OK

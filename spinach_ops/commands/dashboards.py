@@ -1,4 +1,4 @@
-"""`spinach-ops dashboards`: lists, prints or writes the Grafana dashboards that come with this package. Connects to no server."""
+"""`spinach-ops dashboards`: writes the Grafana dashboards that this package carries. Contacts no server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def run(given: argparse.Namespace) -> int:
         chosen = {name: chosen[name]}
     if given.out is not None:
         write_all({f"{name}.json": text for name, text in chosen.items()}, given.out)
-        print("Next, in Grafana: Dashboards, New, Import, upload each file, choose your Prometheus.", file=sys.stderr)
+        print(
+            "Next, in Grafana: Dashboards, New, Import, upload each file, choose your Prometheus.",
+            file=sys.stderr,
+        )
     elif given.name is not None:
         print(*chosen.values(), end="")
     else:

@@ -1,4 +1,8 @@
-"""`spinach-ops exporter`: parses its options, serves until a signal comes. What it serves: `spinach_ops/exporter`."""
+"""`spinach-ops exporter`: serves the metrics of namespaces, read straight from Redis; needs no worker.
+
+`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and
+`/readyz` are for whatever keeps this process running.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ from ..cli.options import (
     read_url,
 )
 from ..text import duration, printable
-from ..web.addresses import CannotListen, ports
+from ..web.addresses import CannotListen, parse_ports
 
 if TYPE_CHECKING:
     from ..exporter.config import Target
@@ -42,12 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to serve on; PORT may be a range, or 0 for any free port; there is no authentication "
         "(default: %(default)s)")  # fmt: skip
     add("--targets", metavar="FILE", type=Path,
-        help="read servers, namespaces and queues from this TOML file instead of the options")  # fmt: skip
+        help="a TOML file of servers and namespaces, in place of --redis and --namespace")  # fmt: skip
     add_queues(parser)
     add("--cache", metavar="SECS", type=seconds(0, _MAX_CACHE_SECONDS), default="3s",
-        help="poll each namespace at most once in so many seconds, however often it is scraped "
-        "(default: %(default)s)")  # fmt: skip
-    add("--per-worker", action="store_true", help="add series for each worker, for 200 workers at most")
+        help="one poll serves all requests within so many seconds (default: %(default)s)")  # fmt: skip
+    add("--per-worker", action="store_true", help="add a series per worker, at most 200")
     group = add_server(parser)
     group.add_argument(
         "-n", "--namespace", metavar="NS", action="append", default=[],
@@ -59,7 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until a signal comes; return the exit code."""
-    from ..exporter.serve import serve_targets  # loads prometheus_client, which --help does without
+    from ..metrics.multiprocess import ignore_multiprocess_folder
+
+    ignore_multiprocess_folder()
+    from ..exporter.serve import serve_targets
 
     targets = _targets(given)
     host, port = _address(given.listen)
@@ -97,7 +103,7 @@ def _targets(given: argparse.Namespace) -> list[Target]:
 def _address(text: str) -> tuple[str, str]:
     host, colon, port = text.rpartition(":")
     try:
-        ports(port)
+        parse_ports(port)
     except ValueError as error:
         raise UsageError(f"--listen is {text!r}, expected HOST:PORT or PORT: {error}") from None
     return (host.strip("[]") or "127.0.0.1") if colon else "127.0.0.1", port
@@ -109,9 +115,7 @@ def _announce(server: HttpServer, targets: Sequence[Target], given: argparse.Nam
         print(json.dumps({"url": server.url, "namespaces": namespaces}), flush=True)
         return
     lines = [
-        f"serving {server.url}/metrics, /sd, /healthz and /readyz; polls Redis at most every "
-        f"{duration(given.cache)}; stop it with Ctrl-C or SIGTERM",
-        *(f"  {target.server}: {', '.join(target.namespaces)}" for target in targets),
+        f"serving {server.url}/metrics, /sd, /healthz, /readyz; at most one poll per {duration(given.cache)}"
     ]
     for line in lines:
         print(printable(line), file=sys.stderr, flush=True)

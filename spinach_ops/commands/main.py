@@ -1,6 +1,7 @@
 """The command `spinach-ops`: parses the command line and runs one command.
 
-Results go to stdout, errors and hints to stderr.
+Exit codes: 0 fine, 1 something is in error (doctor), 2 the command line is wrong, 3 the server cannot be
+reached, 4 not permitted, 130 interrupted. Output goes to stdout, words about it to stderr.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..cli.errors import run_command
 COMMANDS: Final = {
     "status": "spinach_ops.commands.status",
     "failed": "spinach_ops.commands.failed",
+    "periodic": "spinach_ops.commands.periodic",
     "doctor": "spinach_ops.commands.doctor",
     "dashboards": "spinach_ops.commands.dashboards",
     "alerts": "spinach_ops.commands.alerts",
@@ -38,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="spinach-ops", description="Shows the jobs of a namespace, and serves their metrics.", epilog=_EXIT_CODES
+        prog="spinach-ops",
+        description="Shows the jobs of a namespace, and serves their metrics.",
+        epilog=_EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)

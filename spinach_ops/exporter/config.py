@@ -1,4 +1,4 @@
-"""The targets of an exporter: servers with their namespaces, from a TOML file. Connects to no server."""
+"""The servers and namespaces that an exporter reads, from the command line or a file. Contacts no server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..cli.errors import UsageError
 from ..cli.options import masked
-from ..metrics.labels import clean
+from ..metrics.labels import sanitize_label
 
 _FIELDS: Final = {"name", "url", "url_file", "namespaces", "queues"}
 _EXAMPLE: Final = (
@@ -62,7 +62,9 @@ def _target(entry: Any, where: str) -> Target:
     if not isinstance(entry, dict):
         raise UsageError(f"{where} is not a table: write {_EXAMPLE}")
     if unknown := entry.keys() - _FIELDS:
-        raise UsageError(f"{where} has unknown keys {', '.join(sorted(unknown))}; use {', '.join(sorted(_FIELDS))}")
+        raise UsageError(
+            f"{where} has unknown keys {', '.join(sorted(unknown))}; use {', '.join(sorted(_FIELDS))}"
+        )
     name, url = entry.get("name"), _url_of(entry, where)
     if not isinstance(name, str) or not name:
         raise UsageError(f"{where} has no name: write {_EXAMPLE}")
@@ -97,7 +99,7 @@ def check_distinct(targets: Sequence[Target]) -> None:
     Raises:
         UsageError: One is: its series of two servers would have the same labels.
     """
-    counts = Counter(clean(namespace) for target in targets for namespace in target.namespaces)
+    counts = Counter(sanitize_label(namespace) for target in targets for namespace in target.namespaces)
     twice = sorted(namespace for namespace, count in counts.items() if count > 1)
     if twice:
         raise UsageError(

@@ -1,7 +1,7 @@
 """The HTTP server of the exporter; reads Redis, needs no worker.
 
-`/metrics` has the metrics of the namespaces, `/sd` tells Prometheus where their workers serve metrics of their own,
-`/healthz` and `/readyz` tell a process manager whether this process runs and can read Redis.
+`/metrics` has the namespace family, `/sd` tells Prometheus where the workers serve their own, `/healthz` and
+`/readyz` are for the process manager.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spinach.brokers.redis.from_url import connect
 from ..cli.errors import UsageError
 from ..metrics.namespace_collector import NamespaceCollector
 from ..metrics.registry import take_snapshot
-from ..metrics.snapshot_cache import Reading, SnapshotCache
+from ..metrics.snapshot_cache import PollResult, SnapshotCache
 from ..web.http import JSON, HttpServer, Request, Response, Route
 from ..web.scrape import scrape_route
 from .config import Target
@@ -69,9 +69,9 @@ def _caches(targets: Sequence[Target], cache_seconds: float) -> dict[str, Snapsh
 
 
 class Discovery:
-    """The route of `/sd`: target groups of all workers.
+    """The route of `/sd`. A namespace that cannot be read keeps its last known workers.
 
-    A namespace that cannot be read keeps the workers it had: in an outage their own metrics are needed most.
+    Their own pages are needed most in an outage.
     """
 
     def __init__(self, collector: NamespaceCollector) -> None:
@@ -89,13 +89,13 @@ class Discovery:
 
 
 def _ready(collector: NamespaceCollector, _: Request) -> Response:
-    readings = collector.can_read()
+    readings = collector.read_until_first()
     ready = any(reading is not None and reading.snapshot is not None for reading in readings.values())
     checks = {name: _check(reading) for name, reading in readings.items()}
     return _json({"status": "ok" if ready else "failing", "checks": checks}, 200 if ready else 503)
 
 
-def _check(reading: Reading | None) -> dict[str, str]:
+def _check(reading: PollResult | None) -> dict[str, str]:
     if reading is None:
         return {"status": "pending", "detail": "the server has not answered yet"}
     return {"status": "ok" if reading.snapshot is not None else reading.reason, "detail": reading.message}

@@ -1,4 +1,4 @@
-"""Where the workers of a namespace serve their metrics, in the form of Prometheus HTTP service discovery. Pure."""
+"""The addresses at which workers serve their metrics, in the form that Prometheus reads. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from spinach.stats import NamespaceSnapshot, WorkerInfo
 
-from ..metrics.labels import clean
+from ..metrics.labels import sanitize_label
 from ..serve import METRICS_URL
 from ..web.addresses import is_loopback
 
@@ -15,8 +15,7 @@ from ..web.addresses import is_loopback
 def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:
     """Return a target group for each worker that serves metrics at an address others can reach; not for dead ones.
 
-    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling rule keeps them, so that they
-    overwrite no label of a metric.
+    Labels begin with ``__meta_``: Prometheus drops them unless a relabelling rule keeps them.
 
     Args:
         snapshot: The namespace.
@@ -42,13 +41,13 @@ def _group(namespace: str, worker: WorkerInfo, here: str) -> dict[str, Any] | No
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return {
-        "targets": [clean(f"{host}:{port}")],
+        "targets": [sanitize_label(f"{host}:{port}")],
         "labels": {
             "__scheme__": parts.scheme,
-            "__metrics_path__": clean(parts.path) or "/metrics",
-            "__meta_spinach_namespace": clean(namespace),
-            "__meta_spinach_worker": clean(worker.id),
-            "__meta_spinach_host": clean(worker.name),
-            "__meta_spinach_version": clean(worker.version or ""),
+            "__metrics_path__": sanitize_label(parts.path) or "/metrics",
+            "__meta_spinach_namespace": sanitize_label(namespace),
+            "__meta_spinach_worker": sanitize_label(worker.id),
+            "__meta_spinach_host": sanitize_label(worker.name),
+            "__meta_spinach_version": sanitize_label(worker.version or ""),
         },
     }

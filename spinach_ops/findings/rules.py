@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -87,7 +88,7 @@ def old_queue(
     return Finding(
         "queue_held_back", severity, Subject("queue", queue.name),
         f"{evidence}: the limit of its task {full.task_name} is full ({full.taken} of {full.limit} run)",
-        "raise max_concurrency, make the task faster, or give it a queue of its own: other jobs wait behind it",
+        "raise max_concurrency, or make the task quicker; jobs of other tasks do not wait for it",
     )  # fmt: skip
 
 
@@ -222,9 +223,20 @@ def _overdue(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _abandoned(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
+    for task in snapshot.periodic or ():
+        if task.abandoned:
+            yield Finding(
+                "periodic_abandoned", "warning", Subject("task", task.task_name, f"periodic task {task.task_name}"),
+                f"none of {len(snapshot.workers)} workers can run it, so it is not scheduled",
+                "start a worker that has it, or remove it: "
+                f"spinach-ops periodic --remove {shlex.quote(task.task_name)}",
+            )  # fmt: skip
+
+
 _RULES: Final[tuple[Rule, ...]] = (
     _no_workers, _old_queues, _failing_tasks, _dead_workers, _lost_lately, _not_connected, _orphans,
-    _no_consumer, _overdue, _versions,
+    _no_consumer, _overdue, _abandoned, _versions,
     *SERVER_RULES,
 )  # fmt: skip
 

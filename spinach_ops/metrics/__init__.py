@@ -1,1 +1,1 @@
-"""Prometheus metrics: what a process counts from its signals, and what a namespace looks like at each scrape."""
+"""Prometheus metrics: what a process counts from its signals, and what each scrape reads of a namespace."""

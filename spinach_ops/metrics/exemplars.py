@@ -1,4 +1,4 @@
-"""Which trace an observation belongs to: the way from a slow bucket on a graph to the span that was slow."""
+"""Names the trace of an observation, which leads from a slow bucket on a graph to the slow span. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from opentelemetry import trace
 
 
 def current_exemplar() -> dict[str, str] | None:
-    """Return the identity of the current span where it is sampled: others cannot be looked at."""
+    """Return the ids of the current span if it is sampled, else None: no backend has the other spans."""
     context = trace.get_current_span().get_span_context()
     if not (context.is_valid and context.trace_flags.sampled):
         return None

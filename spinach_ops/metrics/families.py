@@ -1,6 +1,6 @@
-"""The namespace family of metrics as a function of a snapshot. Pure.
+"""Builds families of metrics, those of a namespace from a snapshot. Pure.
 
-What could not be read is absent: never stale, never guessed.
+What the snapshot could not read is absent, never stale or guessed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from spinach.stats import COUNTERS, HISTOGRAM_EDGES, STATES, HistogramStats, Nam
 
 from . import catalog
 from .catalog import Metric
-from .labels import Bounds, clean
-from .monotonic import Monotonic
+from .labels import LabelLimiter, sanitize_label
+from .monotonic import MonotonicCounters
 
 UPSTREAM: Final = "upstream"
 _MAX_VERSIONS: Final = 20
 _MAX_WORKER_SERIES: Final = 200
-# These exist at 0 for every task that was ever counted; the others only once they happened.
+# Series that exist at 0 for every task that was ever counted; the others only after they happened.
 _ALWAYS: Final = ("enqueued", "started", "succeeded", "retried", "failed", "recovered")
 
 Labels = tuple[str, ...]
@@ -37,17 +37,17 @@ _KINDS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-class Families:
-    """Gathers samples by metric, so that several namespaces share families."""
+class FamilyBuilder:
+    """Collects samples by metric, so that several namespaces share families."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Any] = {}
+        self._families: dict[str, Any] = {}
         self._taken: set[tuple[str, Labels]] = set()
 
     def add(self, metric: Metric, samples: Iterable[Sample]) -> None:
-        """Add samples; one whose value is None is not known and stays absent.
+        """Add samples; a sample whose value is None is unknown and stays absent.
 
-        Of two that look alike as labels the first counts: a scraper refuses pages with both.
+        Of two samples with the same labels the first stays: Prometheus refuses a page with both.
         """
         family = self._family(metric)
         for labels, value in samples:
@@ -56,7 +56,7 @@ class Families:
                 family.add_metric(labels, value)
 
     def add_histogram(self, metric: Metric, labels: Labels, stats: HistogramStats) -> None:
-        """Add a histogram, unless there is one with these labels."""
+        """Add a histogram, unless one has these labels already."""
         if (metric.name, labels) in self._taken:
             return
         self._taken.add((metric.name, labels))
@@ -64,37 +64,44 @@ class Families:
         counts = accumulate(stats.buckets)
         self._family(metric).add_metric(labels, list(zip(edges, counts, strict=True)), stats.total_seconds)
 
-    def all(self) -> list[Exposed]:
-        """Return what was gathered, in the catalog's order."""
-        return [self._found[metric.name] for metric in catalog.METRICS if metric.name in self._found]
+    def build(self) -> list[Exposed]:
+        """Return the families, in the catalog's order."""
+        return [self._families[metric.name] for metric in catalog.METRICS if metric.name in self._families]
 
     def _family(self, metric: Metric) -> Any:
-        if metric.name not in self._found:
+        if metric.name not in self._families:
             make = _KINDS[metric.kind]
-            self._found[metric.name] = make(metric.base_name, metric.help, labels=metric.labels)
-        return self._found[metric.name]
+            self._families[metric.name] = make(metric.base_name, metric.help, labels=metric.labels)
+        return self._families[metric.name]
+
+
+def describe(family: catalog.Family) -> Iterator[Exposed]:
+    """Yield the metrics of a family, without samples."""
+    for metric in catalog.METRICS:
+        if metric.family == family:
+            yield Exposed(metric.base_name, metric.help, metric.kind)
 
 
 def add_snapshot(
-    families: Families,
+    families: FamilyBuilder,
     snapshot: NamespaceSnapshot,
-    bounds: Bounds,
-    monotonic: Monotonic,
+    limiter: LabelLimiter,
+    monotonic: MonotonicCounters,
     *,
     per_worker: bool = False,
 ) -> None:
-    """Add all that a snapshot says.
+    """Add everything that a snapshot says.
 
     Args:
-        families: Where to.
+        families: What to add to.
         snapshot: What was read.
-        bounds: Which names counters and histograms keep; the same at each scrape, so that none of them goes back.
-        monotonic: What was shown before; likewise.
+        limiter: Which names counters and histograms keep. The same object at each scrape, or they decrease.
+        monotonic: What the last scrape showed. The same object at each scrape.
         per_worker: Whether to add a series per worker.
     """
-    name = clean(snapshot.namespace)
-    _add_counts(families, name, snapshot, bounds, monotonic)
-    _add_totals(families, name, snapshot, are_folded=bool(bounds.overflows))
+    name = sanitize_label(snapshot.namespace)
+    _add_counts(families, name, snapshot, limiter, monotonic)
+    _add_totals(families, name, snapshot, are_folded=bool(limiter.overflows))
     _add_queues(families, name, snapshot)
     _add_workers(families, name, snapshot)
     if per_worker:
@@ -103,9 +110,9 @@ def add_snapshot(
     _add_server(families, name, snapshot)
 
 
-def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot, *, are_folded: bool) -> None:
+def _add_totals(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot, *, are_folded: bool) -> None:
     readable = snapshot.running is not None
-    told_apart = readable and _versions_are_known(snapshot)
+    versions_known = readable and _versions_are_known(snapshot)
     slots, busy = _slots(snapshot)
     for metric, value in (
         (catalog.SCHEDULED, snapshot.scheduled),
@@ -116,7 +123,7 @@ def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot, *, a
         (catalog.CONNECTED, snapshot.connected),
         (catalog.DEAD_LETTERS, snapshot.failed),
         (catalog.DEAD_LETTERS_TRIMMED, snapshot.trimmed),
-        (catalog.COUNTERS_EXACT, float(snapshot.exact) if told_apart else None),
+        (catalog.COUNTERS_EXACT, float(snapshot.exact) if versions_known else None),
         (catalog.SLOTS, slots),
         (catalog.SLOTS_BUSY, busy),
         (catalog.REDIS_UP, 1.0),
@@ -133,7 +140,7 @@ def _add_totals(families: Families, name: str, snapshot: NamespaceSnapshot, *, a
 
 
 def _versions_are_known(snapshot: NamespaceSnapshot) -> bool:
-    """Whether every worker's record could be read: one that could not may be of any version."""
+    """Return whether every worker's record could be read: an unreadable one may have any version."""
     return all(worker.info.details for worker in snapshot.workers)
 
 
@@ -142,7 +149,7 @@ def _live(snapshot: NamespaceSnapshot) -> list[WorkerStats]:
 
 
 def _slots(snapshot: NamespaceSnapshot) -> tuple[int | None, int | None]:
-    """Return capacity and use; an old worker says neither."""
+    """Return slots and busy slots, or None: a worker of the published package reports neither."""
     if not snapshot.exact:
         return None, None
     live = _live(snapshot)
@@ -150,12 +157,12 @@ def _slots(snapshot: NamespaceSnapshot) -> tuple[int | None, int | None]:
     return sum(worker.slots or 0 for worker in live), busy
 
 
-def _add_queues(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
-    queues = [((name, clean(queue.name)), queue) for queue in snapshot.queues]
+def _add_queues(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot) -> None:
+    queues = [((name, sanitize_label(queue.name)), queue) for queue in snapshot.queues]
     families.add(catalog.QUEUE_DEPTH, ((labels, queue.depth) for labels, queue in queues))
     families.add(catalog.QUEUE_OLDEST, ((labels, queue.oldest_seconds) for labels, queue in queues))
     families.add(catalog.QUEUE_PAUSED, ((labels, float(queue.paused)) for labels, queue in queues))
-    if not snapshot.exact:  # an old worker does not say what it serves
+    if not snapshot.exact:  # a worker of the published package does not say which queues it serves
         return
     live = _live(snapshot)
     for labels, queue in queues:
@@ -165,8 +172,8 @@ def _add_queues(families: Families, name: str, snapshot: NamespaceSnapshot) -> N
         families.add(catalog.QUEUE_REACHABLE_SLOTS, [(labels, slots)])
 
 
-def _add_workers(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
-    if snapshot.running is None:  # the registry could not be read
+def _add_workers(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot) -> None:
+    if snapshot.running is None:  # the records of workers could not be read
         return
     states = Counter(worker.state for worker in snapshot.workers)
     families.add(catalog.WORKERS, (((name, state), states[state]) for state in STATES))
@@ -174,7 +181,7 @@ def _add_workers(families: Families, name: str, snapshot: NamespaceSnapshot) -> 
     families.add(catalog.HEARTBEAT_AGE_MAX, [((name,), max(ages, default=0.0))])
     if not _versions_are_known(snapshot):
         return
-    versions = Counter(clean(worker.info.version or UPSTREAM) for worker in snapshot.workers)
+    versions = Counter(sanitize_label(worker.info.version or UPSTREAM) for worker in snapshot.workers)
     kept = dict(versions.most_common(_MAX_VERSIONS))
     rest = versions.total() - sum(kept.values())
     if rest:
@@ -182,45 +189,55 @@ def _add_workers(families: Families, name: str, snapshot: NamespaceSnapshot) -> 
     families.add(catalog.BY_VERSION, (((name, version), count) for version, count in sorted(kept.items())))
 
 
-def _add_each_worker(families: Families, name: str, workers: Iterable[WorkerStats]) -> None:
+def _add_each_worker(families: FamilyBuilder, name: str, workers: Iterable[WorkerStats]) -> None:
     newest = sorted(workers, key=lambda worker: worker.seen_seconds)[:_MAX_WORKER_SERIES]
     families.add(
-        catalog.HEARTBEAT_AGE, (((name, clean(worker.info.id)), worker.seen_seconds) for worker in newest)
+        catalog.HEARTBEAT_AGE,
+        (((name, sanitize_label(worker.info.id)), worker.seen_seconds) for worker in newest),
     )
 
 
 def _add_counts(
-    families: Families, name: str, snapshot: NamespaceSnapshot, bounds: Bounds, monotonic: Monotonic
+    families: FamilyBuilder,
+    name: str,
+    snapshot: NamespaceSnapshot,
+    limiter: LabelLimiter,
+    monotonic: MonotonicCounters,
 ) -> None:
     if snapshot.counters is not None:
-        families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters, bounds, monotonic))
+        families.add(catalog.FLEET_JOBS, _fleet_jobs(name, snapshot.counters, limiter, monotonic))
     if snapshot.workers_lost is not None:
         lost = dict.fromkeys(catalog.LOST_REASONS, 0) | dict(snapshot.workers_lost)
-        families.add(catalog.WORKERS_LOST, (((name, clean(reason)), count) for reason, count in lost.items()))
+        families.add(
+            catalog.WORKERS_LOST, (((name, sanitize_label(reason)), count) for reason, count in lost.items())
+        )
     for metric, histograms in ((catalog.FLEET_WAIT, snapshot.waits), (catalog.FLEET_DURATION, snapshot.runs)):
-        for queue, stats in _by_queue(histograms or {}, bounds).items():
+        for queue, stats in _by_queue(histograms or {}, limiter).items():
             families.add_histogram(metric, (name, queue), stats)
 
 
 def _fleet_jobs(
-    name: str, counters: Mapping[tuple[str, str, str], int], bounds: Bounds, monotonic: Monotonic
+    name: str,
+    counters: Mapping[tuple[str, str, str], int],
+    limiter: LabelLimiter,
+    monotonic: MonotonicCounters,
 ) -> Iterator[Sample]:
     totals: dict[tuple[str, str], Counter[str]] = {}
     for (queue, task, counter), count in sorted(counters.items()):
         if queue or task:
-            totals.setdefault(bounds.pair(name, queue, task), Counter())[counter] += count
+            totals.setdefault(limiter.pair(name, queue, task), Counter())[counter] += count
     for (queue, task), found in sorted(totals.items()):
-        shown = monotonic.hold((name, queue, task), found)
+        shown = monotonic.update((name, queue, task), found)
         for counter in COUNTERS:
             if counter in _ALWAYS or counter in shown:
                 yield (name, queue, task, counter), shown.get(counter, 0)
 
 
-def _by_queue(histograms: Mapping[str, HistogramStats], bounds: Bounds) -> dict[str, HistogramStats]:
-    """Return histograms by the name their queue keeps; those that share one are added up."""
+def _by_queue(histograms: Mapping[str, HistogramStats], limiter: LabelLimiter) -> dict[str, HistogramStats]:
+    """Return histograms by the label of their queue; those that share a label are added up."""
     found: dict[str, HistogramStats] = {}
     for queue, stats in sorted(histograms.items()):
-        label = bounds.queue(queue)
+        label = limiter.queue(queue)
         other = found.get(label)
         if other is not None:
             buckets = tuple(a + b for a, b in zip(other.buckets, stats.buckets, strict=True))
@@ -229,18 +246,18 @@ def _by_queue(histograms: Mapping[str, HistogramStats], bounds: Bounds) -> dict[
     return found
 
 
-def _add_tasks(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
-    periodic = [((name, clean(task.task_name)), task) for task in snapshot.periodic or ()]
+def _add_tasks(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot) -> None:
+    periodic = [((name, sanitize_label(task.task_name)), task) for task in snapshot.periodic or ()]
     families.add(catalog.PERIODIC_PERIOD, ((labels, task.period_seconds) for labels, task in periodic))
     families.add(catalog.PERIODIC_NEXT, ((labels, task.next_run) for labels, task in periodic))
     planned = ((labels, task.late_seconds) for labels, task in periodic if task.next_run is not None)
     families.add(catalog.PERIODIC_LATE, planned)
-    limits = [((name, clean(limit.task_name)), limit) for limit in snapshot.limits or ()]
+    limits = [((name, sanitize_label(limit.task_name)), limit) for limit in snapshot.limits or ()]
     families.add(catalog.LIMIT, ((labels, limit.limit) for labels, limit in limits))
     families.add(catalog.LIMIT_USED, ((labels, limit.taken) for labels, limit in limits))
 
 
-def _add_server(families: Families, name: str, snapshot: NamespaceSnapshot) -> None:
+def _add_server(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot) -> None:
     server = snapshot.server
     if server is None:
         return

@@ -1,7 +1,7 @@
-"""Keeps label values few and harmless: first come, first kept; what comes later counts as `other`.
+"""Limits label values: the first of each kind keep their name, those that come later count as `other`.
 
-Names of tasks and queues come from applications and from Redis: there may be any number of them, and they may hold
-anything. Pure but for what it remembers.
+Names of tasks and queues come from applications and from Redis: their number and their characters are
+unlimited. No I/O.
 """
 
 from __future__ import annotations
@@ -16,15 +16,26 @@ from .catalog import OTHER
 
 MAX_VALUE_CHARACTERS: Final = 128
 _UNPRINTABLE: Final = "\ufffd"
-# Values that are remembered to be folded; beyond, the count of them stands still.
+# Folded values that are remembered, so that each counts once; beyond, the count stands still.
 _MAX_FOLDED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
-    """How many different label values are kept.
+class LabelCaps:
+    """How many different values of a label keep their name; the others count as `other`.
 
-    A thousand label sets of a histogram with 16 buckets are a megabyte per scrape, and 150 ms of the interpreter lock.
+    A histogram with 16 buckets and a thousand label sets is 1.1 MB and 150 ms of the interpreter lock per
+    scrape.
+
+    Attributes:
+        pairs: Queues and tasks, counted as pairs.
+        queues: Queues.
+        tasks: Tasks.
+        error_types: Classes of errors.
+        operations: Kinds of requests to the broker.
+
+    Example:
+        >>> instrument(engine, caps=LabelCaps(tasks=500, pairs=500))
     """
 
     pairs: int = 200
@@ -34,38 +45,39 @@ class Caps:
     operations: int = 50
 
 
-class Bounds:
-    """Decides which label values are kept.
+class LabelLimiter:
+    """Decides which label values keep their name; the same at each scrape.
 
     Args:
         caps: How many of each kind.
     """
 
-    def __init__(self, caps: Caps | None = None) -> None:
-        self._caps = caps or Caps()
+    def __init__(self, caps: LabelCaps | None = None) -> None:
+        self._caps = caps or LabelCaps()
         self._lock = threading.Lock()
         self._kept: dict[str, set[Hashable]] = {}
         self._folded: set[tuple[str, Hashable]] = set()
         self.overflows: Counter[str] = Counter()  # different values that were folded, by kind
 
     def pair(self, namespace: str, queue: str, task: str) -> tuple[str, str]:
-        """Return the queue and task under which a job is counted; a queue that is known keeps its name."""
-        queue, task = self._keep("queues", clean(queue)), self._keep("tasks", clean(task))
+        """Return the queue and task under which a job counts; `other` as task may keep its queue."""
+        queue = self._keep("queues", sanitize_label(queue))
+        task = self._keep("tasks", sanitize_label(task))
         if task == OTHER or self._fits("pairs", (namespace, queue, task)):
             return queue, task
         return queue, OTHER
 
     def queue(self, name: str) -> str:
-        """Return the queue under which something is counted."""
-        return self._keep("queues", clean(name))
+        """Return the queue under which something counts."""
+        return self._keep("queues", sanitize_label(name))
 
     def error_type(self, name: str) -> str:
-        """Return the error type under which an error is counted."""
-        return self._keep("error_types", clean(name))
+        """Return the error type under which an error counts."""
+        return self._keep("error_types", sanitize_label(name))
 
     def operation(self, name: str) -> str:
-        """Return the operation under which a round trip is counted."""
-        return self._keep("operations", clean(name))
+        """Return the operation under which a request to the broker counts."""
+        return self._keep("operations", sanitize_label(name))
 
     def _keep(self, kind: str, value: str) -> str:
         return value if value == OTHER or self._fits(kind, value) else OTHER
@@ -78,18 +90,18 @@ class Bounds:
             if len(kept) < getattr(self._caps, kind):
                 kept.add(value)
                 return True
-            self._note_folded(kind, value)
+            self._count_folded(kind, value)
             return False
 
-    def _note_folded(self, kind: str, value: Hashable) -> None:
-        """Count a value that is folded, once: how often it comes says nothing of how many there are."""
+    def _count_folded(self, kind: str, value: Hashable) -> None:
+        """Count a folded value once: what matters is how many there are, not how often each came."""
         if (kind, value) not in self._folded and len(self._folded) < _MAX_FOLDED:
             self._folded.add((kind, value))
             self.overflows[kind] += 1
 
 
-def clean(value: str) -> str:
-    """Return a text that can be a label value: short, and without control characters or lone surrogates."""
+def sanitize_label(value: str) -> str:
+    """Return a text as a label value: at most 128 characters, without control characters."""
     value = value[:MAX_VALUE_CHARACTERS]
     if value.isprintable():
         return value

@@ -1,6 +1,7 @@
-"""Keeps counters from going back where that says nothing: Prometheus takes a counter that goes back for one begun anew.
+"""Keeps `started` monotonic: Prometheus reads a decrease as a restart, and would count every start again.
 
-The broker counts a job as started when it is claimed, and takes that back when the job is handed back unstarted.
+The broker counts a job as started when a worker claims it, and takes that back when the worker returns the
+job unstarted. No I/O.
 """
 
 from __future__ import annotations
@@ -8,25 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_TAKEN_BACK: Final = "started"
+_STARTED: Final = "started"
 
 
-class Monotonic:
-    """Remembers what was shown, for as many series as are shown."""
+class MonotonicCounters:
+    """Remembers the counters that the last scrape showed, by label set."""
 
     def __init__(self) -> None:
         self._shown: dict[tuple[str, ...], dict[str, int]] = {}
 
-    def hold(self, labels: tuple[str, ...], counters: Mapping[str, int]) -> dict[str, int]:
+    def update(self, labels: tuple[str, ...], counters: Mapping[str, int]) -> dict[str, int]:
         """Return the counters of a label set to show now.
 
-        Starts stay where they were while every other counter goes on; where those go back too, all began anew.
+        `started` does not decrease while no other counter does. If another one decreases, the broker began
+        to count from 0, and so does `started`.
         """
         shown = dict(counters)
         before = self._shown.get(labels)
         if before is not None and all(
-            shown.get(name, 0) >= count for name, count in before.items() if name != _TAKEN_BACK
+            shown.get(name, 0) >= count for name, count in before.items() if name != _STARTED
         ):
-            shown[_TAKEN_BACK] = max(shown.get(_TAKEN_BACK, 0), before.get(_TAKEN_BACK, 0))
+            shown[_STARTED] = max(shown.get(_STARTED, 0), before.get(_STARTED, 0))
         self._shown[labels] = shown
         return shown

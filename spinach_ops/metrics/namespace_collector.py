@@ -1,6 +1,7 @@
-"""Puts namespaces into a registry: reads them at each scrape, within a deadline, and counts what could not be read.
+"""Reads namespaces at each scrape of a registry, within a deadline, and counts what could not be read.
 
-A namespace that cannot be read at all is `spinach_redis_up` 0 and an error that is counted; nothing else of it shows.
+Of a namespace that cannot be read it shows only `spinach_redis_up` 0 and the count of errors, never an old
+value.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from prometheus_client.core import Metric as Exposed
 from spinach.stats import NamespaceSnapshot
 
 from . import catalog
-from .families import Families, add_snapshot
-from .labels import Bounds, Caps, clean
-from .monotonic import Monotonic
-from .snapshot_cache import Reading, SnapshotCache, wait_for
+from .families import FamilyBuilder, add_snapshot, describe
+from .labels import LabelCaps, LabelLimiter, sanitize_label
+from .monotonic import MonotonicCounters
+from .snapshot_cache import PollResult, SnapshotCache, wait_for_result
 
-# A scraper waits ten seconds by default; a worker's own numbers must not be lost with those of a server that hangs.
+# A scraper waits 10 s by default; a Redis that hangs must not cost it the worker's own numbers as well.
 DEADLINE_SECONDS: Final = 5.0
-# How long the scrape under way may wait; whoever renders a registry may set it.
+# How long the current scrape may wait for Redis, in seconds; the route that renders a registry sets it.
 deadline: ContextVar[float] = ContextVar("deadline", default=DEADLINE_SECONDS)
 
 
 class NamespaceCollector:
-    """A collector for a registry: reads namespaces at each scrape, all at once.
+    """A collector for a registry: reads all its namespaces at the same time at each scrape.
 
     Args:
         caches: Where snapshots come from, by namespace.
@@ -39,71 +40,69 @@ class NamespaceCollector:
     """
 
     def __init__(
-        self, caches: Mapping[str, SnapshotCache], *, per_worker: bool = False, caps: Caps | None = None
+        self, caches: Mapping[str, SnapshotCache], *, per_worker: bool = False, caps: LabelCaps | None = None
     ) -> None:
         self._caches = caches
-        self._bounds = Bounds(caps)
-        self._monotonic = Monotonic()
+        self._limiter = LabelLimiter(caps)
+        self._monotonic = MonotonicCounters()
         self._per_worker = per_worker
         self._lock = threading.Lock()
         self._errors: dict[str, Counter[str]] = {}
-        self._counted: dict[str, Reading] = {}
+        self._counted: dict[str, PollResult] = {}
 
     def describe(self) -> Iterator[Exposed]:
         """Yield the families, without samples."""
-        for metric in catalog.METRICS:
-            if metric.family == "namespace":
-                yield Exposed(metric.base_name, metric.help, metric.kind)
+        yield from describe("namespace")
 
     def collect(self) -> Iterator[Exposed]:
         """Read every namespace and yield the families."""
-        families = Families()
-        for name, reading in self.read().items():
-            label = clean(name)
-            self._count_errors(name, reading)
-            if reading.snapshot is None:
+        families = FamilyBuilder()
+        for name, result in self.read().items():
+            label = sanitize_label(name)
+            self._count_errors(name, result)
+            if result.snapshot is None:
                 families.add(catalog.REDIS_UP, [((label,), 0.0)])
             else:
-                self._add(families, reading.snapshot)
+                self._add(families, result.snapshot)
             errors = self._errors[name]
             families.add(
                 catalog.SNAPSHOT_ERRORS,
                 (((label, reason), errors[reason]) for reason in catalog.SNAPSHOT_REASONS),
             )
-        yield from families.all()
+        yield from families.build()
 
-    def read(self) -> dict[str, Reading]:
-        """Return a reading of each namespace; the slowest decides how long that takes, not their number."""
-        looks = self._begin()
+    def read(self) -> dict[str, PollResult]:
+        """Return a result for each namespace; this takes as long as the slowest one, or the deadline."""
+        polls = self._start_polls()
         until = monotonic() + deadline.get()
-        return {name: wait_for(look, until - monotonic()) for name, look in looks.items()}
+        return {name: wait_for_result(poll, until - monotonic()) for name, poll in polls.items()}
 
-    def can_read(self) -> dict[str, Reading | None]:
-        """Return what there is as soon as one namespace could be read, None for those that are not back yet."""
-        looks = self._begin()
-        waiting = set(looks.values())
+    def read_until_first(self) -> dict[str, PollResult | None]:
+        """Return all results as soon as one namespace could be read; None for polls that still run."""
+        polls = self._start_polls()
+        waiting = set(polls.values())
         until = monotonic() + deadline.get()
         while waiting:
             done, waiting = wait(waiting, max(0.0, until - monotonic()), FIRST_COMPLETED)
-            if not done or any(look.result().snapshot is not None for look in done):
+            if not done or any(poll.result().snapshot is not None for poll in done):
                 break
-        return {name: look.result() if look.done() else None for name, look in looks.items()}
+        return {name: poll.result() if poll.done() else None for name, poll in polls.items()}
 
-    def _begin(self) -> dict[str, Future[Reading]]:
-        return {name: cache.begin() for name, cache in dict(self._caches).items()}
+    def _start_polls(self) -> dict[str, Future[PollResult]]:
+        return {name: cache.start_poll() for name, cache in dict(self._caches).items()}
 
-    def _add(self, families: Families, snapshot: NamespaceSnapshot) -> None:
-        with self._lock:  # two scrapes at once must not show one counter at two places
-            add_snapshot(families, snapshot, self._bounds, self._monotonic, per_worker=self._per_worker)
+    def _add(self, families: FamilyBuilder, snapshot: NamespaceSnapshot) -> None:
+        with self._lock:  # of two scrapes at the same time, neither may show a counter older than the other's
+            add_snapshot(families, snapshot, self._limiter, self._monotonic, per_worker=self._per_worker)
 
-    def _count_errors(self, name: str, reading: Reading) -> None:
+    def _count_errors(self, name: str, result: PollResult) -> None:
         with self._lock:
             errors = self._errors.setdefault(name, Counter())
-            if self._counted.get(name) is reading:  # served again from the cache
+            if self._counted.get(name) is result:  # from the cache, and counted already
                 return
-            self._counted[name] = reading
-            if reading.snapshot is None:
-                errors[reading.reason] += 1
+            self._counted[name] = result
+            if result.snapshot is None:
+                errors[result.reason] += 1
                 return
-            for error in reading.snapshot.errors:
+            for error in result.snapshot.errors:
                 errors[error.reason if error.reason in catalog.SNAPSHOT_REASONS else "refused"] += 1

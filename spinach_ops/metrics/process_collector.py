@@ -1,19 +1,19 @@
 """The process family of metrics: what one worker or client counts from the signals of its engines.
 
-On the path of a job it only adds to numbers: no look-up of labels, no clock, no lock of its own, no I/O. Whatever
-fails here is the signal's to log; it never touches a job.
+For a job that succeeds it only adds to numbers: no look-up of labels, no lock of its own, no I/O. If a
+receiver fails, the signal logs it; the job goes on.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import InfoMetricFamily
 from prometheus_client.core import Metric as Exposed
 
 from spinach import Engine
@@ -22,19 +22,20 @@ from spinach.runtime.vitals import ServiceVitals, Vitals
 
 from . import catalog
 from .catalog import Metric
-from .labels import Bounds, Caps
-from .receivers import Instruments, Watch
+from .families import FamilyBuilder, describe
+from .labels import LabelCaps, LabelLimiter
+from .receivers import ExemplarSource, Instruments, NamespaceReceivers
 
 STATES: Final = ("starting", "running", "quiet", "stopping")
 
-_COUNTED: Final = (
+_COUNTERS: Final = (
     catalog.SUBMITTED, catalog.PROMOTED, catalog.STARTED, catalog.FINISHED, catalog.ERRORS, catalog.RECOVERED,
     catalog.BROKER_ERRORS, catalog.RECEIVER_ERRORS,
 )  # fmt: skip
-_OBSERVED: Final = (catalog.DURATION, catalog.QUEUE_WAIT, catalog.REQUEST_DURATION)
+_HISTOGRAMS: Final = (catalog.DURATION, catalog.QUEUE_WAIT, catalog.REQUEST_DURATION)
 
-# A gauge of a worker, and where it comes from.
-_OF_WORKER: Final[tuple[tuple[Metric, Callable[[Vitals], float]], ...]] = (
+# The gauges of a worker, and where each value comes from.
+_WORKER_GAUGES: Final[tuple[tuple[Metric, Callable[[Vitals], float]], ...]] = (
     (catalog.WORKER_SLOTS, lambda vitals: vitals.slots),
     (catalog.WORKER_SLOTS_BUSY, lambda vitals: vitals.busy),
     (catalog.WORKER_START_TIME, lambda vitals: vitals.started_at),
@@ -43,98 +44,98 @@ _OF_WORKER: Final[tuple[tuple[Metric, Callable[[Vitals], float]], ...]] = (
 )
 
 
-class ProcessMetrics:
-    """A collector for a registry: counts for every engine that it watches.
+class ProcessCollector:
+    """A collector for a registry: counts what the engines that were added to it do.
 
     Args:
-        caps: How many label values are kept.
+        caps: How many label values keep their name.
         buckets: Upper edges in seconds by name of a histogram, in place of those in the catalog.
-        created: Whether to expose the `_created` samples of the client library, which Prometheus 2 stores as series.
+        created: Whether to expose the client library's `_created` samples, which Prometheus 2 stores as
+            series.
 
     Raises:
-        ValueError: `buckets` names something that is no histogram of this family.
+        ValueError: `buckets` has a key that is not the name of a histogram of this family.
     """
 
     def __init__(
         self,
         *,
-        caps: Caps | None = None,
+        caps: LabelCaps | None = None,
         buckets: Mapping[str, Sequence[float]] | None = None,
         created: bool = False,
     ) -> None:
         edges = dict(buckets or {})
-        if unknown := edges.keys() - {metric.name for metric in _OBSERVED}:
+        if unknown := edges.keys() - {metric.name for metric in _HISTOGRAMS}:
             raise ValueError(
                 f"no histogram is called {', '.join(sorted(unknown))}; "
-                f"there are {', '.join(metric.name for metric in _OBSERVED)}"
+                f"there are {', '.join(metric.name for metric in _HISTOGRAMS)}"
             )
-        self._bounds = Bounds(caps)
+        self._limiter = LabelLimiter(caps)
         self._created = created
         counters = {
             metric.name: Counter(metric.name, metric.help, metric.labels, registry=None)
-            for metric in _COUNTED
+            for metric in _COUNTERS
         }
         histograms = {
             metric.name: Histogram(
-                metric.name, metric.help, metric.labels, registry=None, buckets=edges.get(metric.name, metric.buckets)
+                metric.name, metric.help, metric.labels, registry=None,
+                buckets=edges.get(metric.name, metric.buckets),
             )
-            for metric in _OBSERVED
+            for metric in _HISTOGRAMS
         }  # fmt: skip
-        self._instruments = Instruments(counters, histograms, self._bounds)
-        self._watches: dict[str, Watch] = {}
+        self._instruments = Instruments(counters, histograms, self._limiter)
+        self._receivers: dict[str, NamespaceReceivers] = {}
 
-    def watch(self, engine: Engine, *, exemplar: Callable[[], dict[str, str] | None] | None = None) -> None:
-        """Count what an engine does from now on; the same engine twice counts once.
+    def add(self, engine: Engine, *, exemplar_source: ExemplarSource | None = None) -> None:
+        """Count what an engine does from now on; an engine that is added twice counts once.
 
         Args:
-            engine: Whose namespace's signals to hear.
-            exemplar: Returns the identity of the trace an observation belongs to, if any; the first engine of a
-                namespace decides.
+            engine: The engine.
+            exemplar_source: Returns the ids of the trace an observation belongs to, or None. That of the
+                first engine of a namespace is used.
         """
         name = engine.namespace
-        if name not in self._watches:
-            self._watches[name] = Watch(name, self._instruments, exemplar)
-        self._watches[name].add(engine)
+        if name not in self._receivers:
+            self._receivers[name] = NamespaceReceivers(name, self._instruments, exemplar_source)
+        self._receivers[name].add(engine)
 
-    def forget(self, engine: Engine) -> None:
-        """Count no more for an engine; what was counted stays."""
-        if watch := self._watches.get(engine.namespace):
-            watch.remove(engine)
+    def remove(self, engine: Engine) -> None:
+        """Stop counting what an engine does; its counts stay."""
+        if receivers := self._receivers.get(engine.namespace):
+            receivers.remove(engine)
 
-    # --- the client library's contract of collectors -----------------------------------------------------
+    # --- called by the client library -----------------------------------------------------
 
     def describe(self) -> Iterator[Exposed]:
         """Yield the families, without samples."""
-        for metric in catalog.METRICS:
-            if metric.family == "process":
-                yield Exposed(metric.base_name, metric.help, metric.kind)
+        yield from describe("process")
 
     def collect(self) -> Iterator[Exposed]:
         """Yield the families as they are now."""
-        watches = list(self._watches.values())
-        for watch in watches:
-            watch.touch_attached_tasks()
+        namespaces = list(self._receivers.values())
+        for each in namespaces:
+            each.create_series_of_attached_tasks()
         for instrument in self._instruments.all():
-            yield from map(self._trimmed, instrument.collect())
-        yield self._overflow()
+            yield from map(self._without_created, instrument.collect())
         yield _build_info()
-        fares = [(watch.namespace, combined(vitals)) for watch in watches if (vitals := watch.vitals())]
-        yield from _of_workers(fares)
+        families = FamilyBuilder()
+        families.add(
+            catalog.OVERFLOW, (((reason,), count) for reason, count in self._limiter.overflows.items())
+        )
+        _add_workers(
+            families,
+            [(each.namespace, combine_vitals(vitals)) for each in namespaces if (vitals := each.vitals())],
+        )
+        yield from families.build()
 
-    def _trimmed(self, family: Exposed) -> Exposed:
+    def _without_created(self, family: Exposed) -> Exposed:
         if not self._created:
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
         return family
 
-    def _overflow(self) -> Exposed:
-        family = CounterMetricFamily(catalog.OVERFLOW.base_name, catalog.OVERFLOW.help, labels=("reason",))
-        for reason, count in sorted(self._bounds.overflows.items()):
-            family.add_metric((reason,), count)
-        return family
 
-
-def combined(vitals: Sequence[Vitals]) -> Vitals:
-    """Return the vitals of several engines of one namespace as those of one process: the worst of each."""
+def combine_vitals(vitals: Sequence[Vitals]) -> Vitals:
+    """Return the vitals of several engines of one namespace as those of one process: the worst values."""
     if len(vitals) == 1:
         return vitals[0]
     services: dict[str, ServiceVitals] = {}
@@ -156,35 +157,14 @@ def combined(vitals: Sequence[Vitals]) -> Vitals:
     )
 
 
-def _of_workers(fares: Iterable[tuple[str, Vitals]]) -> Iterator[Exposed]:
-    fares = list(fares)
-    for metric, read in _OF_WORKER:
-        yield _gauge(metric, (((namespace,), read(vitals)) for namespace, vitals in fares))
-    yield _gauge(
-        catalog.WORKER_STATE,
-        (
-            ((namespace, state), float(state == vitals.state))
-            for namespace, vitals in fares
-            for state in STATES
-        ),
-    )
-    services = [(namespace, service) for namespace, vitals in fares for service in vitals.services]
-    yield _gauge(
-        catalog.SERVICE_LAST_RUN,
-        (((namespace, service.name), service.last_run_at) for namespace, service in services),
-    )
-    failures = catalog.SERVICE_FAILURES
-    family = CounterMetricFamily(failures.base_name, failures.help, labels=failures.labels)
-    for namespace, service in services:
-        family.add_metric((namespace, service.name), service.failures)
-    yield family
-
-
-def _gauge(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Exposed:
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+def _add_workers(families: FamilyBuilder, workers: Sequence[tuple[str, Vitals]]) -> None:
+    for metric, read in _WORKER_GAUGES:
+        families.add(metric, (((name,), read(vitals)) for name, vitals in workers))
+    states = (((name, state), float(state == vitals.state)) for name, vitals in workers for state in STATES)
+    families.add(catalog.WORKER_STATE, states)
+    services = [((name, service.name), service) for name, vitals in workers for service in vitals.services]
+    families.add(catalog.SERVICE_LAST_RUN, ((labels, service.last_run_at) for labels, service in services))
+    families.add(catalog.SERVICE_FAILURES, ((labels, service.failures) for labels, service in services))
 
 
 def _build_info() -> Exposed:
@@ -198,5 +178,5 @@ def _build_info() -> Exposed:
 def _version_of(distribution: str) -> str:
     try:
         return version(distribution)
-    except PackageNotFoundError:  # vendored or frozen: then nobody knows
+    except PackageNotFoundError:  # vendored or frozen: the version is unknown
         return "unknown"

@@ -1,4 +1,4 @@
-"""The receivers that turn the signals of one engine into counts. They only add numbers, and never wait for anything."""
+"""The receivers that turn signals into counts. They add numbers, and do no I/O."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Any, Final
 from prometheus_client import Counter, Histogram
 
 from spinach import Engine, signals
+from spinach.error_text import qualified_name
 from spinach.exc import WorkerLost
 from spinach.job import Job, JobStatus
-from spinach.runtime.notifier import qualified_name
 from spinach.runtime.vitals import Vitals
 
 from . import catalog
-from .labels import Bounds, clean
+from .labels import LabelLimiter, sanitize_label
 
-# One per series and second tells as much as a thousand.
+# One exemplar per series and second is as useful as a thousand, and cheaper.
 _EXEMPLAR_SECONDS: Final = 1.0
-# Raw names that are remembered: many may be counted under one name that is kept.
-_MAX_REMEMBERED: Final = 2000
+# Names of queues and tasks whose series are cached; many names may share the series of `other`.
+_MAX_CACHED: Final = 2000
 
-Exemplar = Callable[[], "dict[str, str] | None"]
+ExemplarSource = Callable[[], "dict[str, str] | None"]
 
 
 class Instruments:
-    """What the watches of one registry count with.
+    """The counters and histograms of one registry.
 
     Args:
         counters: By name in the catalog.
-        histograms: Likewise.
-        bounds: Which label values are kept.
+        histograms: By name in the catalog.
+        limiter: Which label values keep their name.
     """
 
     def __init__(
-        self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram], bounds: Bounds
+        self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram], limiter: LabelLimiter
     ) -> None:
         self._counters = counters
         self._histograms = histograms
-        self.bounds = bounds
+        self.limiter = limiter
 
     def counter(self, metric: catalog.Metric, *labels: str) -> Counter:
         """Return the counter of a label set."""
@@ -55,12 +55,33 @@ class Instruments:
         yield from self._histograms.values()
 
 
-class Cells:
-    """The counters and histograms of one task in one queue, found once and kept: a look-up costs four increments."""
+class ExemplarHistogram:
+    """A histogram of one label set that keeps at most one exemplar per second."""
+
+    __slots__ = ("_exemplar_due", "_histogram")
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._exemplar_due = 0.0
+
+    def observe(self, seconds: float, exemplar_source: ExemplarSource | None) -> None:
+        """Count a duration, with its exemplar if one is due."""
+        exemplar = None
+        if exemplar_source is not None and (exemplar := exemplar_source()) is not None:
+            now = monotonic()
+            if now < self._exemplar_due:
+                exemplar = None
+            else:
+                self._exemplar_due = now + _EXEMPLAR_SECONDS
+        self._histogram.observe(seconds, exemplar)
+
+
+class TaskSeries:
+    """The series of one task in one queue, cached because `labels()` takes four times as long as `inc()`."""
 
     __slots__ = (
-        "duration", "duration_trace_due", "failed", "lost", "promoted", "queued", "requeued", "retried", "started", "succeeded",
-        "task", "wait", "wait_trace_due", "waiting",
+        "duration", "failed", "lost", "promoted", "queued", "requeued", "retried", "started", "succeeded",
+        "task", "wait", "waiting",
     )  # fmt: skip
 
     def __init__(self, instruments: Instruments, namespace: str, queue: str, task: str) -> None:
@@ -76,48 +97,28 @@ class Cells:
         self.failed = count(catalog.FINISHED, *names, "failed")
         self.requeued = count(catalog.RECOVERED, *names, "requeued")
         self.lost = count(catalog.RECOVERED, *names, "failed")
-        self.duration = instruments.histogram(catalog.DURATION, *names)
-        self.wait = instruments.histogram(catalog.QUEUE_WAIT, namespace, queue)
-        self.duration_trace_due = 0.0
-        self.wait_trace_due = 0.0
-
-    def observe_wait(self, seconds: float, exemplar: Exemplar | None) -> None:
-        """Count a wait, with its trace now and then."""
-        trace = None
-        if exemplar is not None and (trace := exemplar()) is not None:
-            trace, self.wait_trace_due = _now_and_then(trace, self.wait_trace_due)
-        self.wait.observe(seconds, trace)
-
-    def observe_duration(self, seconds: float, exemplar: Exemplar | None) -> None:
-        """Count a duration, with its trace now and then."""
-        trace = None
-        if exemplar is not None and (trace := exemplar()) is not None:
-            trace, self.duration_trace_due = _now_and_then(trace, self.duration_trace_due)
-        self.duration.observe(seconds, trace)
+        self.duration = ExemplarHistogram(instruments.histogram(catalog.DURATION, *names))
+        self.wait = ExemplarHistogram(instruments.histogram(catalog.QUEUE_WAIT, namespace, queue))
 
 
-def _now_and_then(trace: dict[str, str], due: float) -> tuple[dict[str, str] | None, float]:
-    """Return the trace if one is due again, and when the next one is."""
-    now = monotonic()
-    return (trace, now + _EXEMPLAR_SECONDS) if now >= due else (None, due)
-
-
-class Watch:
-    """Hears one namespace, for every engine of this process that serves it: signals tell no engines apart.
+class NamespaceReceivers:
+    """Receives the signals of one namespace, for all its engines: signals do not name the engine.
 
     Args:
-        namespace: Whose signals.
+        namespace: The namespace.
         instruments: What to count with.
-        exemplar: Returns the identity of the trace an observation belongs to, if any.
+        exemplar_source: Returns the ids of the trace an observation belongs to, or None.
     """
 
-    def __init__(self, namespace: str, instruments: Instruments, exemplar: Exemplar | None) -> None:
-        self._name = namespace
-        self.namespace = clean(namespace)
+    def __init__(
+        self, namespace: str, instruments: Instruments, exemplar_source: ExemplarSource | None
+    ) -> None:
+        self._sender = namespace
+        self.namespace = sanitize_label(namespace)
         self._instruments = instruments
-        self._exemplar = exemplar
+        self._exemplar_source = exemplar_source
         self._engines: list[Engine] = []
-        self._cells: dict[tuple[str, str], Cells] = {}
+        self._series: dict[tuple[str, str], TaskSeries] = {}
         self._requests: dict[str, Histogram] = {}
         self._receivers: tuple[tuple[signals.SafeNamedSignal, Callable[..., None]], ...] = (
             (signals.job_queued, self._on_submitted),
@@ -133,100 +134,102 @@ class Watch:
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """The engines it counts for."""
+        """The engines whose jobs are counted."""
         return tuple(self._engines)
 
     def add(self, engine: Engine) -> None:
-        """Count for an engine, too."""
+        """Count the jobs of an engine, too."""
         if engine in self._engines:
             return
         self._engines.append(engine)
-        self.touch_attached_tasks()
+        self.create_series_of_attached_tasks()
         engine.broker.observe_requests(self._on_request)
         if len(self._engines) == 1:
             for signal, receiver in self._receivers:
-                signal.connect(receiver, sender=self._name, weak=False)
+                signal.connect(receiver, sender=self._sender, weak=False)
 
     def remove(self, engine: Engine) -> None:
-        """Count for an engine no more; once there is none left, listen no more."""
+        """Stop counting the jobs of an engine; after the last one, disconnect the receivers."""
         if engine not in self._engines:
             return
         self._engines.remove(engine)
         engine.broker.observe_requests(None)
         if not self._engines:
             for signal, receiver in self._receivers:
-                signal.disconnect(receiver, sender=self._name)
+                signal.disconnect(receiver, sender=self._sender)
 
     def vitals(self) -> list[Vitals]:
-        """Return how the workers of its engines fare."""
+        """Return the vitals of the engines whose workers run."""
         return [vitals for engine in self.engines if (vitals := engine.vitals) is not None]
 
-    def touch_attached_tasks(self) -> None:
-        """Make the series of every attached task exist: what was never counted is 0, not unknown."""
+    def create_series_of_attached_tasks(self) -> None:
+        """Create the series of every attached task: a task that never ran is 0, not absent."""
         for engine in self.engines:
             for task in list(engine.tasks.values()):
-                if (task.queue, task.name) not in self._cells:
-                    self._find(task.queue, task.name)
+                if (task.queue, task.name) not in self._series:
+                    self._create_series(task.queue, task.name)
 
-    def _of(self, job: Job) -> Cells:
-        return self._cells.get((job.queue, job.task_name)) or self._find(job.queue, job.task_name)
+    def _series_of(self, job: Job) -> TaskSeries:
+        return self._series.get((job.queue, job.task_name)) or self._create_series(job.queue, job.task_name)
 
-    def _find(self, queue: str, task: str) -> Cells:
-        kept = self._instruments.bounds.pair(self.namespace, queue, task)
-        cells = self._cells.get(kept) or Cells(self._instruments, self.namespace, *kept)
-        self._cells[kept] = cells
-        if len(self._cells) < _MAX_REMEMBERED:
-            self._cells[queue, task] = cells
-        return cells
+    def _create_series(self, queue: str, task: str) -> TaskSeries:
+        labels = self._instruments.limiter.pair(self.namespace, queue, task)
+        series = self._series.get(labels) or TaskSeries(self._instruments, self.namespace, *labels)
+        self._series[labels] = series
+        if len(self._series) < _MAX_CACHED:
+            self._series[queue, task] = series
+        return series
 
     # --- receivers -----------------------------------------------------------------------------------------
 
     def _on_submitted(self, _: str, job: Job, **__: Any) -> None:
-        if job.retries == 0:  # a retry is no new job
-            cells = self._of(job)
-            (cells.queued if job.status is JobStatus.QUEUED else cells.waiting).inc()
+        if job.retries == 0:  # a retry is not a new job
+            series = self._series_of(job)
+            (series.queued if job.status is JobStatus.QUEUED else series.waiting).inc()
 
     def _on_promoted(self, _: str, job: Job, **__: Any) -> None:
-        self._of(job).promoted.inc()
+        self._series_of(job).promoted.inc()
 
     def _on_started(self, _: str, job: Job, queue_wait: float, **__: Any) -> None:
-        cells = self._of(job)
-        cells.started.inc()
-        cells.observe_wait(queue_wait, self._exemplar)
+        series = self._series_of(job)
+        series.started.inc()
+        series.wait.observe(queue_wait, self._exemplar_source)
 
     def _on_succeeded(self, _: str, job: Job, duration: float, **__: Any) -> None:
-        cells = self._of(job)
-        cells.succeeded.inc()
-        cells.observe_duration(duration, self._exemplar)
+        series = self._series_of(job)
+        series.succeeded.inc()
+        series.duration.observe(duration, self._exemplar_source)
 
     def _on_retry(
         self, _: str, job: Job, err: BaseException, duration: float | None = None, **__: Any
     ) -> None:
-        cells = self._of(job)
-        cells.retried.inc()
-        self._count_error(cells, err, duration, "retried")
+        series = self._series_of(job)
+        series.retried.inc()
+        self._count_error(series, err, duration, "retried")
 
     def _on_failed(
         self, _: str, job: Job, err: BaseException, duration: float | None = None, **__: Any
     ) -> None:
-        cells = self._of(job)
+        series = self._series_of(job)
         if isinstance(err, WorkerLost):
-            cells.lost.inc()
+            series.lost.inc()
             return
-        cells.failed.inc()
-        self._count_error(cells, err, duration, "failed")
+        series.failed.inc()
+        self._count_error(series, err, duration, "failed")
 
-    def _count_error(self, cells: Cells, error: BaseException, duration: float | None, outcome: str) -> None:
-        kind = self._instruments.bounds.error_type(qualified_name(type(error)))
-        self._instruments.counter(catalog.ERRORS, self.namespace, cells.task, kind, outcome).inc()
+    def _count_error(
+        self, series: TaskSeries, error: BaseException, duration: float | None, outcome: str
+    ) -> None:
+        kind = self._instruments.limiter.error_type(qualified_name(type(error)))
+        self._instruments.counter(catalog.ERRORS, self.namespace, series.task, kind, outcome).inc()
         if duration is None:
-            # The task is unknown: the attempt began when the job was claimed, as the broker counts it, and never ran.
-            cells.started.inc()
+            # The task is unknown and never ran: count the start that the broker counted with the claim.
+            series.started.inc()
         else:
-            cells.observe_duration(duration, self._exemplar)
+            series.duration.observe(duration, self._exemplar_source)
 
     def _on_recovered(self, _: str, job: Job, **__: Any) -> None:
-        self._of(job).requeued.inc()
+        self._series_of(job).requeued.inc()
 
     def _on_receiver_failed(self, _: str, signal: str, **__: Any) -> None:
         self._instruments.counter(catalog.RECEIVER_ERRORS, self.namespace, signal).inc()
@@ -234,14 +237,14 @@ class Watch:
     def _on_request(self, operation: str, seconds: float, error: Exception | None) -> None:
         histogram = self._requests.get(operation)
         if histogram is None:
-            kept = self._instruments.bounds.operation(operation)
-            histogram = self._instruments.histogram(catalog.REQUEST_DURATION, self.namespace, kept)
-            if kept == operation:
+            label = self._instruments.limiter.operation(operation)
+            histogram = self._instruments.histogram(catalog.REQUEST_DURATION, self.namespace, label)
+            if label == operation:
                 self._requests[operation] = histogram
         histogram.observe(seconds)
         if error is not None:
-            bounds = self._instruments.bounds
-            kind = bounds.error_type(qualified_name(type(error)))
+            limiter = self._instruments.limiter
+            kind = limiter.error_type(qualified_name(type(error)))
             self._instruments.counter(
-                catalog.BROKER_ERRORS, self.namespace, bounds.operation(operation), kind
+                catalog.BROKER_ERRORS, self.namespace, limiter.operation(operation), kind
             ).inc()

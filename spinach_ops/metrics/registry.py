@@ -1,4 +1,4 @@
-"""What of ours stands in a registry: one collector per family, whatever the number of engines that share it."""
+"""Registers one collector per family in a registry, however many engines share it."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from spinach import Engine
 from spinach.brokers.base import Broker
 from spinach.stats import NamespaceSnapshot
 
-from .labels import Caps
+from .labels import LabelCaps
 from .namespace_collector import NamespaceCollector
-from .process_collector import ProcessMetrics
+from .process_collector import ProcessCollector
 from .snapshot_cache import SnapshotCache
 
 
 @dataclass(frozen=True, slots=True)
-class Telemetry:
-    """Our collectors of one registry.
+class RegistryCollectors:
+    """The collectors of one registry.
 
     Attributes:
         process: Counts what engines of this process do.
-        caches: Where snapshots of their namespaces come from, by namespace.
+        caches: Where the namespace collector gets snapshots from, by namespace.
     """
 
-    process: ProcessMetrics
+    process: ProcessCollector
     caches: dict[str, SnapshotCache] = field(default_factory=dict)
     _readers: dict[str, list[Engine]] = field(default_factory=dict)
 
     def read_namespace(self, engine: Engine) -> Callable[[], None]:
-        """Read the namespace of an engine at each scrape; return the way to stop that.
+        """Read the namespace of an engine at each scrape; return a function that ends this.
 
-        Engines of one namespace share a cache, which ends with the last of them.
+        Engines of one namespace share a cache, which is removed with the last of them.
         """
         name = engine.namespace
         readers = self._readers.setdefault(name, [])
         readers.append(engine)
-        self._read_through(name)
+        self._update_cache(name)
 
         def remove() -> None:
             if engine in readers:
                 readers.remove(engine)
-                self._read_through(name)
+                self._update_cache(name)
 
         return remove
 
-    def _read_through(self, name: str) -> None:
-        """Read a namespace through the first engine that is left, or no more."""
+    def _update_cache(self, name: str) -> None:
+        """Read a namespace through the broker of its first engine; without an engine, stop reading it."""
         readers = self._readers[name]
         if not readers:
             self.caches.pop(name, None)
@@ -59,31 +59,31 @@ class Telemetry:
         self.caches[name] = SnapshotCache(partial(take_snapshot, readers[0].broker), name=f"{name}-snapshot")
 
 
-_telemetry: Final[WeakKeyDictionary[CollectorRegistry, Telemetry]] = WeakKeyDictionary()
+_registered: Final[WeakKeyDictionary[CollectorRegistry, RegistryCollectors]] = WeakKeyDictionary()
 
 
-def telemetry_of(
+def collectors_of(
     registry: CollectorRegistry,
     *,
     buckets: Mapping[str, Sequence[float]] | None = None,
-    caps: Caps | None = None,
+    caps: LabelCaps | None = None,
     created: bool = False,
-) -> Telemetry:
-    """Return our collectors of a registry, put there when they are not; arguments as in `ProcessMetrics`."""
-    if registry not in _telemetry:
-        telemetry = Telemetry(ProcessMetrics(buckets=buckets, caps=caps, created=created))
-        registry.register(telemetry.process)
+) -> RegistryCollectors:
+    """Return the collectors of a registry; registers them once. Arguments as in `ProcessCollector`."""
+    if registry not in _registered:
+        collectors = RegistryCollectors(ProcessCollector(buckets=buckets, caps=caps, created=created))
+        registry.register(collectors.process)
         try:
-            registry.register(NamespaceCollector(telemetry.caches, caps=caps))
-        except ValueError:  # something else in the registry has one of the names
-            registry.unregister(telemetry.process)
+            registry.register(NamespaceCollector(collectors.caches, caps=caps))
+        except ValueError:  # the application registered a metric of the same name
+            registry.unregister(collectors.process)
             raise
-        _telemetry[registry] = telemetry
-    return _telemetry[registry]
+        _registered[registry] = collectors
+    return _registered[registry]
 
 
 def take_snapshot(
-    broker: Broker, known: NamespaceSnapshot | None, *, queues: Sequence[str] = ()
+    broker: Broker, previous: NamespaceSnapshot | None, *, queues: Sequence[str] = ()
 ) -> NamespaceSnapshot:
-    """Look at a namespace; the first look also searches for queues that stand in no index."""
-    return broker.snapshot(known=known, queues=queues, discover=known is None)
+    """Read a namespace; the first poll also searches for queues that are missing from the index."""
+    return broker.snapshot(known=previous, queues=queues, discover=previous is None)

@@ -1,7 +1,7 @@
-"""Snapshots on demand: one look serves all who ask within a few seconds, and nobody waits longer than it can afford.
+"""Takes snapshots on demand: one poll serves all callers within a few seconds; callers wait until a deadline.
 
-The look runs in a thread of its own: a server that hangs holds up that thread alone, never a scrape for longer than
-its deadline, never a second thread.
+A poll runs in a thread of its own. While a server hangs, that thread waits; no scrape waits beyond its
+deadline, and no second thread starts.
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from spinach.exc import BrokerUnavailable, NotPermitted
+from spinach.exc import BrokerUnavailable
 from spinach.stats import NamespaceSnapshot
 
 DEFAULT_CACHE_SECONDS: Final = 3.0
 
-Look = Callable[["NamespaceSnapshot | None"], NamespaceSnapshot]
+TakeSnapshot = Callable[["NamespaceSnapshot | None"], NamespaceSnapshot]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a look brought: a snapshot, or why there is none (a reason and a message)."""
+class PollResult:
+    """What a poll brought.
+
+    Attributes:
+        snapshot: What it read; None if the namespace could not be read.
+        reason: Why not: one of `catalog.SNAPSHOT_REASONS`.
+        message: Why not, for people.
+    """
 
     snapshot: NamespaceSnapshot | None
     reason: str = ""
@@ -33,78 +39,73 @@ class Reading:
 
 
 class SnapshotCache:
-    """Looks at a namespace when asked.
+    """Polls a namespace when a caller asks.
 
     Args:
-        look: Takes the snapshot, given the one before.
-        cache_seconds: For how long one look serves all who ask.
-        name: Of the thread.
+        take: Takes a snapshot, given the previous one.
+        cache_seconds: How long one poll serves every caller.
+        name: Name of the thread.
     """
 
     def __init__(
-        self, look: Look, *, cache_seconds: float = DEFAULT_CACHE_SECONDS, name: str = "snapshot"
+        self, take: TakeSnapshot, *, cache_seconds: float = DEFAULT_CACHE_SECONDS, name: str = "snapshot"
     ) -> None:
-        self._look = look
+        self._take = take
         self._cache_seconds = cache_seconds
         self._name = name
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._under_way: Future[Reading] | None = None
-        self._known: NamespaceSnapshot | None = None
-        self._last: Future[Reading] = Future()
+        self._running: Future[PollResult] | None = None
+        self._previous: NamespaceSnapshot | None = None
+        self._latest: Future[PollResult] = Future()
         self._fresh_until = 0.0
 
-    def begin(self) -> Future[Reading]:
-        """Begin a look unless one is under way or fresh enough; return what it will bring."""
+    def start_poll(self) -> Future[PollResult]:
+        """Return the running poll, or the latest one while it is fresh, or else start one."""
         if self._process != os.getpid():
-            self._begin_anew()
+            self._reset_after_fork()
         with self._lock:
             if monotonic() < self._fresh_until:
-                return self._last
-            if self._under_way is None:
-                self._under_way = self._begin()
-            return self._under_way
+                return self._latest
+            if self._running is None:
+                self._running = Future()
+                threading.Thread(
+                    target=self._run, args=(self._running,), name=self._name, daemon=True
+                ).start()
+            return self._running
 
-    def read(self, deadline_seconds: float) -> Reading:
-        """Return a snapshot at most as old as the cache allows, or why there is none in time."""
-        return wait_for(self.begin(), deadline_seconds)
+    def read(self, deadline_seconds: float) -> PollResult:
+        """Return a snapshot that is at most `cache_seconds` old, or why there is none within the deadline."""
+        return wait_for_result(self.start_poll(), deadline_seconds)
 
-    def _begin_anew(self) -> None:
-        """Forget what was under way in the parent of this process: its thread is not here, nor whoever held the lock."""
+    def _reset_after_fork(self) -> None:
+        """Forget the poll of the parent process: its thread, and a holder of the lock, are not here."""
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._under_way = None
-        self._known = None
+        self._running = None
+        self._previous = None
 
-    def _begin(self) -> Future[Reading]:
-        future: Future[Reading] = Future()
-        threading.Thread(target=self._take, args=(future,), name=self._name, daemon=True).start()
-        return future
-
-    def _take(self, future: Future[Reading]) -> None:
-        reading = self._reading()
+    def _run(self, poll: Future[PollResult]) -> None:
+        result = self._poll()
         with self._lock:
-            # What marks the way of the queues is good for one look after it; after a failure the next begins anew.
-            self._known = reading.snapshot
-            self._last, self._fresh_until = future, monotonic() + self._cache_seconds
-            self._under_way = None
-            future.set_result(reading)
+            # The next poll may continue from this snapshot only; after a failure it starts from nothing.
+            self._previous = result.snapshot
+            self._latest, self._fresh_until = poll, monotonic() + self._cache_seconds
+            self._running = None
+            poll.set_result(result)
 
-    def _reading(self) -> Reading:
+    def _poll(self) -> PollResult:
         try:
-            return Reading(self._look(self._known))
-        except NotPermitted as error:
-            return Reading(None, "auth" if error.at_login else "permission", str(error))
+            return PollResult(self._take(self._previous))
         except BrokerUnavailable as error:
-            late = "timed out" in str(error).lower() or "timeout" in str(error).lower()
-            return Reading(None, "timeout" if late else "connection", str(error))
+            return PollResult(None, error.kind, str(error))
         except Exception as error:
-            return Reading(None, "malformed", f"{type(error).__name__}: {error}")
+            return PollResult(None, "malformed", f"{type(error).__name__}: {error}")
 
 
-def wait_for(look: Future[Reading], deadline_seconds: float) -> Reading:
-    """Return what a look that was begun brings, or that it did not in time."""
+def wait_for_result(poll: Future[PollResult], deadline_seconds: float) -> PollResult:
+    """Return what a poll brings, or a result that says it did not end within the deadline."""
     try:
-        return look.result(max(0.0, deadline_seconds))
+        return poll.result(max(0.0, deadline_seconds))
     except FutureTimeout:
-        return Reading(None, "timeout", f"no answer within {max(0.0, deadline_seconds):.1f} s")
+        return PollResult(None, "timeout", f"no answer within {max(0.0, deadline_seconds):.1f} s")

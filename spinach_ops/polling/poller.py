@@ -1,4 +1,4 @@
-"""Where snapshots come from: one after the other, each cheaper for knowing the one before."""
+"""Takes snapshots of a namespace, each cheaper because it knows the one before."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _MAX_PAGE_BYTES: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One look at a namespace, and what it says together with the one before."""
+    """What one poll brings: the snapshot, and the rates since the one before."""
 
     snapshot: NamespaceSnapshot
     rates: Mapping[str, Rate] = field(default_factory=dict)
 
 
 class Poller:
-    """Looks at a namespace again and again.
+    """Polls a namespace again and again.
 
-    A look that fails raises and forgets the one before: the next begins anew, without rates over the gap. Queues that
-    were found are remembered.
+    A poll that fails raises and forgets the snapshot before, so that no rate spans the gap. The names of
+    queues are remembered.
 
     Args:
         broker: Reads the namespace.
-        interval_seconds: How far apart the looks are meant to be.
-        queues: Names to look at beside those the namespace tells of.
-        discover: Whether the first look searches all keys for queues.
+        interval_seconds: Intended time between two polls.
+        queues: Names of queues to read besides those in the index.
+        discover: Whether the first poll searches all keys for queues.
         totals: Whether to read counters and histograms.
     """
 
@@ -57,11 +57,11 @@ class Poller:
 
     @property
     def broker(self) -> Broker:
-        """Who reads."""
+        """The broker that reads."""
         return self._broker
 
-    def look(self, wanted: Sequence[Wanted] = ()) -> Poll:
-        """Look once.
+    def poll(self, wanted: Sequence[Wanted] = ()) -> Poll:
+        """Poll once.
 
         Args:
             wanted: Pages of single things to bring along; of large ones fewer come than were wanted.

@@ -1,6 +1,7 @@
-"""Looks at a namespace again and again, in a thread of its own, and hands over what it saw; never touches a screen.
+"""Polls a namespace in a thread of its own and reports each result; never touches a screen.
 
-The next look is due an interval after the last one ended, so that looks never pile up. Whatever goes wrong, it goes on.
+The next poll starts an interval after the last one ended, so that polls never pile up. An error never ends
+the thread.
 """
 
 from __future__ import annotations
@@ -29,36 +30,36 @@ class Report:
     """What a look brought.
 
     Attributes:
-        tick: What was seen, None when the look failed.
+        poll: What was seen, None when the look failed.
         connection: How it stands with the server now.
-        source: Who looked: somebody may have turned to another namespace meanwhile.
+        poller: Who looked: somebody may have turned to another namespace meanwhile.
     """
 
-    tick: Poll | None
+    poll: Poll | None
     connection: Connection
-    source: Poller
+    poller: Poller
 
 
 class PollingThread:
     """The thread that looks.
 
     Args:
-        source: Where to look first.
-        deliver: Takes each report; called in the polling_thread's thread.
+        poller: Where to look first.
+        deliver: Takes each report; called in that thread.
         interval_seconds: Between the end of a look and the next.
         now: A monotonic clock.
     """
 
     def __init__(
         self,
-        source: Poller,
+        poller: Poller,
         deliver: Callable[[Report], None],
         *,
         interval_seconds: float,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.connection = Connection()
-        self._source = source
+        self._poller = poller
         self._deliver = deliver
         self._interval_seconds = interval_seconds
         self._now = now
@@ -66,7 +67,7 @@ class PollingThread:
         self._stopped = threading.Event()
         self._due = threading.Event()
         # A daemon: a server that hangs must not keep anybody from leaving.
-        self._thread = threading.Thread(target=self._watch, name="spinach-top-polling_thread", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="spinach-top-poller", daemon=True)
 
     @property
     def interval_seconds(self) -> float:
@@ -76,7 +77,7 @@ class PollingThread:
     @interval_seconds.setter
     def interval_seconds(self, seconds: float) -> None:
         self._interval_seconds = seconds
-        self._source.interval_seconds = seconds
+        self._poller.interval_seconds = seconds
         self._due.set()
 
     def start(self) -> None:
@@ -88,7 +89,7 @@ class PollingThread:
         self._stopped.set()
         self._due.set()
 
-    def look_now(self) -> None:
+    def poll_now(self) -> None:
         """Look as soon as the look that is under way has ended."""
         self._due.set()
 
@@ -102,21 +103,21 @@ class PollingThread:
             if changed:
                 self._due.set()
 
-    def turn_to(self, source: Poller) -> None:
+    def turn_to(self, poller: Poller) -> None:
         """Look elsewhere from now on."""
-        source.interval_seconds = self._interval_seconds
-        self._source = source
+        poller.interval_seconds = self._interval_seconds
+        self._poller = poller
         self.connection = Connection()
         self._due.set()
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
             self._due.clear()
-            source = self._source
-            report = self._look(source)
+            poller = self._poller
+            report = self._look(poller)
             if self._stopped.is_set():
                 return
-            if source is self._source:
+            if poller is self._poller:
                 self.connection = report.connection
                 self._deliver(report)
                 # Somebody who hurries through the rows must not hurry the server.
@@ -127,15 +128,15 @@ class PollingThread:
         retry_at = self.connection.retry_at
         return self._interval_seconds if retry_at is None else max(0.0, retry_at - self._now())
 
-    def _look(self, source: Poller) -> Report:
+    def _look(self, poller: Poller) -> Report:
         self.connection = began = self.connection.began(self._now())
         try:
-            tick = source.look(self._wanted)
+            poll = poller.poll(self._wanted)
         except BrokerError as error:
             reason = str(error)
         except Exception as error:  # a screen that ends is worse than one that says what went wrong
             logger.exception("A look failed unexpectedly", extra={"action": "look"})
             reason = f"unexpected {type(error).__name__}: {error}"
         else:
-            return Report(tick, began.succeeded(), source)
-        return Report(None, began.failed(self._now(), reason, jitter=random.uniform(-1, 1)), source)  # noqa: S311
+            return Report(poll, began.succeeded(), poller)
+        return Report(None, began.failed(self._now(), reason, jitter=random.uniform(-1, 1)), poller)  # noqa: S311

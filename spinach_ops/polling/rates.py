@@ -1,7 +1,7 @@
 """What two snapshots say that one does not: how fast jobs come into a queue and leave it. Pure.
 
-The rule of the tail marker: remember length and last element of a queue, look for that element next time. What
-stands behind it came since; what is missing before it left. Where it is gone, only bounds are known.
+The rule of the tail marker: remember length and last element of a queue, look for that element next time.
+What stands behind it came since; what is missing before it left. Where it is gone, only bounds are known.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def flow(before: QueueStats, after: QueueStats, *, in_order: bool, back: int = 0
     Args:
         before: The queue at the first look.
         after: The same at the second, which searched for the last element of the first.
-        in_order: Whether jobs only leave from the head; else the marker may be gone while jobs before it stand, and
-            jobs behind it may have come and left unseen.
+        in_order: Whether jobs only leave from the head; else the marker may be gone while jobs before it
+            stand, and jobs behind it may have come and left unseen.
         back: How many jobs workers may have put back at the head meanwhile: those did not come.
     """
     if before.depth is None or after.depth is None:
@@ -100,7 +100,7 @@ def rates(
 
 
 def began_anew(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
-    """Whether somebody emptied the namespace between two looks: all counters went back, and nothing was taken."""
+    """Whether the namespace was emptied between two polls: every counter decreased, and no worker took a job."""
     if not before.counters or after.counters is None:
         return False
     now = after.counters
@@ -112,12 +112,13 @@ def began_anew(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
 def _put_back(before: NamespaceSnapshot, after: NamespaceSnapshot, queue: QueueStats) -> int:
     """Return how many jobs workers of ours may have put back at the head of a queue since `before`.
 
-    What they held, and where one of them stops or is gone, what stood in the queue, too: it may have fetched that.
+    What they held, and where one of them stops or is gone, what stood in the queue, too: it may have fetched
+    that.
     """
     at_work = {worker.info.id for worker in after.workers if worker.state not in ("stopping", "dead")}
     held, stops = 0, False
     for worker in before.workers:
-        if worker.is_ours and (not worker.queues or queue.name in worker.queues):
+        if worker.runs_this_package and (not worker.queues or queue.name in worker.queues):
             held += _ANY if worker.held is None else worker.held
             stops = stops or worker.info.id not in at_work
     return held + ((queue.depth or 0) if stops else 0)

@@ -56,7 +56,7 @@ class Series:
         return self._times[-1] - self._times[0] if self._times else 0.0
 
     def buckets(self, number: int, now: float, seconds: float = TREND_SECONDS) -> list[float | None]:
-        """Return the highest value in each of so many equal parts of the last seconds, None where nobody looked."""
+        """Return the highest value in each of `parts` equal spans of the last seconds, None where no poll was made."""
         found: list[float | None] = [None] * number
         last, filled = math.nan, 0
         for at, value in zip(self._times, self._values, strict=True):
@@ -100,7 +100,7 @@ class Pace:
 
     @property
     def change(self) -> float | None:
-        """Jobs per second by which it grows, below zero by which it shrinks, 0 when it stays; None when unknown."""
+        """Jobs per second by which the queue grows (negative: shrinks); None when unknown."""
         if self.mark == "≥":  # the difference of two bounds is none
             return None
         change = self.in_per_second - self.out_per_second
@@ -190,7 +190,7 @@ def _counts(snapshot: NamespaceSnapshot) -> bool:
 
 
 def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
-    """Return what the counters say: what was started left the queue, and what else its depth lacks came in."""
+    """Return the rates by the counters: started jobs left the queue, and the change of depth gives the arrivals."""
     if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or began_anew(before, now):
         return {}
     started, unstarted = _started(now), _unstarted(now)
@@ -201,7 +201,8 @@ def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds
         earlier = depths.get(queue.name)
         if earlier is None or queue.depth is None:
             continue
-        # Below zero where a worker gave back what it had claimed: that stands in the queue again, and did not come.
+        # Below zero where a worker gave back what it had claimed: that stands in the queue again, and did not
+        # come.
         left = started.get(queue.name, 0) - started_before.get(queue.name, 0)
         held = unstarted.get(queue.name, 0) - unstarted_before.get(queue.name, 0)
         came = max(0, left + held + queue.depth - earlier)
@@ -268,7 +269,7 @@ def _smoothed(before: Pace | None, now: Pace, kept: float) -> Pace:
 
 
 def _part(weight: float, kept: float) -> float:
-    """Return which part of a mean the newest value has: all of the first one, however short it was measured."""
+    """Return the weight of the newest value in a mean; the first value has all of it."""
     return (1 - kept) / (weight * kept + 1 - kept)
 
 

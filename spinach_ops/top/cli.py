@@ -62,7 +62,9 @@ def _add_headless(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("without a screen")
     times = group.add_mutually_exclusive_group()
     times.add_argument("--once", action="store_true", help="look once")
-    times.add_argument("--count", metavar="N", type=whole_number(1), help="look N times; rates from the second on")
+    times.add_argument(
+        "--count", metavar="N", type=whole_number(1), help="look N times; rates from the second on"
+    )
     times.add_argument(
         "--snapshot", metavar="WxH", type=_size, help="print one frame of the screen as text: 80x24"
     )
@@ -105,7 +107,7 @@ def run(given: argparse.Namespace) -> int:
             raise UsageError(_NO_SCREEN)
         return _screen(given, options)
     broker = options.connect()
-    source = Poller(
+    poller = Poller(
         broker,
         interval_seconds=given.interval,
         queues=given.queue,
@@ -115,10 +117,10 @@ def run(given: argparse.Namespace) -> int:
     if given.snapshot:
         width, height = given.snapshot
         ascii_only = given.ascii or not carries_unicode(sys.stdout)
-        return headless.frame(source, broker, width=width, height=height, ascii_only=ascii_only)
-    looks = 1 if given.once or not (given.count or sys.stdout.isatty()) else given.count
+        return headless.print_screen(poller, broker, width=width, height=height, ascii_only=ascii_only)
+    count = 1 if given.once or not (given.count or sys.stdout.isatty()) else given.count
     conditions = _conditions(given.fail_if) if given.fail_if else ()
-    return headless.look(source, broker, options, looks=looks, conditions=conditions)
+    return headless.print_polls(poller, broker, options, count=count, conditions=conditions)
 
 
 def _check_theme(name: str) -> None:
@@ -152,10 +154,10 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
         os.environ["NO_COLOR"] = "1"
     logging.getLogger().addHandler(logging.NullHandler())  # on the screen a log would be dirt
     options.connect()  # says what is wrong with the URL while there is no screen yet
-    from .tui.app import Look, TopApp  # what it needs takes a third of a second to load
+    from .tui.app import ScreenOptions, TopApp  # what it needs takes a third of a second to load
     from .tui.app import run as run_app
 
-    look = Look(
+    screen_options = ScreenOptions(
         interval_seconds=given.interval,
         theme=given.theme,
         ascii_only=given.ascii or not carries_unicode(sys.stderr),  # there the screen is drawn
@@ -163,7 +165,9 @@ def _screen(given: argparse.Namespace, options: Options) -> int:
         queues=tuple(given.queue),
     )
     app = TopApp(
-        lambda namespace: replace(options, namespace=namespace).connect(), options.namespace, look=look
+        lambda namespace: replace(options, namespace=namespace).connect(),
+        options.namespace,
+        options=screen_options,
     )
     return run_app(app, inline=given.inline, mouse=not given.no_mouse)
 

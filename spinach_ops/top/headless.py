@@ -1,4 +1,4 @@
-"""`spinach-top` without a terminal: looks and prints, one block or one JSON object a look, or one frame as text."""
+"""`spinach-top` without a terminal: prints one block, one JSON object or one screen as text per poll."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spinach.stats import NamespaceSnapshot
 
 from ..cli.errors import report_error
 from ..cli.exit_codes import FINDINGS, NOT_PERMITTED, OK, UNREACHABLE
-from ..cli.namespaces import is_empty, explain_empty
+from ..cli.namespaces import explain_empty, is_empty
 from ..cli.options import Options
 from ..cli.tables import show
 from ..polling.poller import Poller
@@ -23,41 +23,41 @@ from ..text import printable
 from .conditions import Condition
 
 _NAME: Final = "spinach-top"
-# Rates need two looks, and some time between them; who wants one frame does not want to wait for long.
-_FRAME_SECONDS: Final = 2.0
-# Of what could not be read.
-_SAID: Final = 5
+# Rates need two polls. The pause between them is a compromise with the time that one waits for a snapshot.
+_PAUSE_SECONDS: Final = 2.0
+# Lines about what could not be read.
+_MAX_ERRORS_SHOWN: Final = 5
 
 
-def look(
-    source: Poller, broker: Broker, options: Options, *, looks: int | None, conditions: Sequence[Condition]
+def print_polls(
+    poller: Poller, broker: Broker, options: Options, *, count: int | None, conditions: Sequence[Condition]
 ) -> int:
-    """Look and print; return the exit code.
+    """Poll and print, again and again; return the exit code.
 
     Args:
-        source: Where to look.
-        broker: Its broker.
+        poller: Polls the namespace.
+        broker: The broker that it polls.
         options: The form of the output.
-        looks: How often, None for as long as nobody interrupts.
-        conditions: What must not be at the last look.
+        count: How often; None until interrupted.
+        conditions: What must not hold at the last poll.
     """
     number = 0
     snapshot: NamespaceSnapshot | None = None
-    while looks is None or number < looks:
+    while count is None or number < count:
         if number:
-            threading.Event().wait(source.interval_seconds)
+            threading.Event().wait(poller.interval_seconds)
             if not options.json:
                 print()
         try:
-            tick = source.look()
+            poll = poller.poll()
         except BrokerUnavailable as error:
-            if looks is not None or not number:
+            if count is not None or not number:
                 raise
-            report_error(_NAME, error, OK)  # who watches wants to see it come back
+            report_error(_NAME, error, OK)  # go on: show when the server is back
             continue
-        show(tick, options, broker)
-        number, snapshot = number + 1, tick.snapshot
-        if number == 1 and is_empty(tick.snapshot):
+        show(poll, options, broker)
+        number, snapshot = number + 1, poll.snapshot
+        if number == 1 and is_empty(poll.snapshot):
             print(explain_empty(broker), file=sys.stderr)
     return judge(snapshot, conditions)
 
@@ -78,33 +78,33 @@ def judge(snapshot: NamespaceSnapshot | None, conditions: Sequence[Condition]) -
 
 def _unread(snapshot: NamespaceSnapshot) -> int:
     """Say what could not be read; return the exit code."""
-    for error in snapshot.errors[:_SAID]:
+    for error in snapshot.errors[:_MAX_ERRORS_SHOWN]:
         print(printable(f"{_NAME}: not read: {error.what}: {error.message}"), file=sys.stderr)
     refused = any(error.reason == "permission" for error in snapshot.errors)
     return NOT_PERMITTED if refused else UNREACHABLE
 
 
-def frame(source: Poller, broker: Broker, *, width: int, height: int, ascii_only: bool = False) -> int:
+def print_screen(poller: Poller, broker: Broker, *, width: int, height: int, ascii_only: bool = False) -> int:
     """Print the home screen once, as text; return the exit code."""
-    # What it is drawn with takes longer to load than a plain look.
+    # Loaded here: the modules that draw take longer to load than those of a plain poll.
     from ..polling.connection import Connection
     from ..polling.trends import History
     from .screen.draw import draw
-    from .screen.header import Situation
+    from .screen.header import Status
     from .screen.navigation import Navigation
     from .view.view_model import ViewModel
 
     history = History()
-    first = source.look()
+    first = poller.poll()
     history.add(first.snapshot, first.rates)
-    threading.Event().wait(min(_FRAME_SECONDS, source.interval_seconds))
-    tick = source.look()
-    history.add(tick.snapshot, tick.rates)
+    threading.Event().wait(min(_PAUSE_SECONDS, poller.interval_seconds))
+    poll = poller.poll()
+    history.add(poll.snapshot, poll.rates)
     now = time.monotonic()
-    situation = Situation(
-        broker.namespace, broker.address, VERSION, Connection().succeeded(), now, source.interval_seconds
+    status = Status(
+        broker.namespace, broker.address, VERSION, Connection().succeeded(), now, poller.interval_seconds
     )
-    view = ViewModel(tick.snapshot, history)
-    drawn = draw(view, Navigation(), situation, width=width, height=height, now=now, ascii_only=ascii_only)
+    view = ViewModel(poll.snapshot, history)
+    drawn = draw(view, Navigation(), status, width=width, height=height, now=now, ascii_only=ascii_only)
     print(drawn.text(width, height))
     return OK

@@ -1,8 +1,9 @@
-"""Where the command `spinach-top` begins: an interrupt while it loads ends it as silently as one later. Loads nothing itself."""
+"""The entry point of `spinach-top`. Loads nothing itself, so that an interrupt during loading ends it silently."""
 
 from __future__ import annotations
 
 import sys
+
 from ..cli.exit_codes import INTERRUPTED
 
 

@@ -1,13 +1,14 @@
-"""Names of spans' attributes, and the attributes of one job. The only list of these names; arguments of jobs are never among them.
+"""The attributes of spans: the only list of their names, and their values, which exporters can encode.
 
-Names that begin with ``messaging``, ``server`` or ``error`` are those of the semantic conventions for messaging in
-the schema below, spelled out here since their status is Development: packages of constants move them about.
+Arguments of jobs are never among them. Names that begin with ``messaging``, ``server`` or ``error`` are those
+of the semantic conventions for messaging in the schema below. They are written out here because their status
+is Development: the packages of constants rename and move them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from opentelemetry.util.types import AttributeValue
 
@@ -15,8 +16,7 @@ from spinach.brokers.base import Broker
 from spinach.job import Job
 from spinach.origin import Origin, recovered_from
 
-from . import exportable
-from .complaints import Complaints
+from .failures import FailureLog
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -56,95 +56,126 @@ PROCESS: Final = "process"
 Attributes = dict[str, AttributeValue]
 JobAttributes = Callable[[Job], Mapping[str, AttributeValue]]
 
-# Attached tasks and their queues are few; jobs from elsewhere must not make this grow.
-_MAX_TEMPLATES: Final = 1000
+# Longer names of tasks and queues are cut.
+MAX_NAME_CHARACTERS: Final = 1024
+_MAX_INTEGER: Final = 2**63 - 1
+# The cache holds one entry per task and queue; jobs with names from elsewhere must not make it grow.
+_MAX_CACHED: Final = 1000
 
 
-class Describer:
-    """Makes the attributes that spans are created with, so that samplers see them.
+class AttributeBuilder:
+    """Builds the attributes that spans start with, so that samplers see them.
 
     Args:
-        broker: Whose jobs.
-        further: Returns more attributes for a job, such as some of its arguments.
-        complaints: Where a failing `further` is told.
+        broker: The broker of the jobs.
+        job_attributes: Returns more attributes for a job, such as some of its arguments.
+        failures: Where a failure of `job_attributes` is reported.
     """
 
-    def __init__(self, broker: Broker, further: JobAttributes | None, complaints: Complaints) -> None:
+    def __init__(self, broker: Broker, job_attributes: JobAttributes | None, failures: FailureLog) -> None:
         self._broker = broker
-        self._further = further
-        self._complaints = complaints
-        self._templates: dict[tuple[str, str | None, str | None], Attributes] = {}
+        self._job_attributes = job_attributes
+        self._failures = failures
+        self._cache: dict[tuple[str, str | None, str | None], Attributes] = {}
 
     def destination(self, queue: str) -> str:
         """Return the name of a queue that is unique in its Redis."""
-        return exportable.name(f"{self._broker.namespace}/{queue}")
+        return encodable_name(f"{self._broker.namespace}/{queue}")
 
-    def submitted(self, operation: str, job: Job, origin: Origin) -> Attributes:
+    def for_submission(self, operation: str, job: Job, origin: Origin) -> Attributes:
         """Return the attributes of a job that is being scheduled."""
-        attributes = self._of_job(operation, job)
+        attributes = self._for_job(operation, job)
         attributes[JOB_ORIGIN] = origin.value
-        return self._with_further(attributes, job)
+        if self._job_attributes is not None:
+            self._add(self._job_attributes, attributes, job)
+        return attributes
 
-    def submitted_together(self, queue: str | None, count: int) -> Attributes:
-        """Return the attributes of a batch; `queue` is None where it goes to several."""
-        attributes = self.shared(SEND, None, queue).copy()
+    def for_batch(self, queue: str | None, count: int) -> Attributes:
+        """Return the attributes of a batch; `queue` is None if its jobs go to several queues."""
+        attributes = self.for_task(SEND, None, queue).copy()
         if client_id := self._broker.worker_id:
             attributes[CLIENT_ID] = client_id
         attributes[JOB_ORIGIN] = Origin.BATCH.value
         attributes[MESSAGE_COUNT] = count
         return attributes
 
-    def attempted(self, job: Job, attempt: int, queue_wait: float, origin: Origin | None) -> Attributes:
+    def for_attempt(self, job: Job, attempt: int, queue_wait: float, origin: Origin | None) -> Attributes:
         """Return the attributes of an attempt that begins."""
-        attributes = self._of_job(PROCESS, job)
+        attributes = self._for_job(PROCESS, job)
         attributes[JOB_ATTEMPT] = attempt
         attributes[JOB_QUEUE_WAIT] = queue_wait
         if origin is not None:
             attributes[JOB_ORIGIN] = origin.value
             if origin is Origin.RECOVERY and (dead := recovered_from(job, attempt)):
                 attributes[JOB_RECOVERED_FROM] = dead
-        return self._with_further(attributes, job)
+        if self._job_attributes is not None:
+            self._add(self._job_attributes, attributes, job)
+        return attributes
 
-    def _of_job(self, operation: str, job: Job) -> Attributes:
-        attributes = self.shared(operation, job.task_name, job.queue).copy()
-        attributes[MESSAGE_ID] = job.held_as  # its id, as the text it was read from spells it
+    def _for_job(self, operation: str, job: Job) -> Attributes:
+        attributes = self.for_task(operation, job.task_name, job.queue).copy()
+        attributes[MESSAGE_ID] = job.held_as  # the id as the stored job spells it
         if client_id := self._broker.worker_id:
             attributes[CLIENT_ID] = client_id
         attributes[JOB_MAX_RETRIES] = job.max_retries
         attributes[JOB_DUE_AT] = job.at.isoformat()
         return attributes
 
-    def _with_further(self, attributes: Attributes, job: Job) -> Attributes:
-        if self._further is not None:
-            try:
-                attributes.update(exportable.attributes(self._further(job)))
-            except BaseException as error:
-                self._complaints.report("call job_attributes", error)
-        return attributes
+    def _add(self, job_attributes: JobAttributes, attributes: Attributes, job: Job) -> None:
+        try:
+            given = job_attributes(job)
+            attributes.update({encodable(key): _encodable_value(value) for key, value in given.items()})
+        except BaseException as error:
+            self._failures.report("call job_attributes", error)
 
-    def shared(self, operation: str, task: str | None, queue: str | None) -> Attributes:
-        """Return the attributes that do not depend on the job: always the same object, not to be changed."""
-        template = self._templates.get((operation, task, queue))
-        if template is None:
-            if len(self._templates) >= _MAX_TEMPLATES:
-                self._templates.clear()
-            template = self._templates[operation, task, queue] = self._make_template(operation, task, queue)
-        return template
+    def for_task(self, operation: str, task: str | None, queue: str | None) -> Attributes:
+        """Return the attributes that jobs of a task and queue share. Callers must not change the result."""
+        cached = self._cache.get((operation, task, queue))
+        if cached is None:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            cached = self._cache[operation, task, queue] = self._build_for_task(operation, task, queue)
+        return cached
 
-    def _make_template(self, operation: str, task: str | None, queue: str | None) -> Attributes:
+    def _build_for_task(self, operation: str, task: str | None, queue: str | None) -> Attributes:
         attributes: Attributes = {
             MESSAGING_SYSTEM: SYSTEM,
             OPERATION_NAME: operation,
             OPERATION_TYPE: operation,
-            NAMESPACE: exportable.name(self._broker.namespace),
+            NAMESPACE: encodable_name(self._broker.namespace),
         }
         if queue is not None:
             attributes[DESTINATION_NAME] = self.destination(queue)
         if task is not None:
-            attributes[TASK_NAME] = exportable.name(task)
+            attributes[TASK_NAME] = encodable_name(task)
         if endpoint := self._broker.endpoint:
             address, port = endpoint
             attributes[SERVER_ADDRESS] = address
             if port is not None:
                 attributes[SERVER_PORT] = port
         return attributes
+
+
+def encodable(text: str) -> str:
+    """Return a text with lone surrogates escaped: because of one, exporters drop a batch of spans."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def encodable_name(text: str) -> str:
+    """Return a name that an exporter can encode, cut to `MAX_NAME_CHARACTERS`."""
+    return encodable(text[:MAX_NAME_CHARACTERS])
+
+
+def _encodable_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, int) and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {
+            encodable(key) if isinstance(key, str) else key: _encodable_value(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return tuple(map(_encodable_value, value))
+    return value

@@ -1,6 +1,6 @@
-"""A tracer provider as the standard ``OTEL_*`` variables describe it, for processes that have no other, such as `spinach worker --trace`.
+"""Makes a tracer provider from the ``OTEL_*`` variables for `spinach worker --trace`, and shuts it down.
 
-What is made here is also shut down here, within bounds; a provider that the application made is left to it.
+Never shuts down a provider that the application made.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from spinach import Engine
 
 from . import instrument_tracing
-from .flushing import flushing_of
+from .tracers import bounded_flush_of
 
-# With the flush before it: whoever stops a worker waits no longer for spans.
+# The flush before the shutdown counts too: spans delay the end of a worker no longer than this.
 SHUTDOWN_SECONDS: Final = 5.0
 _EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -32,28 +32,28 @@ _HTTP: Final = "http/protobuf"
 
 
 class TracingUnavailable(Exception):
-    """Spans cannot be exported as asked for; the message says what to do."""
+    """Spans cannot be exported as configured; the message says what to do."""
 
 
 def trace_worker(engine: Engine) -> Callable[[], None]:
     """Trace an engine's jobs, with the application's provider or else with one made from the environment.
 
     Args:
-        engine: Its namespace is the name of the service where none is set.
+        engine: Its namespace is the name of the service unless ``OTEL_SERVICE_NAME`` is set.
 
     Returns:
-        A function that ends the tracing, and shuts down the provider if it was made here.
+        A function that ends the tracing, and shuts down the provider if this function made it.
 
     Raises:
         TracingUnavailable: the exporter is not installed, or a variable has a value that cannot be used.
     """
     made = None
     _check_provider(os.environ)
-    with _refusals_told():
+    with _configuration_errors():
         present = trace.get_tracer_provider()
     if isinstance(present, trace.ProxyTracerProvider):
         made = make_provider(engine.namespace)
-        # The spans that the tasks themselves make go the same way.
+        # Spans that the tasks themselves make are exported, too.
         trace.set_tracer_provider(made)
     remove = instrument_tracing(engine)
 
@@ -66,23 +66,24 @@ def trace_worker(engine: Engine) -> Callable[[], None]:
 
 
 def _check_provider(environment: Mapping[str, str]) -> None:
-    """Look for the provider that the environment names, if any: the API would log a traceback where there is none."""
+    """Check that the provider the environment names is installed: otherwise the API would log a traceback."""
     wanted = environment.get(OTEL_PYTHON_TRACER_PROVIDER)
     if wanted is None or getattr(trace, "_TRACER_PROVIDER", None) is not None:
         return
     known = sorted({entry.name for entry in entry_points(group="opentelemetry_tracer_provider")})
     if wanted not in known:
         raise TracingUnavailable(
-            f"{OTEL_PYTHON_TRACER_PROVIDER} is {wanted!r}; installed are {', '.join(known)}. Unset it, to have one made"
+            f"{OTEL_PYTHON_TRACER_PROVIDER} is {wanted!r}; installed are {', '.join(known)}. "
+            "Unset the variable, and the worker makes a provider"
         )
 
 
 def make_provider(service: str, environment: Mapping[str, str] = os.environ) -> TracerProvider:
-    """Return a provider that exports in the background; sampler, limits and batches are as the SDK reads them.
+    """Return a provider that exports in the background; the SDK reads sampler, limits and batches itself.
 
     Args:
         service: Name of the service, unless the environment has one.
-        environment: Where to look for what the SDK does not read itself.
+        environment: The variables that the SDK does not read itself.
 
     Raises:
         TracingUnavailable: see `trace_worker`.
@@ -91,7 +92,7 @@ def make_provider(service: str, environment: Mapping[str, str] = os.environ) -> 
     named = environment.get(OTEL_SERVICE_NAME) or "service.name=" in environment.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     )
-    with _refusals_told():
+    with _configuration_errors():
         resource = Resource.create(None if named else {SERVICE_NAME: service})
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         if exporter is not None:
@@ -100,8 +101,8 @@ def make_provider(service: str, environment: Mapping[str, str] = os.environ) -> 
 
 
 @contextmanager
-def _refusals_told() -> Iterator[None]:
-    """Turn whatever the SDK raises about its variables into `TracingUnavailable`."""
+def _configuration_errors() -> Iterator[None]:
+    """Turn what the SDK raises about its variables into `TracingUnavailable`."""
     try:
         yield
     except Exception as error:
@@ -111,10 +112,10 @@ def _refusals_told() -> Iterator[None]:
 
 
 def shut_down(provider: TracerProvider) -> None:
-    """Export what is left and end, whether or not anybody answers: with the flush before it in at most `SHUTDOWN_SECONDS`."""
+    """Export what is left and shut down; with the flush before, this takes at most `SHUTDOWN_SECONDS`."""
     thread = threading.Thread(target=provider.shutdown, name="spinach-trace-shutdown", daemon=True)
     thread.start()
-    thread.join(flushing_of(provider).left_of(SHUTDOWN_SECONDS))
+    thread.join(bounded_flush_of(provider).remaining_of(SHUTDOWN_SECONDS))
 
 
 def _exporter(environment: Mapping[str, str]) -> SpanExporter | None:
@@ -134,7 +135,7 @@ def _otlp_exporter(environment: Mapping[str, str]) -> SpanExporter:
         if protocol and protocol != _HTTP:
             raise TracingUnavailable(
                 f"{name} is {protocol!r}, but spans are exported by {_HTTP} only: unset it, and point "
-                "OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for HTTP, which is mostly 4318"
+                "OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for HTTP, usually 4318"
             )
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # an extra
@@ -144,5 +145,5 @@ def _otlp_exporter(environment: Mapping[str, str]) -> SpanExporter:
         ) from None
     try:
         return OTLPSpanExporter()
-    except (ValueError, OSError) as error:  # by some releases; others log it and go on
+    except (ValueError, OSError) as error:  # raised by some releases; others log it and go on
         raise TracingUnavailable(f"an OTEL_EXPORTER_OTLP_* variable cannot be used: {error}") from None

@@ -1,6 +1,6 @@
-"""A sampler that keeps both halves of a story, and whether a sampler drops whatever its parent did not keep.
+"""A sampler that keeps or drops linked traces together, and a check of what other samplers drop.
 
-The only part of tracing that needs the SDK; loaded where a provider of the SDK is in use.
+The only module of tracing that needs the SDK; nothing loads it unless the application uses the SDK.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from opentelemetry.util.types import Attributes
 
 from .attributes import LINK
 
-# What the SDK makes from OTEL_TRACES_SAMPLER. Other subclasses may decide as they like, whatever they call themselves.
+# What the SDK makes from OTEL_TRACES_SAMPLER. Other subclasses may decide differently: ask them each time.
 _PARENT_BASED: Final = (ParentBased, ParentBasedTraceIdRatio)
 
 
 class LinkedSampler(Sampler):
-    """Decides on roots that continue a job's story as was decided on what they link to; asks another sampler otherwise.
+    """Gives an attempt that starts a trace of its own the decision of the spans it links to.
 
-    Such roots are attempts of delayed, retried or recovered jobs and of large batches. They are kept if what
-    scheduled the job, or the attempt before, was kept, and dropped if not.
+    Such attempts are those of delayed, retried or recovered jobs and of large batches. They are kept if the
+    call that scheduled the job, or the previous attempt, was kept, and dropped otherwise. Another sampler
+    decides on every other span.
 
     Args:
-        root: Decides on everything else.
+        root: The other sampler.
 
     Example:
         >>> TracerProvider(sampler=LinkedSampler(ParentBased(TraceIdRatioBased(0.01))))
@@ -44,7 +45,7 @@ class LinkedSampler(Sampler):
 
     @property
     def root(self) -> Sampler:
-        """Who decides on everything else."""
+        """The sampler that decides on every other span."""
         return self._root
 
     def should_sample(
@@ -57,7 +58,7 @@ class LinkedSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Decide on a span that begins."""
+        """Decide on a span that starts; arguments as in the base class."""
         earlier = [link.context for link in links or () if link.attributes and LINK in link.attributes]
         if kind is not SpanKind.CONSUMER or not earlier or _has_parent(parent_context):
             return self._root.should_sample(
@@ -73,9 +74,9 @@ class LinkedSampler(Sampler):
 
 
 def drops_children_of_unsampled(sampler: Sampler) -> bool:
-    """Return whether a sampler is one that follows the parent, as is usual; False for any that cannot be told.
+    """Return whether a sampler certainly drops every child of a parent that is not sampled.
 
-    With few traces sampled, most spans would be made only to be dropped, and that costs a third of making them.
+    With few traces sampled, most spans would be made only to be dropped, at a third of the cost of a span.
     """
     if type(sampler) is LinkedSampler:
         sampler = sampler.root

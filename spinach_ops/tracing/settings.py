@@ -1,4 +1,4 @@
-"""What an application asked for when it turned tracing on: checked once, then only read."""
+"""The options of `instrument_tracing`: checked once, then only read."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Final, Literal, get_args
 
 from spinach.job import Job
 
-from .attributes import Describer
-from .complaints import Complaints
-from .exportable import name
+from .attributes import AttributeBuilder, encodable_name
+from .failures import FailureLog
 
-Propagate = Literal["auto", "child", "link", "none"]
+PropagationMode = Literal["auto", "child", "link", "none"]
 SpanName = Literal["task", "destination"]
-Decide = Callable[[Job], Propagate]
+PropagationFunction = Callable[[Job], PropagationMode]
 
-_MODES: Final = get_args(Propagate)
+_MODES: Final = get_args(PropagationMode)
 _NAMES: Final = get_args(SpanName)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """The options of `instrument_tracing`, where they are documented.
+class TracingSettings:
+    """The options of `instrument_tracing`, which documents them.
 
     Raises:
-        ValueError: an option has no such value.
+        ValueError: an option has a value that is not allowed.
     """
 
-    complaints: Complaints
-    propagation: Propagate | Decide = "auto"
+    failures: FailureLog
+    propagation: PropagationMode | PropagationFunction = "auto"
     create_spans: bool = True
     span_name: SpanName = "task"
     record_exceptions: bool = True
@@ -38,15 +37,16 @@ class Settings:
     def __post_init__(self) -> None:
         if not callable(self.propagation) and self.propagation not in _MODES:
             raise ValueError(
-                f"propagation is {self.propagation!r}, expected one of {_MODES}, or a function of a job that returns one"
+                f"propagation is {self.propagation!r}, expected one of {_MODES}, "
+                "or a function that returns one of them for a job"
             )
         if self.span_name not in _NAMES:
             raise ValueError(f"span_name is {self.span_name!r}, expected one of {_NAMES}")
         if isinstance(self.baggage, str):
             raise ValueError(f"baggage is {self.baggage!r}, expected names such as ({self.baggage!r},)")
 
-    def mode_of(self, job: Job) -> Propagate:
-        """Return how a job is tied to what scheduled it; *auto* where the application's function fails."""
+    def mode_for(self, job: Job) -> PropagationMode:
+        """Return how a job is tied to the call that scheduled it; *auto* if the given function fails."""
         if not callable(self.propagation):
             return self.propagation
         try:
@@ -54,12 +54,12 @@ class Settings:
             if mode not in _MODES:
                 raise ValueError(f"propagation returned {mode!r}, expected one of {_MODES}")
         except BaseException as error:
-            self.complaints.report("call propagation", error)
+            self.failures.report("call propagation", error)
             return "auto"
         return mode
 
-    def name_of(self, operation: str, job: Job, describer: Describer) -> str:
+    def span_name_for(self, operation: str, job: Job, attributes: AttributeBuilder) -> str:
         """Return the name of a span about one job."""
         if self.span_name == "task":
-            return f"{operation} {name(job.task_name)}"
-        return f"{operation} {describer.destination(job.queue)}"
+            return f"{operation} {encodable_name(job.task_name)}"
+        return f"{operation} {attributes.destination(job.queue)}"

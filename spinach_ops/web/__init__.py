@@ -1,1 +1,1 @@
-"""Serving over HTTP, read only: a bounded server, the page of metrics, health."""
+"""Serves over HTTP, read only: a bounded server, the metrics page, health checks."""

@@ -1,4 +1,4 @@
-"""Addresses to listen on: which ports a text means, who can reach them, and why one cannot be had."""
+"""Addresses to listen on: parses ports, recognises loopback, explains why listening failed. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _LOOPBACK: Final = ("127.", "localhost", "::1", "::ffff:127.")
 
 
 class CannotListen(OSError):
-    """No port could be had; the message says which, why, and what to do."""
+    """The server cannot listen; the message says on which port, why, and what to do."""
 
 
-def ports(text: str | int) -> range:
-    """Return the ports that a text such as ``9850``, ``9850-9869`` or ``0`` (any) stands for.
+def parse_ports(text: str | int) -> range:
+    """Return the ports that ``9850``, ``9850-9869`` or ``0`` (any free port) stands for.
 
     Raises:
-        ValueError: it stands for none.
+        ValueError: it is neither a port nor a range of ports.
     """
     first, dash, last = str(text).partition("-")
     if first.isascii() and first.isdecimal() and (not dash or (last.isascii() and last.isdecimal())):
@@ -24,17 +24,17 @@ def ports(text: str | int) -> range:
         if found and found[-1] <= 65535:
             return found
     raise ValueError(
-        f"{text!r} is no port: expected a number up to 65535, a range such as 9850-9869, or 0 for any"
+        f"{text!r} is not a port: expected a number up to 65535, a range such as 9850-9869, or 0 for any"
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     return host.startswith(_LOOPBACK)
 
 
-def why_not(error: OSError) -> str:
-    """Return why a port could not be had, and what to do."""
+def explain_refusal(error: OSError) -> str:
+    """Return why the system refused to listen, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return "taken by another process; name another port, a range such as 9850-9869, or 0 for any"
     if error.errno == errno.EACCES:

@@ -1,4 +1,4 @@
-"""The route of `/metrics`: a registry in the format that the scraper asks for, two at once at the most."""
+"""The route of `/metrics`: renders a registry as the scraper asks, at most twice at the same time."""
 
 from __future__ import annotations
 
@@ -12,36 +12,40 @@ from prometheus_client.exposition import choose_encoder
 from ..metrics.namespace_collector import DEADLINE_SECONDS, deadline
 from .http import Request, Response, Route
 
-# Rendering takes the interpreter's lock: what more scrapers get is slower jobs.
-_AT_ONCE: Final = 2
+# Rendering holds the interpreter's lock: each further scrape would only slow down jobs.
+_MAX_RENDERS: Final = 2
 _TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
-# A family is asked for by its name, its samples carry these too.
+# `name[]` names a family, but its samples may have one of these suffixes.
 _SUFFIXES: Final = ("", "_total", "_bucket", "_count", "_sum", "_info")
-# Left for rendering and the way back.
+# Left for rendering and for sending the page.
 _MARGIN_SECONDS: Final = 0.5
 
 
 def scrape_route(registry: CollectorRegistry) -> Route:
-    """Return a route that renders a registry."""
-    places = threading.BoundedSemaphore(_AT_ONCE)
+    """Return the route that renders a registry.
+
+    The scraper's own timeout, from its header, shortens how long the collectors may wait for Redis.
+    """
+    renders = threading.BoundedSemaphore(_MAX_RENDERS)
 
     def metrics(request: Request) -> Response:
-        if not places.acquire(blocking=False):
-            return Response(b"two scrapes are under way already\n", 503, headers={"Retry-After": "1"})
+        if not renders.acquire(blocking=False):
+            return Response(
+                b"two scrapes are running already; try again in a second\n", 503, headers={"Retry-After": "1"}
+            )
         token = deadline.set(_deadline_of(request))
         try:
             return _render(registry, request)
         finally:
             deadline.reset(token)
-            places.release()
+            renders.release()
 
     return metrics
 
 
 def _render(registry: CollectorRegistry, request: Request) -> Response:
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    asked = request.query.get("name[]")
-    names = [name + suffix for name in asked or () for suffix in _SUFFIXES]
+    names = [name + suffix for name in request.query.get("name[]", ()) for suffix in _SUFFIXES]
     chosen = registry.restricted_registry(names) if names else registry
     return Response(encode(chosen), content_type=content_type)
 

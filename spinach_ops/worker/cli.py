@@ -138,14 +138,27 @@ def run_worker(options: argparse.Namespace) -> int:
     worker_log.configure(
         logging.getLevelName(options.log_level.upper()), color=color, tracebacks=options.tracebacks
     )
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if options.metrics_port is not None:
+        from ..metrics.multiprocess import ignore_multiprocess_folder
+
+        ignore_multiprocess_folder()  # before the application may import the client library
+    add_working_folder()
     try:
         return _work(load_engine(options.target), options)
     except TargetError as error:
         return _complain(error, USAGE)
     except BrokerError as error:
         return _complain(error, NO_BROKER)
+
+
+def add_working_folder() -> None:
+    """Let the application be imported from the working folder, as `python -m` does; one that was deleted is no place."""
+    try:
+        folder = os.getcwd()
+    except OSError:
+        return
+    if "" not in sys.path and folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def _work(engine: Engine, options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What `spinach worker` tells others while it runs: metrics and health over HTTP, spans to a collector. Both off by default.
+"""Metrics and health over HTTP, and spans to a collector, for `spinach worker`. Both are off by default.
 
 Light to import: what is asked for is loaded when the worker starts.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..web.addresses import CannotListen, ports
+from ..web.addresses import CannotListen, parse_ports
 
 if TYPE_CHECKING:
     from spinach import Engine
@@ -65,7 +65,7 @@ def add_telemetry(parser: argparse.ArgumentParser) -> None:
 
 def _ports(text: str) -> str:
     try:
-        ports(text)
+        parse_ports(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

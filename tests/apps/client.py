@@ -1,7 +1,7 @@
 """A client process of tests: schedules what it reads from standard input, with either package.
 
-Input: one JSON object per line, ``{"task", "args", "kwargs", "after"}`` (seconds from now, or null for now), or
-``{"batch": [such objects]}``. Output: the ids, one JSON list per line.
+Input: one JSON object per line, ``{"task", "args", "kwargs", "after"}`` (seconds from now, or null for now),
+or ``{"batch": [such objects]}``. Output: the ids, one JSON list per line.
 """
 
 import datetime

@@ -1,4 +1,6 @@
-"""A worker process of tests: ``python worker.py '{"port": ..., "namespace": ..., ...}'``, with either package."""
+"""A worker process of tests: ``python worker.py '{"port": ..., "namespace": ..., ...}'``, with either
+package.
+"""
 
 import json
 import logging

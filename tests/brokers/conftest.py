@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -15,26 +14,14 @@ import redis
 
 from spinach.brokers.base import Broker, WorkerProfile
 from spinach.brokers.memory import MemoryBroker, MemoryStore
-from spinach.brokers.memory.store import Entry
+from spinach.brokers.memory.store import StoredJob
+from spinach.testing import FakeClock
 from tests.servers import SERVER_KINDS, Server
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 10.0
 LONG_AGO = 1_000_000_000.0  # 2001
-
-
-class FakeClock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> float:
-        return 1_700_000_000.0 + self.passed
-
-    def elapsed(self) -> float:
-        return self.passed
 
 
 class MakeBroker(ABC):
@@ -59,13 +46,9 @@ class MakeBroker(ABC):
         broker.join(WorkerProfile(queue, slots, kind="TestWorkers", task_names=("task",)))
         return broker
 
-    def until(self, condition: Callable[[], T | None], *, within: float = PATIENCE_SECONDS) -> T:
+    def until(self, condition: Callable[[], T], *, within: float = PATIENCE_SECONDS) -> T:
         """Let time pass until a condition holds; return what it returned."""
-        deadline = time.monotonic() + within
-        while not (value := condition()):
-            assert time.monotonic() < deadline, "this did not come true in time"
-            self._let_time_pass()
-        return value
+        return wait_until(condition, within=within, pause=self._let_time_pass)
 
     def close(self) -> None:
         """Remove what the test left."""
@@ -102,7 +85,7 @@ class MakeMemoryBroker(MakeBroker):
         return MemoryBroker(store=self.store)
 
     def _let_time_pass(self) -> None:
-        self.clock.passed += 0.05
+        self.clock.advance(0.05)
 
     def expire(self, worker: Broker) -> None:
         with self.store.lock:
@@ -110,7 +93,9 @@ class MakeMemoryBroker(MakeBroker):
 
     def push_raw(self, queue: str, raw: bytes) -> None:
         with self.store.lock:
-            self.store.namespace(self.default_namespace).push(Entry(raw, "", queue, "", last_attempt=False))
+            self.store.namespace(self.default_namespace).push(
+                StoredJob(raw, "", queue, "", last_attempt=False)
+            )
 
     def set_next_run(self, task_name: str, timestamp: float) -> None:
         with self.store.lock:

@@ -12,8 +12,8 @@ import redis
 from spinach import Batch, Engine, RedisBroker
 from spinach.brokers.base import WorkerProfile
 from spinach.exc import BrokerError
-from tests.engine.conftest import until
 from tests.servers import Server, free_port
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def cluster(make_server: Any) -> Server:
     server: Server = make_server("valkey", "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     client = server.client()
     client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    until(lambda: "ok" in str(client.execute_command("CLUSTER INFO")["cluster_state"]))
+    wait_until(lambda: "ok" in str(client.execute_command("CLUSTER INFO")["cluster_state"]))
     return server
 
 
@@ -46,7 +46,7 @@ def test_a_namespace_with_a_hash_tag_works(cluster: Server) -> None:
     batch.schedule_at("task", datetime.now(timezone.utc) + timedelta(milliseconds=300), 50)
     engine.start_workers(4, block=False)
     engine.schedule_batch(batch)
-    until(lambda: len(ran) == 51)
+    wait_until(lambda: len(ran) == 51)
     engine.stop_workers()
     assert sorted(ran) == list(range(51))
     assert not engine._broker.is_queue_empty("elsewhere")
@@ -56,7 +56,9 @@ def test_a_namespace_with_a_hash_tag_works(cluster: Server) -> None:
 
 
 def test_a_snapshot_of_a_cluster(cluster: Server) -> None:
-    """A snapshot reads a namespace on a cluster in the same round trips; live workers are counted by heartbeat."""
+    """A snapshot reads a namespace on a cluster in the same round trips; live workers are counted by
+    heartbeat.
+    """
     client = redis.cluster.RedisCluster(host="127.0.0.1", port=cluster.port)
     broker, reader = RedisBroker(client), RedisBroker(client)
     engine = Engine(broker, namespace="{prod}")

@@ -1,20 +1,27 @@
-"""The contract of brokers, held over every kind of them: each docstring is a sentence of the specification."""
+"""The contract of brokers, held over every kind of them: each docstring is a sentence of the
+specification.
+"""
 
 from __future__ import annotations
 
+import os
+import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from spinach.brokers.base import Broker, Exchange, WorkerProfile, WorkerState
+from spinach.brokers.limits import MAX_FAILURE_GROUPS, MAX_SAMPLE_CHARACTERS
 from spinach.clock import to_datetime
+from spinach.const import VERSION
 from spinach.exc import InvalidJobArguments, InvalidNamespace, LeaseRevoked
 from spinach.job import Job, JobStatus
-from spinach.stats import Tally
+from spinach.stats import JobInfo, Tally, Wanted
 
-from .conftest import MakeBroker
+from .conftest import LONG_AGO, MakeBroker
 from .helpers import (
     SAFE,
     claim,
@@ -216,6 +223,23 @@ def test_repeatable_jobs_fill_room_then_extra_then_prefetch(make_broker: MakeBro
     assert firsts(claim(worker)) == [9]
 
 
+@pytest.mark.parametrize(("stored", "full"), [(0, False), (8, False), (9, True), (10, True)])
+def test_full_delivery_says_that_there_may_be_more(make_broker: MakeBroker, stored: int, full: bool) -> None:
+    """A delivery is full when it brings all the jobs asked for: the worker may ask again at once."""
+    worker = make_broker.worker()
+    worker.enqueue([queued(number) for number in range(stored)])
+    assert fetch(worker, free_slots=2, claim_ahead=3, reserve_ahead=4).full is full
+
+
+def test_delivery_without_jobs_is_never_full(make_broker: MakeBroker) -> None:
+    """An exchange that asks for nothing, or finds no job it may have, brings no full delivery."""
+    worker = make_broker.worker()
+    worker.enqueue([queued(1, retries=UNSAFE)])
+    assert not fetch(worker).full
+    assert not fetch(worker, claim_ahead=1, reserve_ahead=1).full
+    assert fetch(worker, free_slots=1).full
+
+
 def test_last_attempts_are_claimed_against_room_only(make_broker: MakeBroker) -> None:
     """A job that must not be repeated is handed out only when a slot is free, and always claimed."""
     worker = make_broker.worker()
@@ -276,6 +300,13 @@ def test_malformed_entry_is_set_aside(make_broker: MakeBroker) -> None:
     letters = worker.failed_jobs()
     assert {letter.raw for letter in letters} == {b'{"not": "a job"}', b"\xff\xfe"}
     assert {letter.reason for letter in letters} == {"malformed"}
+    assert {letter.error_type for letter in letters} == {"spinach.exc.MalformedJob"}
+    place = f"found in the jobs of worker {worker.worker_id}: "
+    assert all(letter.message.startswith(place) for letter in letters)
+    assert {(letter.queue, letter.task_name, letter.worker) for letter in letters} == {
+        ("", "", worker.worker_id)
+    }
+    assert all(letter.id.startswith("malformed-") for letter in letters)
     assert claim(worker) == []
     assert len(worker.failed_jobs()) == 2
 
@@ -336,6 +367,92 @@ def test_a_thousand_blocked_jobs_are_looked_past(make_broker: MakeBroker) -> Non
     worker.enqueue([queued(number, name="limited") for number in range(991)])
     worker.enqueue([queued("free")])
     assert firsts(claim(worker, 2)) == [0, "free"]
+
+
+def arguments_of(jobs: Iterable[JobInfo]) -> list[Any]:
+    """Return the first argument of each stored job."""
+    return [Job.deserialize(info.raw).task_args[0] for info in jobs]
+
+
+def test_an_exchange_looks_past_some_hundred_blocked_jobs(make_broker: MakeBroker) -> None:
+    """One call looks past 500 blocked jobs at most; it says that another one may bring more, which goes on
+    there.
+    """
+    worker = make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(1_001)])
+    worker.enqueue([queued("free")])
+    claim_one(worker)
+    deliveries = [fetch(worker, free_slots=1) for _ in range(3)]
+    assert [firsts(delivery.claimed) for delivery in deliveries] == [[], [], ["free"]]
+    assert [delivery.full for delivery in deliveries] == [True, True, True]
+    assert not fetch(worker, free_slots=1).full
+
+
+def test_many_blocked_jobs_are_still_jobs_of_their_queue(make_broker: MakeBroker) -> None:
+    """What a worker parks is counted, listed and kept in order with the rest of the queue."""
+    worker = make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(60)])
+    worker.enqueue([queued("free")])
+    first, _ = claim(worker, 2)
+    worker.enqueue([queued("last", name="limited")])
+    (queue,) = [one for one in make_broker().snapshot().queues if one.name == "q"]
+    assert (queue.depth, queue.parked, queue.next_task) == (60, 59, "limited")
+    assert not worker.is_queue_empty("q")
+    assert arguments_of(worker.queued_jobs("q", 100)) == [*range(1, 60), "last"]
+    wanted = [Wanted("queue", "q", 3)]
+    assert arguments_of(worker.snapshot(wanted=wanted).pages[0].jobs) == [1, 2, 3]
+    order = []
+    while first:
+        fetch(worker, done=[first])
+        first = next(iter(claim(worker, 1)), None)
+        order += firsts([first] if first else [])
+    assert order == [*range(1, 60), "last"]
+    assert worker.is_queue_empty("q")
+    (queue,) = [one for one in make_broker().snapshot().queues if one.name == "q"]
+    assert (queue.depth, queue.parked) == (0, 0)
+
+
+def test_parked_jobs_of_several_tasks_run_in_order(make_broker: MakeBroker) -> None:
+    """A free slot of one task brings its oldest job, and none of a task whose limit is still reached."""
+    worker = make_broker.worker()
+    worker.register([task("a", limit=1), task("b", limit=2)])
+    worker.enqueue([queued(number, name="ab"[number % 2]) for number in range(120)])
+    a, *b = claim(worker, 3)
+    worker.enqueue([queued("free")])
+    assert firsts([a, *b]) == [0, 1, 3]
+    assert firsts(claim(worker, 1)) == ["free"]
+    fetch(worker, done=[b[0]])
+    assert firsts(claim(worker, 5)) == [5]
+    fetch(worker, done=[a])
+    assert firsts(claim(worker, 5)) == [2]
+
+
+def test_parked_jobs_run_when_their_limit_is_lifted(make_broker: MakeBroker) -> None:
+    """Once the task has no limit any more, parked jobs run in order, also when no other task has a limit."""
+    worker = make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(70)])
+    assert firsts(claim(worker, 1)) == [0]
+    assert claim(worker, 1) == []
+    worker.register([task("limited")])
+    worker.recover()
+    assert firsts(claim(worker, 100)) == list(range(1, 70))
+
+
+def test_last_worker_leaves_no_parked_job(make_broker: MakeBroker) -> None:
+    """When the last worker leaves, parked jobs are in their queue again, in order."""
+    worker, other = make_broker.worker(), make_broker.worker()
+    worker.register([task("limited", limit=1)])
+    worker.enqueue([queued(number, name="limited") for number in range(1_300)])
+    (first,) = claim(worker, 2)
+    other.leave()
+    fetch(worker, done=[first])
+    worker.leave()
+    (queue,) = [one for one in make_broker().snapshot().queues if one.name == "q"]
+    assert (queue.depth, queue.parked) == (1_299, 0)
+    assert arguments_of(worker.queued_jobs("q", 2_000)) == list(range(1, 1_300))
 
 
 @pytest.mark.parametrize("end", ["done", "failed", "retried", "given back", "recovered"])
@@ -521,6 +638,36 @@ def test_newest_dead_letters_come_first(make_broker: MakeBroker) -> None:
     assert len(worker.failed_jobs()) == 5
 
 
+def test_failure_groups_are_bounded(make_broker: MakeBroker) -> None:
+    """One group more than the limit replaces the group that was not seen for longest."""
+    worker = make_broker.worker()
+    names = [f"task{number}" for number in range(MAX_FAILURE_GROUPS)]
+    worker.enqueue([queued(name=name) for name in [*names, "task0", "new", "newer"]])
+    for job in claim(worker, MAX_FAILURE_GROUPS + 3):
+        settle(worker, failed(worker, job))
+    groups = {group.task_name: group.count for group in worker.failure_groups()}
+    assert groups == {"task0": 2, **dict.fromkeys(names[3:], 1), "new": 1, "newer": 1}
+
+
+def test_failure_groups_of_one_call_are_bounded(make_broker: MakeBroker) -> None:
+    """The same holds when one call brings more groups than are kept."""
+    worker = make_broker.worker()
+    names = [f"task{number}" for number in range(MAX_FAILURE_GROUPS + 100)]
+    worker.enqueue([queued(name=name) for name in names])
+    jobs = claim(worker, len(names))
+    settle(worker, *(failed(worker, job) for job in jobs))
+    assert {group.task_name for group in worker.failure_groups()} == set(names[100:])
+
+
+def test_sample_of_a_failure_group_is_short(make_broker: MakeBroker) -> None:
+    """A group shows the beginning of its last error's message; the dead letter has all of it."""
+    worker = make_broker.worker()
+    worker.enqueue([queued(1)])
+    settle(worker, failed(worker, claim_one(worker), message="x" * 1_000))
+    (group,), (letter,) = worker.failure_groups(), worker.failed_jobs()
+    assert (group.sample_message, letter.message) == ("x" * MAX_SAMPLE_CHARACTERS, "x" * 1_000)
+
+
 @pytest.mark.slow
 def test_dead_letters_are_bounded(make_broker: MakeBroker) -> None:
     """Of more than ten thousand dead letters the newest are kept."""
@@ -655,6 +802,9 @@ def test_job_that_must_not_be_repeated_is_in_doubt(make_broker: MakeBroker) -> N
     assert recovery.failed[0].status is JobStatus.FAILED
     (letter,) = survivor.failed_jobs()
     assert (letter.reason, letter.worker, letter.task_name) == ("in doubt", dead.worker_id, "task")
+    host = socket.gethostname()
+    assert letter.message == f"worker {dead.worker_id} on {host} died while it ran this job"
+    assert (letter.error_type, letter.queue, letter.attempts) == ("spinach.exc.WorkerLost", "q", 1)
     assert letter.id == str(recovery.failed[0].id)
     assert Job.deserialize(letter.raw).task_args == (0,)
     assert survivor.is_queue_empty("q")
@@ -848,6 +998,55 @@ def test_registering_again_changes_nothing(make_broker: MakeBroker) -> None:
     assert worker.inspect_periodic_tasks() == [(moved, "beat")]
 
 
+def test_a_periodic_task_that_no_worker_has_is_not_scheduled(make_broker: MakeBroker) -> None:
+    """A periodic task that is gone from the code of all workers stays planned and gets no job; one that is not does."""
+    service = make_broker.worker()
+    service.register([task("gone", period=5)])
+    worker = make_broker.worker()
+    worker.register([task("there", period=5)])
+    worker.beat(WorkerState())
+    service.leave()
+    for name in ("gone", "there"):
+        make_broker.set_next_run(name, LONG_AGO)
+    assert [job.task_name for job in worker.run_periodic().jobs] == ["there"]
+    assert worker.run_periodic().jobs == []
+    found = {one.task_name: one for one in make_broker().snapshot().periodic or ()}
+    assert (found["gone"].abandoned, found["there"].abandoned) == (True, False)
+    assert (found["gone"].late_seconds, found["gone"].next_run) == (0.0, LONG_AGO)
+
+
+def test_a_deploy_misses_no_periodic_run(make_broker: MakeBroker) -> None:
+    """A run whose date comes while its service is restarted follows when the service is back."""
+    service, worker = make_broker.worker(), make_broker.worker()
+    service.register([task("nightly", period=86_400)])
+    service.leave()
+    make_broker.set_next_run("nightly", LONG_AGO)
+    assert worker.run_periodic().jobs == []
+    back = make_broker.worker()
+    back.register([task("nightly", period=86_400)])
+    assert [job.task_name for job in back.run_periodic().jobs] == ["nightly"]
+
+
+def test_a_worker_schedules_periodic_tasks_of_another(make_broker: MakeBroker) -> None:
+    """A task that only another registered worker has is scheduled by whichever worker looks first."""
+    service, worker = make_broker.worker(), make_broker.worker()
+    service.register([task("theirs", period=5)])
+    service.beat(WorkerState())
+    make_broker.set_next_run("theirs", LONG_AGO)
+    assert [job.task_name for job in worker.run_periodic().jobs] == ["theirs"]
+
+
+def test_a_periodic_task_is_removed(make_broker: MakeBroker) -> None:
+    """A removed periodic task is neither listed nor scheduled."""
+    worker = make_broker.worker()
+    worker.register([task("gone", period=5)])
+    make_broker.set_next_run("gone", LONG_AGO)
+    assert make_broker().remove_periodic_task("gone")
+    assert not make_broker().remove_periodic_task("gone")
+    assert worker.run_periodic().jobs == []
+    assert make_broker().snapshot().periodic == ()
+
+
 def test_changed_period_takes_effect(make_broker: MakeBroker) -> None:
     """A new period holds from its registration on, although the old one had long to go."""
     worker = make_broker.worker()
@@ -877,6 +1076,12 @@ def test_workers_are_registered(make_broker: MakeBroker) -> None:
     assert entry["namespace"] == worker.namespace
     assert entry["started_at"] == pytest.approx(now, abs=5)
     assert entry["last_seen_at"] == pytest.approx(now, abs=5)
+    assert (entry["queues"], entry["slots"], entry["kind"]) == (["q"], 8, "TestWorkers")
+    assert (entry["tasks"], entry["state"], entry["busy"], entry["fetched"]) == (["task"], "starting", 0, 0)
+    assert (entry["pid"], entry["version"]) == (os.getpid(), VERSION)
+    assert entry["heartbeat"] * 6 == pytest.approx(entry["dead_after"])
+    assert entry["python"] == platform.python_version()
+    assert len(entry) == 17
 
 
 def test_each_join_has_a_new_id(make_broker: MakeBroker) -> None:

@@ -27,7 +27,8 @@ FORBIDDEN = {
     "hgetall", "set", "del", "publish", "hset", "zadd",
 }  # fmt: skip
 READER_RIGHTS = (
-    "resetkeys %R~{}/* resetchannels &{}/* -@all +ping +time +hello +auth +select +client|setinfo +client|setname "
+    "resetkeys %R~{}/* resetchannels &{}/* -@all "
+    "+ping +time +hello +auth +select +client|setinfo +client|setname "
     "+info +llen +lindex +lpos +lrange +zcard +zcount +zrange +zrevrange +hlen +hmget +hscan +sscan +scan "
     "+pubsub|numsub +multi +exec"
 )
@@ -43,7 +44,8 @@ def make(valkey_server: Server) -> Iterator[MakeRedisBroker]:
 def old_job(queue: str, at: float = 1_700_000_000, **facts: Any) -> str:
     """Return a job as the published package writes it."""
     fields = {
-        "at": int(at), "at_us": 5, "id": str(uuid4()), "max_retries": 0, "queue": queue, "retries": 0, "status": 2,
+        "at": int(at), "at_us": 5, "id": str(uuid4()), "max_retries": 0, "queue": queue, "retries": 0,
+        "status": 2,
         "task_args": [], "task_kwargs": {}, "task_name": "old", **facts,
     }  # fmt: skip
     return json.dumps(fields, sort_keys=True)
@@ -89,7 +91,9 @@ def test_something_new_costs_a_second_round_trip_once(make: MakeRedisBroker) -> 
 
 
 def test_commands_are_bounded_and_none_is_forbidden(make_server: Callable[..., Server]) -> None:
-    """A snapshot sends at most 20 commands, 4 per queue, 2 per worker and 2 per 25 queues, none that is dear."""
+    """A snapshot sends at most 20 commands, 4 per queue, 2 per worker and 2 per 25 queues, none that is
+    dear.
+    """
     server = make_server("valkey")
     make = MakeRedisBroker(server)
     fill(make)
@@ -119,7 +123,9 @@ PAGES = [Wanted("queue", "q", 50), Wanted("running"), Wanted("scheduled"), Wante
 
 @pytest.mark.parametrize("wanted", PAGES, ids=lambda wanted: wanted.kind)
 def test_a_page_costs_no_round_trip(make_server: Callable[..., Server], wanted: Wanted) -> None:
-    """In the steady state a page comes in the one round trip of its snapshot, read in part and by cheap commands."""
+    """In the steady state a page comes in the one round trip of its snapshot, read in part and by cheap
+    commands.
+    """
     make = MakeRedisBroker(make_server("valkey"))
     fill(make)
     bury(make, 3)
@@ -175,7 +181,9 @@ def sent(make: MakeRedisBroker) -> int:
 
 
 def test_large_jobs_are_not_fetched_at_every_look(make: MakeRedisBroker) -> None:
-    """Of a queue with large jobs the depth is always right, the first job is read at every tenth look, the last never."""
+    """Of a queue with large jobs the depth is always right, the first job is read at every tenth look, the
+    last never.
+    """
     client, worker = make(), make.worker()
     client.enqueue([queued("x" * 1_000_000), queued("y" * 1_000_000, name="second")])
     known = client.snapshot()
@@ -277,7 +285,8 @@ def test_a_malformed_worker_costs_itself(make: MakeRedisBroker, entry: bytes) ->
 @pytest.mark.parametrize(
     "raw",
     [
-        b"\xff", b"7", b"{}", b'{"at": "soon"}', b'{"at": 1e400}', b'{"at": 1' + b"0" * 500 + b"}", b"[" * 100_000,
+        b"\xff", b"7", b"{}", b'{"at": "soon"}', b'{"at": 1e400}', b'{"at": 1' + b"0" * 500 + b"}",
+        b"[" * 100_000,
         b'{"at": true, "task_name": 5}',
     ],
 )  # fmt: skip
@@ -423,7 +432,9 @@ def test_a_wrong_url_is_refused(url: str) -> None:
 
 
 def test_queues_without_an_index(make: MakeRedisBroker) -> None:
-    """Where nobody keeps an index, queues are learnt from periodic tasks, jobs that wait, and jobs that run."""
+    """Where nobody keeps an index, queues are learnt from periodic tasks, jobs that wait, and jobs that
+    run.
+    """
     prefix = f"{make.default_namespace}/"
     make.redis.hset(
         prefix + "_periodic_tasks_hash", "tick", json.dumps({"periodicity": 5, "queue": "from-periodic"})

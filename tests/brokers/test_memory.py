@@ -10,12 +10,13 @@ import pytest
 
 from spinach import MemoryBroker
 from spinach.brokers.base import WorkerProfile, WorkerState
+from spinach.brokers.limits import MAX_FAILURE_GROUPS
 from spinach.brokers.memory import MemoryStore
 from spinach.exc import LeaseRevoked
 from spinach.job import Job
+from spinach.testing import FakeClock
 
-from .conftest import FakeClock
-from .helpers import claim, claim_one, failed, fetch, firsts, queued, retried, settle, task, waiting
+from .helpers import claim, claim_one, failed, fetch, firsts, queued, retried, settle, waiting
 
 
 @pytest.fixture
@@ -49,14 +50,14 @@ def test_brokers_are_apart_by_default() -> None:
 def test_broker_follows_the_clock_of_its_store(store: MemoryStore, clock: FakeClock) -> None:
     """A client whose clock is wrong starts no job early."""
     wrong = FakeClock()
-    wrong.passed = 5_000.0
+    wrong.advance(5_000.0)
     client = MemoryBroker(clock=wrong, store=store)
     client.namespace = "tests"
     client.start()
     assert client.clock.now() == pytest.approx(clock.now())
     client.enqueue([waiting(client, seconds=60)])
     assert client.promote().jobs == []
-    clock.passed += 60
+    clock.advance(60)
     assert len(client.promote().jobs) == 1
 
 
@@ -65,18 +66,18 @@ def test_clock_alone_makes_the_store_follow_it(clock: FakeClock) -> None:
     broker = MemoryBroker(clock=clock)
     broker.namespace = "tests"
     broker.enqueue([waiting(broker, seconds=3600)])
-    clock.passed += 3601
+    clock.advance(3601)
     assert len(broker.promote().jobs) == 1
 
 
 def test_silence_beyond_the_limit_is_death(store: MemoryStore, clock: FakeClock) -> None:
     """A worker is dead once its silence is longer than its limit, not before."""
     worker, survivor = joined(store), joined(store)
-    clock.passed += 60
+    clock.advance(60)
     survivor.beat(WorkerState())
     assert survivor.recover() == []
     assert survivor.recovery_check_seconds == pytest.approx(0.05)
-    clock.passed += 0.01
+    clock.advance(0.01)
     assert [recovery.worker.id for recovery in survivor.recover()] == [worker.worker_id]
     with pytest.raises(LeaseRevoked):
         worker.beat(WorkerState())
@@ -87,28 +88,16 @@ def test_each_worker_announces_its_own_limit(store: MemoryStore, clock: FakeCloc
     quick, survivor = joined(store, broker_dead_threshold_seconds=6), joined(store)
     assert quick.heartbeat_seconds == 1
     assert survivor.recovery_check_seconds == pytest.approx(6)
-    clock.passed += 7
+    clock.advance(7)
     assert [recovery.worker.id for recovery in survivor.recover()] == [quick.worker_id]
 
 
 def test_who_was_away_does_not_bury_itself(store: MemoryStore, clock: FakeClock) -> None:
     """A worker that finds its own heartbeat old is still there."""
     worker = joined(store)
-    clock.passed += 1_000
+    clock.advance(1_000)
     assert worker.recover() == []
     worker.beat(WorkerState())
-
-
-def test_walk_is_bounded(store: MemoryStore) -> None:
-    """A walk looks past a thousand blocked jobs and no more; none of them moves."""
-    worker = joined(store)
-    worker.register([task("limited", limit=1)])
-    worker.enqueue([queued(number, name="limited") for number in range(1_001)])
-    worker.enqueue([queued("free")])
-    first = claim_one(worker)
-    assert claim(worker) == []
-    fetch(worker, done=[first])
-    assert firsts(claim(worker, 2)) == [1, "free"]
 
 
 def test_counters_add_up(store: MemoryStore, clock: FakeClock) -> None:
@@ -122,7 +111,7 @@ def test_counters_add_up(store: MemoryStore, clock: FakeClock) -> None:
         fetch(dead, starting=reserved)
     claim(dead)
     settle(worker, retried(worker, first, seconds=9), failed(worker, second))
-    clock.passed += 61
+    clock.advance(61)
     worker.promote()
     worker.beat(WorkerState())
     worker.recover()
@@ -135,7 +124,7 @@ def test_failures_are_grouped(store: MemoryStore, clock: FakeClock) -> None:
     worker = joined(store)
     worker.enqueue([queued(0), queued(1), queued(2, name="other")])
     for job in claim(worker):
-        clock.passed += 10
+        clock.advance(10)
         settle(worker, failed(worker, job, message=str(job.task_args[0])))
     latest, earlier = worker.failure_groups()
     assert (latest.task_name, latest.count) == ("other", 1)
@@ -149,22 +138,23 @@ def test_dead_letters_expire(store: MemoryStore, clock: FakeClock) -> None:
     worker.enqueue([queued(0), queued(1)])
     first, second = claim(worker)
     settle(worker, failed(worker, first, message="old"))
-    clock.passed += 20 * 86_400
+    clock.advance(20 * 86_400)
     settle(worker, failed(worker, second, message="new"))
     assert [letter.message for letter in worker.failed_jobs()] == ["new", "old"]
-    clock.passed += 11 * 86_400
+    clock.advance(11 * 86_400)
     assert [letter.message for letter in worker.failed_jobs()] == ["new"]
 
 
 def test_failure_groups_are_bounded(store: MemoryStore) -> None:
-    """Of more than a thousand groups the latest are kept."""
+    """Of more failure groups than the limit the latest are kept."""
     worker = joined(store)
-    worker.enqueue([queued(number, name=f"task{number}") for number in range(1_010)])
+    number_made = MAX_FAILURE_GROUPS + 10
+    worker.enqueue([queued(number, name=f"task{number}") for number in range(number_made)])
     for job in claim(worker, 2_000):
         settle(worker, failed(worker, job))
     groups = {group.task_name for group in worker.failure_groups()}
-    assert len(groups) == 1_000
-    assert groups == {f"task{number}" for number in range(10, 1_010)}
+    assert len(groups) == MAX_FAILURE_GROUPS
+    assert groups == {f"task{number}" for number in range(10, number_made)}
 
 
 def test_closing_a_subscription_wakes_its_waiter(store: MemoryStore) -> None:

@@ -72,11 +72,13 @@ def test_running_and_reserved_jobs(make_broker: MakeBroker) -> None:
     assert (snapshot.queued, snapshot.running, snapshot.reserved) == (1, 2, 3)
     (stats,) = snapshot.workers
     assert (stats.info.id, stats.running, stats.reserved) == (worker.worker_id, 2, 3)
-    assert (stats.slots, stats.queues, stats.state, stats.is_ours) == (2, ("q",), "live", True)
+    assert (stats.slots, stats.queues, stats.state, stats.runs_this_package) == (2, ("q",), "live", True)
 
 
 def test_no_more_jobs_run_than_there_are_slots(make_broker: MakeBroker) -> None:
-    """What a worker of ours claimed beyond its slots waits in its hands: it is shown as reserved, and still counts as held."""
+    """What a worker of ours claimed beyond its slots waits in its hands: it is shown as reserved, and still
+    counts as held.
+    """
     client, worker = make_broker(), make_broker.worker(slots=2)
     client.enqueue([queued(number) for number in range(6)])
     fetch(worker, free_slots=4, reserve_ahead=1)
@@ -126,7 +128,9 @@ def test_who_listens_is_connected(make_broker: MakeBroker) -> None:
 
 
 def test_scheduled_and_overdue_jobs(make_broker: MakeBroker) -> None:
-    """Waiting jobs are counted; those more than two seconds past their date are overdue, with the age of the first."""
+    """Waiting jobs are counted; those more than two seconds past their date are overdue, with the age of the
+    first.
+    """
     client = make_broker()
     client.snapshot()  # learns the server's time
     soon = waiting(client, 1, seconds=0.3)
@@ -142,7 +146,8 @@ def test_scheduled_and_overdue_jobs(make_broker: MakeBroker) -> None:
 def test_limits_and_periodic_tasks(make_broker: MakeBroker) -> None:
     """Limits show slots taken, periodic tasks their queue, period, next run and how late that is."""
     client, worker = make_broker(), make_broker.worker()
-    client.register([task("task", limit=3), task("tick", period=60, queue="p")])
+    worker.register([task("task", limit=3), task("tick", period=60, queue="p")])
+    worker.beat(WorkerState())
     client.enqueue([queued(1)])
     claim(worker)
     make_broker.set_next_run("tick", client.clock.now() - 100)
@@ -252,7 +257,9 @@ def test_a_snapshot_brings_the_head_or_the_tail_of_a_queue(make_broker: MakeBrok
 
 
 def test_a_snapshot_brings_running_jobs(make_broker: MakeBroker) -> None:
-    """A page of running jobs has those of one worker or of all, with the holder, and says which are only reserved."""
+    """A page of running jobs has those of one worker or of all, with the holder, and says which are only
+    reserved.
+    """
     client, one, other = make_broker(), make_broker.worker(), make_broker.worker()
     client.enqueue([queued(number) for number in range(6)])
     fetch(one, free_slots=1, reserve_ahead=2)
@@ -326,7 +333,9 @@ def test_the_marker_tells_what_came(make_broker: MakeBroker) -> None:
 
 
 def test_a_marker_that_left_is_not_found(make_broker: MakeBroker) -> None:
-    """When the last job of the snapshot before is gone, there is no position, and the search says how far it went."""
+    """When the last job of the snapshot before is gone, there is no position, and the search says how far it
+    went.
+    """
     client, worker = make_broker(), make_broker.worker()
     client.enqueue([queued(1)])
 

@@ -1,4 +1,6 @@
-"""Fixtures of the integrations: engines with memory brokers, and programs run in an interpreter of their own."""
+"""Fixtures of the integrations: engines with memory brokers, and programs run in an interpreter of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def run_to_end(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program that finds this package to its end, which is to be `expect`."""
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False,
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PROGRAM_SECONDS,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
     )  # fmt: skip
     assert done.returncode == expect, done.stdout + done.stderr
@@ -35,7 +38,9 @@ def run_to_end(
 
 @pytest.fixture
 def run_program(tmp_path: Path) -> Callable[..., Any]:
-    """Run source code in a new interpreter, which frameworks may patch as they like; return the JSON it printed last."""
+    """Run source code in a new interpreter, which frameworks may patch as they like; return the JSON it
+    printed last.
+    """
 
     def run(source: str, **environment: str) -> Any:
         program = tmp_path / "program.py"

@@ -29,7 +29,8 @@ from spinach import RedisBroker
 SECRET_KEY = "only for tests"
 USE_TZ = True
 BASE_DIR = Path(__file__).parent
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.sessions", "spinach.contrib.spinachd", "shop"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.sessions", "spinach.contrib.spinachd",
+    "shop"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 EMAIL_BACKEND = "spinach.contrib.spinachd.mail.BackgroundEmailBackend"
@@ -66,13 +67,16 @@ from spinach.contrib.spinachd import spin
 
 
 class Project:
-    """A project with the app `shop`, whose tasks are `TASKS` and `tasks`; `settings` are added to `SETTINGS`."""
+    """A project with the app `shop`, whose tasks are `TASKS` and `tasks`; `settings` are added to
+    `SETTINGS`.
+    """
 
     def __init__(self, folder: Path, port: int, settings: str = "", tasks: str = "") -> None:
         self.folder = folder
         self.namespace = f"django-{uuid4().hex[:8]}"
         (folder / "manage.py").write_text(MANAGE)
-        connection = f"SPINACH_BROKER = RedisBroker(redis.Redis(port={port}))\nSPINACH_NAMESPACE = {self.namespace!r}\n"
+        broker = f"SPINACH_BROKER = RedisBroker(redis.Redis(port={port}))\n"
+        connection = f"{broker}SPINACH_NAMESPACE = {self.namespace!r}\n"
         (folder / "settings.py").write_text(SETTINGS + connection + settings)
         (folder / "shop").mkdir()
         (folder / "shop" / "__init__.py").touch()

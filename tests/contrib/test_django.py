@@ -28,7 +28,9 @@ def project(make_project: Callable[..., Project]) -> Project:
 
 
 def test_a_job_of_an_installed_app_is_run_by_the_command(project: Project) -> None:
-    """The module `tasks` of an installed app is found, and `manage.py spinach` runs what was scheduled by name."""
+    """The module `tasks` of an installed app is found, and `manage.py spinach` runs what was scheduled by
+    name.
+    """
     project.run("spin.schedule('note', 'out', 'a'); spin.schedule('note', path='out', text='b')")
     project.work("--threads", "1")
     assert (project.folder / "out").read_text() == "ab"
@@ -118,7 +120,8 @@ spin.schedule("spinachd:clear_expired_sessions")
     assert project.run(left) == 1
 
 
-@pytest.mark.parametrize("setting", ["", "import datetime\nSPINACH_CLEAR_SESSIONS_PERIODICITY = datetime.timedelta(weeks=1)\n"])  # fmt: skip
+@pytest.mark.parametrize("setting",
+    ["", "import datetime\nSPINACH_CLEAR_SESSIONS_PERIODICITY = datetime.timedelta(weeks=1)\n"])  # fmt: skip
 def test_sessions_are_cleared_regularly_on_request(project: Project, setting: str) -> None:
     """Workers clear sessions at the interval of the setting, and never without it."""
     project.set(setting)

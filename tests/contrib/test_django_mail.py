@@ -1,4 +1,6 @@
-"""E-mails that jobs send: a real Django project, a real mail server, and jobs that an old client left behind."""
+"""E-mails that jobs send: a real Django project, a real mail server, and jobs that an old client left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ SEND = """
 from django.core.mail import EmailMultiAlternatives
 message = EmailMultiAlternatives(
     "Grüße", "Guten Tag", "shop@example.com", ["Ann <ann@example.com>"],
-    cc=["cc@example.com"], bcc=["hidden@example.com"], reply_to=["help@example.com"], headers={"X-Order": "42"},
+    cc=["cc@example.com"], bcc=["hidden@example.com"], reply_to=["help@example.com"],
+    headers={"X-Order": "42"},
 )
 message.attach_alternative("<b>Guten Tag</b>", "text/html")
 message.attach("data.bin", bytes(range(256)), "application/octet-stream")
@@ -67,7 +70,9 @@ print(json.dumps(frozen.as_bytes().decode()))
 
 
 def test_each_email_is_a_job_of_text(project: Project) -> None:
-    """Several messages are scheduled together, one job each, as base64 of MIME; those to nobody are left out."""
+    """Several messages are scheduled together, one job each, as base64 of MIME; those to nobody are left
+    out.
+    """
     project.run("""
 from django.core import mail
 mails = [mail.EmailMessage("one", "text", "a@example.com", ["b@example.com"]),
@@ -135,7 +140,7 @@ def test_every_kind_of_message_arrives_to_the_byte(project: Project) -> None:
     project.run("""
 from email.mime.image import MIMEImage
 from django.core.mail import EmailMessage, EmailMultiAlternatives
-from spinach.contrib.spinachd.envelope import PackedEmail, pack
+from spinach.contrib.spinachd.packing import PackedEmail, pack
 
 def message(subject="s", body="b", to=("a@example.com",), **options):
     return EmailMultiAlternatives(subject, body, "from@example.com", list(to), **options)
@@ -150,7 +155,8 @@ messages = [
     message(headers={"X-Long": "word " * 200, "Message-ID": "<1@x>", "From": "Shop <other@example.com>"}),
 ]
 html = message(); html.attach_alternative("<p>ü</p>" * 200, "text/html"); messages.append(html)
-only = EmailMessage("s", "<p>", "f@example.com", ["a@example.com"]); only.content_subtype = "html"; messages.append(only)
+only = EmailMessage("s", "<p>", "f@example.com",
+    ["a@example.com"]); only.content_subtype = "html"; messages.append(only)
 files = message()
 files.attach("ünï.txt", "täxt", "text/plain")
 files.attach("bytes", bytes(range(256)) * 100)
@@ -168,11 +174,13 @@ for original in messages:
 
 
 def test_a_web_service_gets_the_parts_of_a_message(project: Project) -> None:
-    """Backends that read attributes instead of MIME find subject, bodies, addresses, headers and attachments."""
+    """Backends that read attributes instead of MIME find subject, bodies, addresses, headers and
+    attachments.
+    """
     parts = project.run(
         SEND
         + """
-from spinach.contrib.spinachd.envelope import PackedEmail, pack
+from spinach.contrib.spinachd.packing import PackedEmail, pack
 packed = PackedEmail(*pack(message))
 (alternative,) = packed.alternatives
 (attachment,) = packed.attachments
@@ -242,7 +250,9 @@ print(json.dumps(base64.b64encode({pack}(pickle.dumps({value}))).decode()))
 
 
 def test_a_pickled_email_is_set_aside_unopened(project: Project) -> None:
-    """By default a job that carries a pickle fails at once, with a reason that says what to do; nothing is opened."""
+    """By default a job that carries a pickle fails at once, with a reason that says what to do; nothing is
+    opened.
+    """
     leave_old_job(project, packed(Harmful()))
     project.work()
     (reason,) = failures(project)

@@ -14,8 +14,9 @@ import pytest
 from spinach import Batch, Engine
 from spinach.job import Job
 from tests.checker import read_places, settled, violations
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 THRESHOLD_SECONDS = 3
 _numbers = itertools.count()
@@ -149,7 +150,9 @@ def test_a_frozen_worker_finds_out_before_its_results_count(fleet: Fleet) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 0.02])
 def test_a_graceful_stop_under_load_strands_nothing(fleet: Fleet, seed: int, seconds: float) -> None:
-    """After SIGTERM no job is left running, reserved or in doubt, and no registration; the rest is in its queue."""
+    """After SIGTERM no job is left running, reserved or in doubt, and no registration; the rest is in its
+    queue.
+    """
     chance = random.Random(seed)
     engine = fleet.engine()
     jobs: list[Job] = []

@@ -17,13 +17,15 @@ from redis.retry import Retry
 
 from spinach import Batch, Engine, RedisBroker
 from spinach.brokers.redis import scripts
+from spinach.brokers.redis.enqueue import CHUNK_JOBS
 from spinach.exc import BrokerUnavailable, EnqueueUncertain
 from tests.apps.journal import Journal
 from tests.apps.tasks import make_tasks
 from tests.checker import read_places, violations
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 
@@ -97,7 +99,9 @@ def test_when_every_reply_is_lost_the_error_says_that_nobody_knows(
 
 
 def test_a_refused_connection_says_that_nothing_was_accepted(fleet: Fleet, proxy: Proxy) -> None:
-    """Without a server the error says that the job was not accepted, and names the address without password."""
+    """Without a server the error says that the job was not accepted, and names the address without
+    password.
+    """
     proxy.close()
     client = proxy.client(password="hunter2", retry=Retry(NoBackoff(), 0))
     broker = RedisBroker(client, enqueue_job_max_retries=1)
@@ -119,6 +123,69 @@ def test_the_number_of_attempts_bounds_how_long_a_client_waits(fleet: Fleet, pro
     proxy.cut_replies(mark_of(scripts.ENQUEUE), "c")
     with pytest.raises(EnqueueUncertain):
         engine.schedule("safe", "x")
+    client.close()
+
+
+@pytest.fixture
+def batch_of_chunks() -> Batch:
+    """A batch that takes three calls: two full ones, and one of 200 jobs."""
+    batch = Batch()
+    for index in range(2 * CHUNK_JOBS + 200):
+        batch.schedule("safe", str(index))
+    return batch
+
+
+def test_a_batch_whose_later_reply_is_lost_says_how_many_jobs_were_accepted(
+    fleet: Fleet, proxy: Proxy, batch_of_chunks: Batch
+) -> None:
+    """The error has the number of jobs accepted for certain; those of the call that was lost are not among
+    them.
+    """
+    client = proxy.client(socket_timeout=5)
+    engine = Engine(RedisBroker(client, enqueue_job_max_retries=1), namespace=fleet.namespace)
+    engine.attach_tasks(make_tasks(Journal(str(fleet.journal_path), "client")))
+    proxy.cut_replies(mark_of(scripts.ENQUEUE), ".cc")
+    with pytest.raises(EnqueueUncertain, match="may or may not") as caught:
+        engine.schedule_batch(batch_of_chunks)
+    client.close()
+    assert caught.value.accepted == CHUNK_JOBS
+    assert f"of {2 * CHUNK_JOBS + 200} jobs the first {CHUNK_JOBS} were accepted" in str(caught.value)
+    assert len(read_places(fleet).queued) == 2 * CHUNK_JOBS
+
+
+def test_a_batch_whose_server_goes_away_says_how_many_jobs_were_accepted(
+    fleet: Fleet, proxy: Proxy, batch_of_chunks: Batch
+) -> None:
+    """The same where the later call cannot be sent at all."""
+    client = proxy.client(retry=Retry(NoBackoff(), 0))
+    broker = RedisBroker(client, enqueue_job_max_retries=1)
+    engine = Engine(broker, namespace=fleet.namespace)
+    engine.attach_tasks(make_tasks(Journal(str(fleet.journal_path), "client")))
+    broker.observe_requests(lambda operation, *_: proxy.close() if operation == "enqueue" else None)
+    with pytest.raises(BrokerUnavailable, match="not accepted") as caught:
+        engine.schedule_batch(batch_of_chunks)
+    assert not isinstance(caught.value, EnqueueUncertain)
+    assert (caught.value.accepted, caught.value.kind) == (CHUNK_JOBS, "connection")
+    assert len(read_places(fleet).queued) == CHUNK_JOBS
+
+
+@pytest.mark.parametrize(("silent", "kind"), [(True, "timeout"), (False, "connection")])
+def test_an_error_says_why_the_broker_is_unavailable(
+    fleet: Fleet, proxy: Proxy, silent: bool, kind: str
+) -> None:
+    """A server that does not answer in time is told apart from one that cannot be reached."""
+    client = proxy.client(socket_timeout=0.2, retry=Retry(NoBackoff(), 0))
+    broker = RedisBroker(client, enqueue_job_max_retries=0)
+    broker.namespace = fleet.namespace
+    assert broker.is_queue_empty("q")
+    if silent:
+        proxy.block()
+    else:
+        proxy.close()
+    for _ in range(2):  # over a connection that was made before, and over a new one
+        with pytest.raises(BrokerUnavailable) as caught:
+            broker.is_queue_empty("q")
+        assert caught.value.kind == kind
     client.close()
 
 
@@ -221,7 +288,9 @@ def test_a_retry_whose_reply_is_lost_is_stored_once(fleet: Fleet, proxy: Proxy) 
 
 @pytest.mark.slow
 def test_a_slow_or_silent_network_delays_and_harms_nothing(fleet: Fleet, proxy: Proxy) -> None:
-    """With 200 ms of latency, cut connections and a network that lets nothing through, workers go on by themselves."""
+    """With 200 ms of latency, cut connections and a network that lets nothing through, workers go on by
+    themselves.
+    """
     worker = fleet.ours(port=proxy.port, threshold=60, client={"socket_timeout": 1})
     engine = fleet.engine()
     proxy.delay(0.2)

@@ -1,4 +1,6 @@
-"""What a server does to its clients: restarts, kills, flushes, pauses, full memory. Workers go on by themselves."""
+"""What a server does to its clients: restarts, kills, flushes, pauses, full memory. Workers go on by
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ import pytest
 from spinach import Batch
 from spinach.exc import BrokerUnavailable, EnqueueUncertain
 from tests.checker import read_places, settled, violations
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 MakeServer = Callable[..., Server]
@@ -90,7 +93,9 @@ def pressed(fleet: Fleet) -> Iterator[Callable[[], None]]:  # noqa: C901
 def test_a_restart_of_the_server_loses_and_repeats_nothing(
     fleet: Fleet, server: Server, pressed: Callable[[], None]
 ) -> None:
-    """A server that is killed and comes back with its append-only file costs no job, and no worker a restart."""
+    """A server that is killed and comes back with its append-only file costs no job, and no worker a
+    restart.
+    """
     for _ in range(2):
         before = len(fleet.ends())
         server.restart()

@@ -14,7 +14,9 @@ from tests.dashboards.helpers import FILES, FOLDER
 
 
 def test_dashboards_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without arguments the command lists the dashboards, with a name, short or whole, it prints that one, byte for byte."""
+    """Without arguments the command lists the dashboards, with a name, short or whole, it prints that one,
+    byte for byte.
+    """
     assert main(["dashboards"]) == 0
     assert capsys.readouterr().out.split() == [file.stem for file in FILES]
     for name in ("spinach-overview", "overview"):

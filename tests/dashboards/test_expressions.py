@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.reading import metrics_in, queries_in, variable_queries_in
-from spinach_ops.metrics.catalog import METRICS, Metric, N
+from dashboards.expressions import metrics_in, queries_in, variable_queries_in
+from spinach_ops.metrics.catalog import METRICS, NAMESPACE_LABEL, Metric
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
 from tests.prometheus import binary
 
@@ -55,7 +55,7 @@ def test_metrics_and_labels_exist(path: Path) -> None:
     """Every metric a dashboard names is in the catalogue, with the labels it is asked for."""
     known = {name: set(metric.labels) for metric in METRICS for name in exposed(metric)}
     recorded = re.findall(r"record: (\S+)", (FOLDER / "rules" / "recording.yml").read_text(encoding="utf-8"))
-    known |= {name: {N, "queue"} for name in recorded}
+    known |= {name: {NAMESPACE_LABEL, "queue"} for name in recorded}
     for name, labels in metrics_in(load(path)):
         assert name in known, name
         assert labels <= known[name], name
@@ -69,15 +69,20 @@ def exposed(metric: Metric) -> list[str]:
 
 
 def test_what_a_dashboard_names_is_found() -> None:
-    """Metrics are found in selectors, in groupings and in the queries of variables, without Prometheus's labels."""
+    """Metrics are found in selectors, in groupings and in the queries of variables, without Prometheus's
+    labels.
+    """
     dashboard = {
         "panels": [{
             "title": "T",
-            "targets": [{"refId": "A", "expr": 'sum by (queue, le) (rate(spinach_a_bucket{task="x",job="j"}[1m]))'}],
+            "targets": [{"refId": "A",
+                "expr": 'sum by (queue, le) (rate(spinach_a_bucket{task="x",job="j"}[1m]))'}],
         }],
-        "annotations": {"list": [{"name": "N", "expr": 'ALERTS{spinach_namespace="n"} or spinach_b{worker!="w"}'}]},
+        "annotations": {"list": [{"name": "N",
+            "expr": 'ALERTS{spinach_namespace="n"} or spinach_b{worker!="w"}'}]},
         "templating": {"list": [
-            {"type": "query", "name": "v", "query": 'label_values({__name__=~"spinach_c|spinach_d",state="s"}, outcome)'},
+            {"type": "query", "name": "v",
+                "query": 'label_values({__name__=~"spinach_c|spinach_d",state="s"}, outcome)'},
         ]},
     }  # fmt: skip
     assert metrics_in(dashboard) == {

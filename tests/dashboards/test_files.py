@@ -1,4 +1,6 @@
-"""The files of the dashboards: generated, portable, and in form. Rules of grafana/dashboard-linter, and ours."""
+"""The files of the dashboards: generated, portable, and in form. Rules of grafana/dashboard-linter, and
+ours.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from typing import Any
 import pytest
 
 from dashboards import generate
-from dashboards.reading import queries_in, variable_queries_in
-from spinach_ops.metrics.catalog import BY_NAME, N
+from dashboards.expressions import queries_in, variable_queries_in
+from spinach_ops.metrics.catalog import BY_NAME, NAMESPACE_LABEL
 from tests.dashboards.helpers import FILES, load
 
 CORE_PANELS = {"stat", "timeseries", "table", "heatmap", "gauge", "state-timeline", "row", "bargauge"}
@@ -48,7 +50,9 @@ def test_file_is_what_the_generator_writes(path: Path) -> None:
 
 
 def test_nothing_binds_it_to_an_installation(path: Path) -> None:
-    """A dashboard holds no null, no zero uuid, no empty refId, no inputs, and no data source but the variable."""
+    """A dashboard holds no null, no zero uuid, no empty refId, no inputs, and no data source but the
+    variable.
+    """
     dashboard = load(path)
     assert "__inputs" not in dashboard
     assert {need["type"] for need in dashboard["__requires"]} == {"grafana", "datasource", "panel"}
@@ -62,7 +66,9 @@ def test_nothing_binds_it_to_an_installation(path: Path) -> None:
 
 
 def test_it_opens_in_grafana_10_to_12(path: Path) -> None:
-    """A dashboard has the schema of Grafana 10, a fixed uid, panels of the core that are declared, no editing."""
+    """A dashboard has the schema of Grafana 10, a fixed uid, panels of the core that are declared, no
+    editing.
+    """
     dashboard = load(path)
     assert dashboard["schemaVersion"] == 36
     assert dashboard["uid"] == path.stem
@@ -136,7 +142,7 @@ def test_expressions_follow_the_selection(path: Path) -> None:
             if "__name__" not in matchers:
                 # What a rule records has no job.
                 assert 'job=~"$job"' in matchers or name.startswith("spinach:"), expr
-                everywhere = name in BY_NAME and N not in BY_NAME[name].labels
+                everywhere = name in BY_NAME and NAMESPACE_LABEL not in BY_NAME[name].labels
                 assert everywhere or 'spinach_namespace="$namespace"' in matchers, expr
         for variable, operator in re.findall(r'(?=(?<=")\$(\w+))(?<=(=~|.=)")', expr):
             assert operator == ("=~" if variable != "namespace" else operator)

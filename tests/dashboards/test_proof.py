@@ -1,4 +1,4 @@
-"""The proof: a mixed load on a real server, scraped by a real Prometheus, and every expression of every dashboard asked.
+"""The proof: a mixed load, scraped by a real Prometheus, which answers every expression of every dashboard.
 
 One run for all tests of this module: load for some seconds, one worker killed on the way, everything drained.
 """
@@ -23,14 +23,14 @@ from typing import Any
 
 import pytest
 
-from dashboards.reading import queries_in, variable_queries_in
-from examples.observe.settings import CREWS, NAMESPACE, ORDERS_QUEUE, VICTIM
-from examples.shared.children import Child, free_port, script
+from dashboards.expressions import queries_in, variable_queries_in
+from examples.observe.settings import KILLED_WORKER, NAMESPACE, ORDERS_QUEUE, WORKERS
+from examples.shared.child_process import ChildProcess, command_of, free_port
 from spinach_ops.metrics.catalog import METRICS
 from tests.dashboards.helpers import FILES, FOLDER, filled, load
-from tests.fleet import wait_until
 from tests.prometheus import Prometheus, binary, fetch, running
 from tests.servers import running as running_server
+from tests.waiting import wait_until
 
 # One process runs them all: they share one run.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("proof")]
@@ -38,7 +38,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_grou
 LOAD_SECONDS = 12.0
 KILL_AFTER_SECONDS = 4.0
 INTERVAL = "8s"
-# Their jobs all end within the load and some seconds; those of `order:authorise` are retried for as long as it takes.
+# Their jobs all end within the load and some seconds; those of `order:authorise` are retried for as long as
+# it takes.
 DRAINED = ("order:charge", "order:remind", "order:deliver", "mail:send", "report:build")
 # What is known from workers alone.
 FROM_WORKERS = {"Jobs in and out A", "Failure ratio A", "Slots busy A", "Queues C", "Time in the queue A"}
@@ -82,21 +83,20 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
         jobs = {
             "exporter": f"static_configs: [{{targets: ['{exporter}']}}]",
             "workers": f"http_sd_configs: [{{url: 'http://{exporter}/sd', refresh_interval: 1s}}]",
-            "processes": f"http_sd_configs: [{{url: 'http://{exporter}/sd', refresh_interval: 1s}}], {_dropped()}",
+            "processes": f"http_sd_configs: [{{url: 'http://{exporter}/sd', refresh_interval: 1s}}], "
+            + _dropped(),
         }
         prometheus = started.enter_context(running(folder, jobs, rules))
         workers = {
-            supervisor.name: start_worker(
-                supervisor.name, supervisor.queue, supervisor.threads, folder, server.url, started
-            )
-            for supervisor in CREWS
+            worker.name: start_worker(worker.name, worker.queue, worker.threads, folder, server.url, started)
+            for worker in WORKERS
         }
         wait_until(
-            lambda: prometheus.value('count(spinach_worker_slots{job="processes"})') == len(CREWS),
+            lambda: prometheus.value('count(spinach_worker_slots{job="processes"})') == len(WORKERS),
             "all workers are scraped",
         )
         began = time.time()
-        scheduled = run_load(folder, server.url, workers[VICTIM])
+        scheduled = run_load(folder, server.url, workers[KILLED_WORKER])
         wait_until(lambda: is_drained(prometheus, scheduled), "all jobs have ended", 60)
         # Growth is measured over minutes: it takes seconds to see that a queue which grew before now drains.
         wait_until(lambda: prometheus.query("spinach:queue_drain_seconds"), "a queue is seen to drain")
@@ -124,14 +124,14 @@ def _dropped() -> str:
 def start_exporter(folder: Path, url: str, started: contextlib.ExitStack) -> str:
     address = f"127.0.0.1:{free_port()}"
     command = [
-        *script("spinach-ops", "spinach_ops.commands.main"),
+        *command_of("spinach-ops", "spinach_ops.commands.main"),
         "exporter",
         "--listen",
         address,
         "--redis",
         url,
     ]
-    child = Child("exporter", [*command, "--namespace", NAMESPACE, "--cache", "0.5s"], folder)
+    child = ChildProcess("exporter", [*command, "--namespace", NAMESPACE, "--cache", "0.5s"], folder)
     started.callback(child.stop)
     child.await_answer(f"http://{address}/healthz")
     return address
@@ -139,15 +139,15 @@ def start_exporter(folder: Path, url: str, started: contextlib.ExitStack) -> str
 
 def start_worker(
     name: str, queue: str, threads: int, folder: Path, url: str, started: contextlib.ExitStack
-) -> Child:
-    command = [*script("spinach", "spinach_ops.worker.cli"), "worker", "examples.observe.app:engine"]
+) -> ChildProcess:
+    command = [*command_of("spinach", "spinach_ops.worker.cli"), "worker", "examples.observe.app:engine"]
     command += ["--queue", queue, "--threads", str(threads), "--metrics-port", "0"]
-    child = Child(name, command, folder, {"SPINACH_REDIS_URL": url})
+    child = ChildProcess(name, command, folder, {"SPINACH_REDIS_URL": url})
     started.callback(child.stop)
     return child
 
 
-def run_load(folder: Path, url: str, victim: Child) -> dict[str, int]:
+def run_load(folder: Path, url: str, victim: ChildProcess) -> dict[str, int]:
     """Run the load, kill a worker meanwhile; return what was scheduled, by task."""
     with (folder / "load.log").open("wb") as log:
         process = subprocess.Popen(
@@ -252,7 +252,7 @@ def test_killed_worker_is_seen(proof: Proof) -> None:
         lambda: proof.prometheus.value("sum(max by (reason) (spinach_workers_lost_total))") == 1,
         "one worker is lost",
     )
-    assert min(proof.samples("max(spinach_workers_connected)")) == len(CREWS) - 1
+    assert min(proof.samples("max(spinach_workers_connected)")) == len(WORKERS) - 1
 
 
 def test_rules_see_what_happened(proof: Proof) -> None:

@@ -1,4 +1,6 @@
-"""The alerts, played through by promtool: a namespace that is well, and what must and must not fire when it is not."""
+"""The alerts, played through by promtool: a namespace that is well, and what must and must not fire when it
+is not.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ import pytest
 
 from dashboards import generate
 from dashboards.alerts import alerts
+from dashboards.expressions import expressions_of_rules, metrics_of
 from dashboards.objectives import BadObjective, Objective, read
 from dashboards.prometheus_rules import to_yaml
-from dashboards.reading import expressions_of_rules, metrics_of
 from dashboards.recording import recording
 from spinach_ops.metrics.catalog import METRICS
 from tests.dashboards.helpers import FOLDER
@@ -79,7 +81,8 @@ WELL = {
     DEPTH: f"5{FOREVER}", OLDEST: f"1{FOREVER}", PAUSED: f"0{FOREVER}",
     ENQUEUED: f"0+60{FOREVER}", STARTED: f"0+60{FOREVER}", SUCCEEDED: f"0+60{FOREVER}", FAILED: f"0{FOREVER}",
     SOON: f"0+60{FOREVER}", WAITS: f"0+60{FOREVER}",
-    CONNECTED: f"2{FOREVER}", LIVE: f"2{FOREVER}", DEAD: f"0{FOREVER}", BEAT: f"3{FOREVER}", LOST: f"0{FOREVER}", ORPHANED: f"0{FOREVER}",
+    CONNECTED: f"2{FOREVER}", LIVE: f"2{FOREVER}", DEAD: f"0{FOREVER}", BEAT: f"3{FOREVER}",
+    LOST: f"0{FOREVER}", ORPHANED: f"0{FOREVER}",
     OVERDUE: f"0{FOREVER}", OVERDUE_AGE: f"0{FOREVER}", LATE: f"0{FOREVER}", PERIOD: f"600{FOREVER}",
     USED: f"1{FOREVER}", LIMIT: f"2{FOREVER}",
     EVICTING: f"0{FOREVER}", MEMORY: f"10{FOREVER}", MEMORY_MAX: f"100{FOREVER}",
@@ -109,66 +112,98 @@ class Case:
 
 
 CASES = [
-    Case("SpinachQueueLatencyBurn", "a fifth starts late", {SOON: f"0+48{FOREVER}"}, True, labels='severity="page"'),
-    Case("SpinachQueueLatencyBurn", "2 % start late for long", {SOON: f"0+294{FOREVER}", WAITS: f"0+300{FOREVER}", STARTED: f"0+300{FOREVER}"}, True, at="33h", interval="5m", labels='severity="ticket"'),
-    Case("SpinachQueueLatencyBurn", "2 % start late for long, hardly any jobs", {SOON: f"0+0.02{FOREVER}", WAITS: f"0+0.04{FOREVER}", STARTED: f"0+0.04{FOREVER}"}, False, at="33h", interval="5m", labels='severity="ticket"'),
+    Case("SpinachQueueLatencyBurn", "a fifth starts late", {SOON: f"0+48{FOREVER}"}, True,
+        labels='severity="page"'),
+    Case("SpinachQueueLatencyBurn", "2 % start late for long",
+        {SOON: f"0+294{FOREVER}", WAITS: f"0+300{FOREVER}", STARTED: f"0+300{FOREVER}"}, True, at="33h",
+        interval="5m", labels='severity="ticket"'),
+    Case("SpinachQueueLatencyBurn", "2 % start late for long, hardly any jobs",
+        {SOON: f"0+0.02{FOREVER}", WAITS: f"0+0.04{FOREVER}", STARTED: f"0+0.04{FOREVER}"}, False, at="33h",
+        interval="5m", labels='severity="ticket"'),
     Case("SpinachQueueLatencyBurn", "half a per cent starts late", {SOON: f"0+59.7{FOREVER}"}, False),
     Case("SpinachQueueLatencyBurn", "no traffic", {SOON: f"600{FOREVER}", WAITS: f"600{FOREVER}"}, False),
-    Case("SpinachQueueLatencyBurn", "old workers do not count", {SOON: f"0+48{FOREVER}", EXACT: f"0{FOREVER}"}, False),
-    Case("SpinachFailureBurn", "5 % fail", {FAILED: f"0+3{FOREVER}", SUCCEEDED: f"0+57{FOREVER}"}, True, labels='severity="page"'),
-    Case("SpinachFailureBurn", "the counters begin anew", {SUCCEEDED: "0+60x40 0+60x40", FAILED: "7x40 0x40"}, False),
-    Case("SpinachFailureBurn", "the first jobs of a new task fail at once", {NEW_FAILED: "_x68 200x300"}, True, at="70m", labels='severity="page"'),
-    Case("SpinachFailureBurn", "the reader is new, they failed long ago", {REDIS: "_x68 1x300", NEW_FAILED: "_x68 200x300"}, False, at="70m"),
-    Case("SpinachFailureBurn", "half of them fail, old workers do not count", {FAILED: f"0+30{FOREVER}", EXACT: f"0{FOREVER}"}, False),
+    Case("SpinachQueueLatencyBurn", "old workers do not count",
+        {SOON: f"0+48{FOREVER}", EXACT: f"0{FOREVER}"}, False),
+    Case("SpinachFailureBurn", "5 % fail", {FAILED: f"0+3{FOREVER}", SUCCEEDED: f"0+57{FOREVER}"}, True,
+        labels='severity="page"'),
+    Case("SpinachFailureBurn", "the counters begin anew", {SUCCEEDED: "0+60x40 0+60x40", FAILED: "7x40 0x40"},
+        False),
+    Case("SpinachFailureBurn", "the first jobs of a new task fail at once", {NEW_FAILED: "_x68 200x300"},
+        True, at="70m", labels='severity="page"'),
+    Case("SpinachFailureBurn", "the reader is new, they failed long ago",
+        {REDIS: "_x68 1x300", NEW_FAILED: "_x68 200x300"}, False, at="70m"),
+    Case("SpinachFailureBurn", "half of them fail, old workers do not count",
+        {FAILED: f"0+30{FOREVER}", EXACT: f"0{FOREVER}"}, False),
     Case("SpinachQueueStuck", "jobs wait, none starts", STUCK, True),
     Case("SpinachQueueStuck", "the queue is new, none ever started", {**STUCK, STARTED: ""}, True),
     Case("SpinachQueueStuck", "old workers: the head stays", {**STUCK, EXACT: f"0{FOREVER}"}, True),
-    Case("SpinachQueueStuck", "old workers: the head moves", {OLDEST: f"400{FOREVER}", EXACT: f"0{FOREVER}"}, False),
+    Case("SpinachQueueStuck", "old workers: the head moves", {OLDEST: f"400{FOREVER}", EXACT: f"0{FOREVER}"},
+        False),
     Case("SpinachQueueStuck", "jobs are old, but some start", {OLDEST: f"0+60{FOREVER}"}, False),
-    Case("SpinachQueueStuck", "the queue is empty", {**STUCK, DEPTH: f"0{FOREVER}", OLDEST: f"0{FOREVER}"}, False),
+    Case("SpinachQueueStuck", "the queue is empty", {**STUCK, DEPTH: f"0{FOREVER}", OLDEST: f"0{FOREVER}"},
+        False),
     Case("SpinachQueueStuck", "the queue is paused", {**STUCK, PAUSED: f"1{FOREVER}"}, False),
-    Case("SpinachQueueGrowing", "from 10 on, one more in a second", {DEPTH: f"10+60{FOREVER}", OLDEST: f"100{FOREVER}"}, True, at="18m"),
-    Case("SpinachQueueGrowing", "it grows, but jobs start at once", {DEPTH: f"10+60{FOREVER}"}, False, at="18m"),
+    Case("SpinachQueueGrowing", "from 10 on, one more in a second",
+        {DEPTH: f"10+60{FOREVER}", OLDEST: f"100{FOREVER}"}, True, at="18m"),
+    Case("SpinachQueueGrowing", "it grows, but jobs start at once", {DEPTH: f"10+60{FOREVER}"}, False,
+        at="18m"),
     Case("SpinachQueueGrowing", "it drains", {DEPTH: f"6000-60{FOREVER}", OLDEST: f"100{FOREVER}"}, False),
     Case("SpinachNoWorkers", "nobody listens, jobs wait", GONE, True),
-    Case("SpinachNoWorkers", "nobody listens, scheduled jobs are due", {**GONE, DEPTH: f"0{FOREVER}", OVERDUE: f"3{FOREVER}"}, True),
+    Case("SpinachNoWorkers", "nobody listens, scheduled jobs are due",
+        {**GONE, DEPTH: f"0{FOREVER}", OVERDUE: f"3{FOREVER}"}, True),
     Case("SpinachNoWorkers", "nobody listens, nothing to do", {**GONE, DEPTH: f"0{FOREVER}"}, False),
     Case("SpinachNoWorkers", "a deploy: nobody for a minute", {CONNECTED: "2x48 0x0 2x50"}, False),
     Case("SpinachWorkerDead", "one is lost", {LOST: "0x45 1x55"}, True),
     Case("SpinachWorkerDead", "old workers: its jobs are orphaned", {ORPHANED: f"2{FOREVER}"}, True),
     Case("SpinachWorkerDead", "one was lost long ago", {LOST: "0x5 1x95"}, False),
     Case("SpinachWorkerDead", "a scrape gap", {LOST: "3x40 _x5 3x55"}, False),
-    Case("SpinachHeartbeatStale", "one is silent and does not listen", {BEAT: f"200{FOREVER}", CONNECTED: f"1{FOREVER}"}, True),
+    Case("SpinachHeartbeatStale", "one is silent and does not listen",
+        {BEAT: f"200{FOREVER}", CONNECTED: f"1{FOREVER}"}, True),
     Case("SpinachHeartbeatStale", "it is late but listens", {BEAT: f"200{FOREVER}"}, False),
-    Case("SpinachScheduledOverdue", "workers are there, nobody releases", {OVERDUE_AGE: f"90{FOREVER}"}, True),
-    Case("SpinachScheduledOverdue", "there are no workers: that is another alert", {OVERDUE_AGE: f"90{FOREVER}", **GONE}, False),
+    Case("SpinachScheduledOverdue", "workers are there, nobody releases", {OVERDUE_AGE: f"90{FOREVER}"},
+        True),
+    Case("SpinachScheduledOverdue", "there are no workers: that is another alert",
+        {OVERDUE_AGE: f"90{FOREVER}", **GONE}, False),
     Case("SpinachPeriodicLate", "late by more than half its period", {LATE: f"400{FOREVER}"}, True),
     Case("SpinachPeriodicLate", "late by less than half its period", {LATE: f"200{FOREVER}"}, False),
-    Case("SpinachPeriodicLate", "late by less than a minute", {LATE: f"50{FOREVER}", PERIOD: f"10{FOREVER}"}, False),
+    Case("SpinachPeriodicLate", "late by less than a minute", {LATE: f"50{FOREVER}", PERIOD: f"10{FOREVER}"},
+        False),
     Case("SpinachDeadLettersGrowing", "some fail", {FAILED: "0x40 4x60"}, True),
-    Case("SpinachDeadLettersGrowing", "some failed 20 minutes ago: it keeps firing", {FAILED: "0x25 4x75"}, True),
+    Case("SpinachDeadLettersGrowing", "some failed 20 minutes ago: it keeps firing", {FAILED: "0x25 4x75"},
+        True),
     Case("SpinachDeadLettersGrowing", "the first job of a new task fails", {NEW_FAILED: "_x45 1x55"}, True),
-    Case("SpinachDeadLettersGrowing", "the first of all, soon after the reader came", {NEW_FAILED: "_x5 1x40"}, True, at="16m"),
-    Case("SpinachDeadLettersGrowing", "a new task failed hours ago", {NEW_FAILED: "_x5 1x95"}, False, at="95m"),
-    Case("SpinachDeadLettersGrowing", "tasks are folded: one that shows up may be old", {NEW_FAILED: "_x45 1x55", FOLDED: f"1{FOREVER}"}, False),
-    Case("SpinachDeadLettersGrowing", "tasks are folded, some fail", {FAILED: "0x40 4x60", FOLDED: f"1{FOREVER}"}, True),
-    Case("SpinachDeadLettersGrowing", "the reader is new, some failed before", {REDIS: "_x45 1x55", FAILED: "_x45 4x55"}, False),
-    Case("SpinachDeadLettersGrowing", "the reader was away, some failed before", {REDIS: "1x30 _x15 1x55", FAILED: "4x30 _x15 4x55"}, False),
+    Case("SpinachDeadLettersGrowing", "the first of all, soon after the reader came",
+        {NEW_FAILED: "_x5 1x40"}, True, at="16m"),
+    Case("SpinachDeadLettersGrowing", "a new task failed hours ago", {NEW_FAILED: "_x5 1x95"}, False,
+        at="95m"),
+    Case("SpinachDeadLettersGrowing", "tasks are folded: one that shows up may be old",
+        {NEW_FAILED: "_x45 1x55", FOLDED: f"1{FOREVER}"}, False),
+    Case("SpinachDeadLettersGrowing", "tasks are folded, some fail",
+        {FAILED: "0x40 4x60", FOLDED: f"1{FOREVER}"}, True),
+    Case("SpinachDeadLettersGrowing", "the reader is new, some failed before",
+        {REDIS: "_x45 1x55", FAILED: "_x45 4x55"}, False),
+    Case("SpinachDeadLettersGrowing", "the reader was away, some failed before",
+        {REDIS: "1x30 _x15 1x55", FAILED: "4x30 _x15 4x55"}, False),
     Case("SpinachDeadLettersGrowing", "some failed hours ago", {FAILED: f"4{FOREVER}"}, False),
-    Case("SpinachConcurrencySaturated", "all slots are taken, its queue waits", {USED: f"2{FOREVER}", OLDEST: f"100{FOREVER}"}, True),
+    Case("SpinachConcurrencySaturated", "all slots are taken, its queue waits",
+        {USED: f"2{FOREVER}", OLDEST: f"100{FOREVER}"}, True),
     Case("SpinachConcurrencySaturated", "all slots are taken, nothing waits", {USED: f"2{FOREVER}"}, False),
     Case("SpinachRedisDown", "nobody can read it", {REDIS: f"0{FOREVER}"}, True),
-    Case("SpinachRedisDown", "one exporter of two cannot", {REDIS: f"0{FOREVER}", REDIS_B: f"1{FOREVER}"}, False),
+    Case("SpinachRedisDown", "one exporter of two cannot", {REDIS: f"0{FOREVER}", REDIS_B: f"1{FOREVER}"},
+        False),
     Case("SpinachExporterDown", "it cannot be scraped", {UP: f"0{FOREVER}"}, True),
     Case("SpinachExporterDown", "there is none", {UP: "", REDIS: ""}, True),
     Case("SpinachExporterDown", "one of two is down", {UP: f"0{FOREVER}", UP_B: f"1{FOREVER}"}, False),
     Case("SpinachRedisEvicting", "its policy evicts", {EVICTING: f"1{FOREVER}"}, True),
     Case("SpinachRedisEvicting", "memory is nearly full", {MEMORY: f"95{FOREVER}"}, True),
-    Case("SpinachRedisEvicting", "memory has no limit", {MEMORY: f"95{FOREVER}", MEMORY_MAX: f"0{FOREVER}"}, False),
+    Case("SpinachRedisEvicting", "memory has no limit", {MEMORY: f"95{FOREVER}", MEMORY_MAX: f"0{FOREVER}"},
+        False),
     Case("SpinachQueuePausedLong", "paused for more than an hour", {PAUSED: f"1{FOREVER}"}, True, at="70m"),
     Case("SpinachQueuePausedLong", "paused for half an hour", {PAUSED: "0x40 1x60"}, False, at="70m"),
-    Case("SpinachMixedVersions", "two versions for more than a day", {NEXT_VERSION: f"1{FOREVER}"}, True, at="26h", interval="5m"),
-    Case("SpinachMixedVersions", "a rollout", {NEXT_VERSION: "0x150 1x250", VERSION: "2x160 0x240"}, False, at="26h", interval="5m"),
+    Case("SpinachMixedVersions", "two versions for more than a day", {NEXT_VERSION: f"1{FOREVER}"}, True,
+        at="26h", interval="5m"),
+    Case("SpinachMixedVersions", "a rollout", {NEXT_VERSION: "0x150 1x250", VERSION: "2x160 0x240"}, False,
+        at="26h", interval="5m"),
     Case("SpinachTelemetryDegraded", "labels are folded", {OVERFLOW: f"0+1{FOREVER}"}, True),
     Case("SpinachTelemetryDegraded", "labels were folded long ago", {OVERFLOW: f"7{FOREVER}"}, False),
 ]  # fmt: skip
@@ -229,7 +264,9 @@ def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
 
 
 def test_annotations_bear_any_name(tmp_path: Path) -> None:
-    """What an alert says can be pasted into a shell and opened in a browser, whatever the namespace is called."""
+    """What an alert says can be pasted into a shell and opened in a browser, whatever the namespace is
+    called.
+    """
     name = 'it\'s $(x) & "y"'
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     expected = {
@@ -308,7 +345,9 @@ def shell_quoted(text: str) -> str:
 
 
 def test_every_alert_has_cases_and_a_runbook() -> None:
-    """Every alert is played through, and its runbook says what it means, what to look at, do, and do after."""
+    """Every alert is played through, and its runbook says what it means, what to look at, do, and do
+    after.
+    """
     text = RULES[1].read_text(encoding="utf-8")
     assert sorted(set(re.findall(r"- alert: (\w+)", text))) == ALERTS
     sections = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(encoding="utf-8")))
@@ -326,7 +365,9 @@ def test_rules_are_valid_and_generated() -> None:
 
 
 def test_metrics_of_rules_exist() -> None:
-    """Every metric a rule names is in the catalogue with the labels it is asked for, or is recorded by a rule."""
+    """Every metric a rule names is in the catalogue with the labels it is asked for, or is recorded by a
+    rule.
+    """
     known = {name: set(metric.labels) for metric in METRICS for name in exposed(metric)}
     for path in RULES:
         for name, labels in metrics_of(expressions_of_rules(path.read_text(encoding="utf-8"))):
@@ -367,7 +408,8 @@ def test_queue_may_have_its_own_objective(tmp_path: Path) -> None:
     series = [{"series": key, "values": values} for key, values in {**waits, EXACT: "1x20"}.items()]
     test = {
         "interval": "1m", "input_series": series,
-        "promql_expr_test": [{"expr": "spinach:wait_slow_ratio:5m", "eval_time": "15m", "exp_samples": ratios}],
+        "promql_expr_test": [{"expr": "spinach:wait_slow_ratio:5m", "eval_time": "15m",
+            "exp_samples": ratios}],
     }  # fmt: skip
     run_tests([test], "1m", tmp_path, files)
 
@@ -375,7 +417,8 @@ def test_queue_may_have_its_own_objective(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[default]\nstart_within_seconds = 42\nstart_ratio = 0.9\nsuccess_ratio = 0.9", "42; what is counted is: 0.1, 0.5"),
+        ("[default]\nstart_within_seconds = 42\nstart_ratio = 0.9\nsuccess_ratio = 0.9",
+            "42; expected an edge of the histograms: 0.1, 0.5"),
         ("[default]\nstart_within_seconds = 60\nstart_ratio = 1\nsuccess_ratio = 0.9", "start_ratio is 1"),
         ("[default]\nstart_within_seconds = 60", "expected"),
         ("[queues]", "expected default and queue"),

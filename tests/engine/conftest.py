@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -13,17 +11,6 @@ import pytest
 from spinach import Engine, MemoryBroker, signals
 from spinach.brokers.memory import MemoryStore
 from tests.servers import Server
-
-PATIENCE_SECONDS = 15.0
-
-
-def until(condition: Callable[[], Any], what: str = "this") -> Any:
-    """Wait until a condition holds; return what it returned."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come true in time"
-        threading.Event().wait(0.005)
-    return value
 
 
 class Engines:
@@ -95,7 +82,8 @@ class Recorder:
     def of(self, task: str) -> list[str]:
         """Return the names of the signals about one task, in order.
 
-        The thread that schedules tells of it when the worker may be at work already; its word comes first here.
+        The thread that schedules tells of it when the worker may be at work already; its word comes first
+        here.
         """
         names = [
             name for name, facts in list(self.events) if "job" in facts and facts["job"].task_name == task

@@ -13,7 +13,8 @@ import pytest
 from spinach import AsyncioWorkers, Batch, Engine, ThreadWorkers
 from spinach.job import Job
 from spinach.origin import Origin, mark, mark_recovered, origin_of, recovered_from
-from tests.engine.conftest import Engines, until
+from tests.engine.conftest import Engines
+from tests.waiting import wait_until
 
 
 def test_an_enqueue_wrapper_knows_a_batch(engines: Engines) -> None:
@@ -66,7 +67,7 @@ def test_a_periodic_job_says_so(engines: Engines) -> None:
     engine.task(lambda: None, name="tick", periodicity=timedelta(seconds=1))
     engine.wrap_attempts(lambda attempt: seen.append(origin_of(attempt.job, attempt.number)))
     engine.start_workers(1, block=False)
-    until(lambda: seen)
+    wait_until(lambda: seen)
     assert seen[0] is Origin.PERIODIC
 
 
@@ -96,7 +97,7 @@ def test_workers_and_duties_start_in_an_empty_context(engines: Engines, workers:
     try:
         engine.start_workers(1, block=False, workers_class=workers)
         engine.schedule("task")
-        until(lambda: "job" in seen)
+        wait_until(lambda: "job" in seen)
         engine.stop_workers()
     finally:
         CURRENT.reset(token)
@@ -154,11 +155,13 @@ def test_a_wrapper_that_takes_itself_away_costs_no_other_one(engines: Engines) -
     engine.wrap_attempts(always)
     engine.start_workers(1, block=False)
     engine.schedule("task")
-    until(lambda: entered == ["once", "always"])
+    wait_until(lambda: entered == ["once", "always"])
 
 
 def test_errors_of_the_broker_can_be_printed() -> None:
-    """Whatever the client library's own errors do: logs, debuggers and gatherings print errors with `repr`."""
+    """Whatever the client library's own errors do: logs, debuggers and gatherings print errors with
+    `repr`.
+    """
     from spinach.brokers.redis import connection
 
     for kind in (

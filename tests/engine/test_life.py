@@ -22,7 +22,8 @@ from spinach.exc import (
     UnknownTask,
 )
 from spinach.job import JobStatus
-from tests.engine.conftest import Engines, Recorder, until
+from tests.engine.conftest import Engines, Recorder
+from tests.waiting import wait_until
 
 
 def threads_of(engine: Engine) -> set[str]:
@@ -43,16 +44,19 @@ def test_worker_mode_runs_the_named_threads_and_leaves_none(engines: Engines) ->
     engine.start_workers(2, block=False)
     ns = engine.namespace
     assert threads_of(engine) >= {
-        f"{ns}-arbiter", f"{ns}-result-notifier", f"{ns}-broker-subscriber", f"{ns}-worker-1", f"{ns}-worker-2",
+        f"{ns}-arbiter", f"{ns}-result-notifier", f"{ns}-broker-subscriber", f"{ns}-worker-1",
+        f"{ns}-worker-2",
     }  # fmt: skip
     engine.stop_workers()
-    until(lambda: threads_of(engine) == set())
+    wait_until(lambda: threads_of(engine) == set())
     assert engine._broker.get_all_brokers() == []
 
 
 @pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 def test_an_engine_can_be_started_again(engines: Engines, recorder: Recorder, workers: Any) -> None:
-    """Start, stop, start: each time jobs run, under a new worker id; the second start is refused while running."""
+    """Start, stop, start: each time jobs run, under a new worker id; the second start is refused while
+    running.
+    """
     engine = engines()
     engine._tasks.add(lambda: None, name="task")
     ids = set()
@@ -62,7 +66,7 @@ def test_an_engine_can_be_started_again(engines: Engines, recorder: Recorder, wo
             engine.start_workers(1, block=False)
         ids.add(engine._broker.worker_id)
         engine.schedule("task")
-        until(lambda expected=round_: recorder.of("task").count("job_finished") == expected)
+        wait_until(lambda expected=round_: recorder.of("task").count("job_finished") == expected)
         engine.stop_workers()
         engine.stop_workers()
     assert len(ids) == 3
@@ -106,7 +110,7 @@ def test_running_jobs_finish_on_stop_and_unstarted_ones_stay(engines: Engines, r
         receiver := lambda _ns, job: seen.append(job.task_args[0]), sender=engine.namespace
     )
     engine.start_workers(1, block=False, stop_when_queue_empty=True)
-    until(lambda: len(seen) == 20 - finished)
+    wait_until(lambda: len(seen) == 20 - finished)
     signals.job_started.disconnect(receiver)
     assert seen == list(range(finished, 20))
 
@@ -173,7 +177,7 @@ def test_a_blocking_start_works_outside_the_main_thread(engines: Engines) -> Non
     engine = engines()
     thread = threading.Thread(target=engine.start_workers, args=(1,))
     thread.start()
-    until(lambda: f"{engine.namespace}-arbiter" in threads_of(engine))
+    wait_until(lambda: f"{engine.namespace}-arbiter" in threads_of(engine))
     engine.stop_workers()
     thread.join(10)
     assert not thread.is_alive()
@@ -197,7 +201,7 @@ def test_engines_do_not_hear_each_other(engines: Engines) -> None:
         engine._tasks.add(lambda: None, name="task")
         engine.start_workers(1, block=False)
         engine.schedule("task")
-    until(lambda: {one.namespace, two.namespace} <= set(everywhere))
+    wait_until(lambda: {one.namespace, two.namespace} <= set(everywhere))
     assert heard == [one.namespace]
     signals.job_finished.disconnect(first, sender=one.namespace)
     signals.job_finished.disconnect(anyone)
@@ -216,7 +220,9 @@ def test_thread_workers_tell_of_each_thread_and_asyncio_workers_once(
 
 
 def test_an_idle_worker_hears_of_a_job_at_once(redis_engines: Engines) -> None:
-    """A job scheduled elsewhere starts without waiting for a poll: far sooner than any timer of the worker."""
+    """A job scheduled elsewhere starts without waiting for a poll: far sooner than any timer of the
+    worker.
+    """
     worker, client = redis_engines(), redis_engines()
     started = threading.Event()
     worker._tasks.add(started.set, name="task")
@@ -239,7 +245,7 @@ def test_many_jobs_due_at_once_all_run(redis_engines: Engines) -> None:
         batch.schedule_at("due", due)
     engine.start_workers(4, block=False)
     engine.schedule_batch(batch)
-    until(lambda: len(starts) >= 2500)
+    wait_until(lambda: len(starts) >= 2500)
     assert len(starts) == 2500
     assert min(starts) >= due
 
@@ -262,7 +268,7 @@ def test_asyncio_workers_run_jobs_concurrently(engines: Engines) -> None:
     engine.start_workers(20, block=False, workers_class=AsyncioWorkers)
     for _ in range(20):
         engine.schedule("waits")
-    until(lambda: most[0] == 20 and running[0] == 0)
+    wait_until(lambda: most[0] == 20 and running[0] == 0)
 
 
 def test_a_wrapper_encloses_the_attempt(engines: Engines, recorder: Recorder) -> None:
@@ -289,7 +295,7 @@ def test_a_wrapper_encloses_the_attempt(engines: Engines, recorder: Recorder) ->
     remove = engine.wrap_attempts(wrapper)
     engine.start_workers(1, block=False)
     engine.schedule("raises")
-    until(lambda: len(log) == 4)
+    wait_until(lambda: len(log) == 4)
     ident = log[1][1]
     assert log == [
         ("enter", "raises", ident),
@@ -299,7 +305,7 @@ def test_a_wrapper_encloses_the_attempt(engines: Engines, recorder: Recorder) ->
     ]
     remove()
     engine.schedule("raises")
-    until(lambda: recorder.of("raises").count("job_finished") == 2)
+    wait_until(lambda: recorder.of("raises").count("job_finished") == 2)
     assert len(log) == 5
 
 
@@ -325,7 +331,7 @@ def test_wrappers_that_fail_harm_nothing(engines: Engines, recorder: Recorder) -
 
     engine.start_workers(1, block=False)
     engine.schedule("raises")
-    until(lambda: recorder.of("raises") == ["job_queued", "job_started", "job_failed", "job_finished"])
+    wait_until(lambda: recorder.of("raises") == ["job_queued", "job_started", "job_failed", "job_finished"])
 
 
 def test_an_enqueue_wrapper_adds_headers_that_reach_the_attempt(engines: Engines) -> None:
@@ -352,7 +358,7 @@ def test_an_enqueue_wrapper_adds_headers_that_reach_the_attempt(engines: Engines
     )
     engine.start_workers(1, block=False)
     engine.schedule("task")
-    until(lambda: len(seen) == 2)
+    wait_until(lambda: len(seen) == 2)
     signals.job_started.disconnect(receiver)
     assert seen == [{"traceparent": "00-abc", "ünï": "códe"}] * 2
 
@@ -400,7 +406,7 @@ def test_vitals_tell_how_the_workers_fare(engines: Engines) -> None:
     engine.task(lambda: release.wait(15), name="waits")
     engine.start_workers(2, block=False)
     engine.schedule("waits")
-    until(lambda: engine.vitals is not None and engine.vitals.busy == 1)
+    wait_until(lambda: engine.vitals is not None and engine.vitals.busy == 1)
     vitals = engine.vitals
     assert vitals is not None
     assert (vitals.state, vitals.slots, vitals.unacknowledged) == ("running", 2, 0)
@@ -589,5 +595,5 @@ class TestBadServer:
             engine.start_workers(1, block=False)
             engine.schedule("task", "ünï")
             engine.schedule_at("task", datetime.now(timezone.utc) + timedelta(milliseconds=50), 2)
-            until(lambda found=ran: len(found) == 2)
+            wait_until(lambda found=ran: len(found) == 2)
             engine.stop_workers()

@@ -13,7 +13,8 @@ import pytest
 
 from spinach import AbortException, AsyncioWorkers, RetryException, ThreadWorkers, signals
 from spinach.job import JobStatus
-from tests.engine.conftest import Engines, Recorder, until
+from tests.engine.conftest import Engines, Recorder
+from tests.waiting import wait_until
 
 BOTH_WORKERS = pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 
@@ -38,9 +39,9 @@ def test_whatever_a_task_raises_ends_as_a_failure(
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("raises")
     engine.schedule("after")
-    until(lambda: "job_finished" in recorder.of("after"))
+    wait_until(lambda: "job_finished" in recorder.of("after"))
     assert recorder.of("raises") == ["job_queued", "job_started", "job_failed", "job_finished"]
-    letter = until(engine._broker.failed_jobs)[0]
+    letter = wait_until(engine._broker.failed_jobs)[0]
     assert letter.error_type.rpartition(".")[2] == error.__name__
     assert "on purpose" in letter.traceback
 
@@ -64,7 +65,7 @@ def test_whatever_a_coroutine_raises_ends_as_a_failure(
     engine.start_workers(1, block=False, workers_class=workers)
     engine.schedule("raises")
     engine.schedule("after")
-    until(lambda: "job_finished" in recorder.of("after"))
+    wait_until(lambda: "job_finished" in recorder.of("after"))
     assert recorder.of("raises") == ["job_queued", "job_started", "job_failed", "job_finished"]
 
 
@@ -96,7 +97,7 @@ def test_n_retries_give_n_plus_one_executions_under_one_id(engines: Engines, rec
     signals.job_started.connect(receiver := lambda _ns, job: ids.append(job.id), sender=engine.namespace)
     engine.start_workers(2, block=False)
     job = engine.schedule("flaky")
-    until(lambda: recorder.facts("job_failed"))
+    wait_until(lambda: recorder.facts("job_failed"))
     signals.job_started.disconnect(receiver)
     assert ids == [job.id] * 3
     assert [facts["attempt"] for facts in recorder.facts("job_started")] == [1, 2, 3]
@@ -113,7 +114,7 @@ def test_abort_ends_the_retries(engines: Engines, recorder: Recorder) -> None:
 
     engine.start_workers(1, block=False)
     engine.schedule("hopeless")
-    (facts,) = until(lambda: recorder.facts("job_failed"))
+    (facts,) = wait_until(lambda: recorder.facts("job_failed"))
     assert facts["job"].retries == 10
     assert not recorder.facts("job_schedule_retry")
 
@@ -129,7 +130,7 @@ def test_a_naive_retry_date_is_utc(engines: Engines, recorder: Recorder) -> None
 
     engine.start_workers(1, block=False)
     engine.schedule("later")
-    (facts,) = until(lambda: recorder.facts("job_schedule_retry"))
+    (facts,) = wait_until(lambda: recorder.facts("job_schedule_retry"))
     assert facts["job"].at == at.replace(tzinfo=timezone.utc)
     assert facts["seen_status"] is JobStatus.NOT_SET
 
@@ -149,7 +150,7 @@ def test_failure_signals_are_sent_while_the_exception_is_handled(engines: Engine
     with signals.job_failed.connected_to(receiver, sender=engine.namespace):
         engine.start_workers(1, block=False)
         engine.schedule("raises")
-        until(lambda: seen)
+        wait_until(lambda: seen)
     assert seen == [(KeyError, JobStatus.FAILED, f"{engine.namespace}-worker-1", KeyError)]
 
 
@@ -167,8 +168,8 @@ def test_receivers_that_raise_harm_nothing(engines: Engines, recorder: Recorder)
     engine.start_workers(1, block=False)
     engine.schedule("runs")
     assert ran.wait(10)
-    until(lambda: recorder.of("runs") == ["job_queued", "job_started", "job_succeeded", "job_finished"])
-    until(
+    wait_until(lambda: recorder.of("runs") == ["job_queued", "job_started", "job_succeeded", "job_finished"])
+    wait_until(
         lambda: (
             {facts["signal"] for facts in recorder.facts("receiver_failed")} >= {"job_queued", "job_finished"}
         )
@@ -186,7 +187,7 @@ def test_tasks_schedule_tasks(engines: Engines, recorder: Recorder) -> None:
 
     engine.start_workers(1, block=False)
     engine.schedule("parent", 5)
-    until(lambda: recorder.of("parent").count("job_finished") == 6)
+    wait_until(lambda: recorder.of("parent").count("job_finished") == 6)
 
 
 @BOTH_WORKERS
@@ -210,16 +211,18 @@ def test_a_fork_in_a_task_reports_once(redis_engines: Engines, tmp_path: Any, wo
     recorder = Recorder(engine.namespace)
     engine.start_workers(2, block=False, workers_class=workers)
     engine.schedule("forks")
-    until(lambda: "job_finished" in recorder.of("forks"))
+    wait_until(lambda: "job_finished" in recorder.of("forks"))
     engine.schedule("after")
-    until(lambda: "job_finished" in recorder.of("after"))
+    wait_until(lambda: "job_finished" in recorder.of("after"))
     recorder.close()
     assert recorder.of("forks") == ["job_queued", "job_started", "job_succeeded", "job_finished"]
     assert len(pids.read_text().split()) == 1
 
 
 def test_unknown_tasks_fail_without_starting(engines: Engines, recorder: Recorder) -> None:
-    """A job whose task the worker does not know fails with `UnknownTask`, unstarted, retried when it may be."""
+    """A job whose task the worker does not know fails with `UnknownTask`, unstarted, retried when it may
+    be.
+    """
     client = engines()
     client._tasks.add(lambda: None, name="unknown")
     client._tasks.add(lambda: None, name="unknown-retryable", max_retries=1)
@@ -227,10 +230,12 @@ def test_unknown_tasks_fail_without_starting(engines: Engines, recorder: Recorde
     worker.start_workers(1, block=False)
     client.schedule("unknown")
     client.schedule("unknown-retryable")
-    until(lambda: recorder.facts("job_failed") and recorder.facts("job_schedule_retry"))
+    wait_until(lambda: recorder.facts("job_failed") and recorder.facts("job_schedule_retry"))
     assert recorder.of("unknown") == ["job_queued", "job_failed"]
     assert "known tasks" in str(recorder.facts("job_failed")[0]["err"])
-    until(lambda: recorder.of("unknown-retryable") == ["job_queued", "job_schedule_retry", "job_waiting"])
+    wait_until(
+        lambda: recorder.of("unknown-retryable") == ["job_queued", "job_schedule_retry", "job_waiting"]
+    )
 
 
 def test_arguments_changed_by_the_task_do_not_reach_the_retry(engines: Engines) -> None:
@@ -247,5 +252,5 @@ def test_arguments_changed_by_the_task_do_not_reach_the_retry(engines: Engines) 
 
     engine.start_workers(1, block=False)
     engine.schedule("greedy", [1, 2, 3])
-    until(lambda: len(seen) == 2)
+    wait_until(lambda: len(seen) == 2)
     assert seen == [[1, 2, 3], [1, 2, 3]]

@@ -1,4 +1,6 @@
-"""Old and new in one namespace: either schedules for the other, and both work one queue, as during a rollout."""
+"""Old and new in one namespace: either schedules for the other, and both work one queue, as during a
+rollout.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ import pytest
 from spinach import Batch
 from spinach.job import Job
 from tests.checker import read_places
-from tests.fleet import Fleet, Line, wait_until
+from tests.fleet import Fleet, Line
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 
@@ -67,7 +70,9 @@ def nothing_is_left(fleet: Fleet) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize(("client", "worker"), [("ours", "old"), ("old", "ours")])
 def test_either_runs_what_the_other_schedules(fleet: Fleet, client: str, worker: str) -> None:
-    """Jobs scheduled by one package run on workers of the other: at once, at a date, in batches, retried, limited."""
+    """Jobs scheduled by one package run on workers of the other: at once, at a date, in batches, retried,
+    limited.
+    """
     process = getattr(fleet, worker)(limit=2, number=6)
     planned = entries(client, 25, seconds=0.02)
     ids = fleet.client(client, planned)
@@ -84,7 +89,9 @@ def test_either_runs_what_the_other_schedules(fleet: Fleet, client: str, worker:
 
 @pytest.mark.slow
 def test_a_mixed_fleet_works_one_queue(fleet: Fleet) -> None:
-    """Old and new workers, fed by old and new clients, execute each job as often as promised and hold limits."""
+    """Old and new workers, fed by old and new clients, execute each job as often as promised and hold
+    limits.
+    """
     workers = [fleet.ours(threshold=12), fleet.old(), fleet.ours(threshold=12), fleet.old()]
     planned = {who: entries(who, 45, seconds=0.02) for who in ("ours", "old")}
     for who, found in planned.items():
@@ -126,7 +133,9 @@ def test_a_retry_begun_by_one_is_finished_by_the_other(fleet: Fleet, first: str,
 
 @pytest.mark.slow
 def test_future_jobs_are_promoted_by_whoever_is_there(fleet: Fleet) -> None:
-    """A job of an old client is never started before its date by ours, and at most 0.3 s after its score's second."""
+    """A job of an old client is never started before its date by ours, and at most 0.3 s after its score's
+    second.
+    """
     fleet.ours()
     found = [{"task": "safe", "args": [f"later-{i}"], "after": 1.5 + i / 10} for i in range(15)]
     fleet.client("old", found)
@@ -157,7 +166,9 @@ def test_periodic_tasks_run_once_per_period_over_a_mixed_fleet(fleet: Fleet) -> 
 
 @pytest.mark.slow
 def test_what_an_old_worker_deletes_at_its_start_ours_register_again(fleet: Fleet) -> None:
-    """Periodic tasks and limits of ours that an old worker deleted at its start are back within a heartbeat."""
+    """Periodic tasks and limits of ours that an old worker deleted at its start are back within a
+    heartbeat.
+    """
     ours = fleet.ours(periodic=True, threshold=6, prefix="our-")
     keys = {
         name: fleet.key(name) for name in ("_periodic_tasks_hash", "_max_concurrency", "_current_concurrency")
@@ -188,7 +199,9 @@ def test_what_an_old_worker_deletes_at_its_start_ours_register_again(fleet: Flee
 
 @pytest.mark.slow
 def test_old_workers_live_with_our_keys(fleet: Fleet) -> None:
-    """Old workers ignore the keys and fields that ours add, whatever stands in them, and our workers' traces."""
+    """Old workers ignore the keys and fields that ours add, whatever stands in them, and our workers'
+    traces.
+    """
     ours = fleet.ours(threshold=12, periodic=True)
     engine = fleet.engine()
     for index in range(10):
@@ -211,7 +224,9 @@ def test_old_workers_live_with_our_keys(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_rollback_an_old_fleet_runs_every_job_that_remains(fleet: Fleet) -> None:
-    """After our workers ran and stopped, an old fleet runs every job that is left: queued, dated, to be retried."""
+    """After our workers ran and stopped, an old fleet runs every job that is left: queued, dated, to be
+    retried.
+    """
     chance = random.Random(7)
     ours = fleet.ours()
     engine = fleet.engine()

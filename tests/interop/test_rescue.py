@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.checker import read_places
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 
@@ -57,7 +58,9 @@ def test_ours_recovers_a_dead_old_worker(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_an_old_worker_recovers_one_of_ours(fleet: Fleet) -> None:
-    """One of ours that died is recovered by an old worker by its own rules: what may be repeated runs again."""
+    """One of ours that died is recovered by an old worker by its own rules: what may be repeated runs
+    again.
+    """
     dead = fleet.ours(number=5)
     dead_id = fleet.registration_of(dead)
     run_hanging_jobs(fleet)

@@ -14,10 +14,11 @@ import pytest
 from textual.pilot import Pilot
 
 from spinach_ops.top.tui.app import TopApp
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
 from tests.top import schema
 from tests.top.driving import drive, shows, until
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -77,7 +78,9 @@ def _settled(fleet: Fleet) -> int:
 
 
 def test_rates_on_an_old_fleet_are_exact(fleet: Fleet) -> None:
-    """While the last job of the first look is still queued, in and out are exact without any worker of ours."""
+    """While the last job of the first look is still queued, in and out are exact without any worker of
+    ours.
+    """
     fleet.client("old", [{"task": "once", "args": [f"{number}"]} for number in range(20)])
     _, second = look(fleet, "--count", "2", "-i", "0.3", lines=2)
     (queue,) = second["queues"]
@@ -112,7 +115,9 @@ def test_a_mixed_fleet_is_marked(fleet: Fleet) -> None:
 
 
 def test_the_screen_on_an_old_fleet(fleet: Fleet) -> None:
-    """The screen shows an old fleet's queues, workers and jobs, and says what it cannot know of failures and tasks."""
+    """The screen shows an old fleet's queues, workers and jobs, and says what it cannot know of failures and
+    tasks.
+    """
     fleet.old(number=2)
     fleet.client("old", [{"task": "safe", "args": [f"running-{number}", 60]} for number in range(6)])
     wait_until(lambda: len(fleet.starts()) == 2, "two jobs run")

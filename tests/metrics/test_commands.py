@@ -15,10 +15,11 @@ from spinach.stats.workers import WorkerInfo, WorkerStats
 from spinach_ops.cli.errors import UsageError
 from spinach_ops.exporter.config import check_distinct, read_targets
 from spinach_ops.exporter.service_discovery import http_sd
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.metrics.test_known_workload import exporter
 from tests.prometheus import check_page, fetch
 from tests.servers import Server
+from tests.waiting import wait_until
 
 
 def test_a_loopback_elsewhere_is_no_target() -> None:

@@ -16,12 +16,12 @@ import pytest
 from spinach import Engine, signals
 from spinach.stats import NamespaceSnapshot
 from spinach_ops import instrument, serve
-from tests.engine.conftest import until
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.metrics.conftest import MakeEngine
 from tests.metrics.test_known_workload import exporter
 from tests.prometheus import fetch
 from tests.servers import Server
+from tests.waiting import wait_until
 
 JOBS = 200
 
@@ -59,14 +59,14 @@ def test_receivers_that_raise(engine: Engine, error: type[BaseException]) -> Non
     registry = instrument(engine).registry
     engine.start_workers(3, block=False)
     task.schedule()
-    until(task.ran_once)
+    wait_until(task.ran_once)
     name = {
         "spinach_namespace": engine.namespace,
         "queue": "spinach",
         "task": "counted",
         "outcome": "succeeded",
     }
-    until(lambda: registry.get_sample_value("spinach_jobs_finished_total", name) == JOBS)
+    wait_until(lambda: registry.get_sample_value("spinach_jobs_finished_total", name) == JOBS)
     engine.stop_workers()
     assert engine.stopped_cleanly
     for each in every:
@@ -87,11 +87,11 @@ def test_a_receiver_that_hangs_costs_one_slot(engine: Engine) -> None:
     task = Counted(engine)
     engine.start_workers(3, block=False)
     task.schedule()
-    until(hanging.is_set)
-    until(lambda: len(task.runs) == JOBS - 1)
+    wait_until(hanging.is_set)
+    wait_until(lambda: len(task.runs) == JOBS - 1)
     assert 0 not in task.runs
     release.set()
-    until(task.ran_once)
+    wait_until(task.ran_once)
     signals.job_started.disconnect(hangs)
     engine.stop_workers()
     assert engine.stopped_cleanly
@@ -108,7 +108,7 @@ def test_scrapers_that_hang(engine: Engine) -> None:
             clients.enter_context(contextlib.closing(client))
             client.sendall(sent)
         task.schedule()
-        until(task.ran_once)
+        wait_until(task.ran_once)
         engine.stop_workers()
         assert engine.stopped_cleanly
     server.close()
@@ -132,9 +132,9 @@ def test_a_look_at_the_broker_that_hangs(engine: Engine) -> None:
     header = {"X-Prometheus-Scrape-Timeout-Seconds": "1.0"}
     scraper = threading.Thread(target=lambda: pages.append(fetch(f"{server.url}/metrics", **header)))
     scraper.start()
-    until(asked.is_set)
+    wait_until(asked.is_set)
     task.schedule()
-    until(task.ran_once)
+    wait_until(task.ran_once)
     scraper.join(20)
     assert f'spinach_redis_up{{spinach_namespace="{engine.namespace}"}} 0.0' in pages[0]
     assert "spinach_jobs_started_total{" in pages[0]
@@ -163,7 +163,7 @@ def test_a_collector_of_the_application_that_raises(engine: Engine) -> None:
     with pytest.raises(urllib.error.HTTPError, match="500"):
         fetch(f"{server.url}/metrics")
     assert fetch(f"{server.url}/readyz")
-    until(task.ran_once)
+    wait_until(task.ran_once)
     server.close()
 
 
@@ -195,7 +195,7 @@ def test_hooks_that_raise_on_both_sides(make_engine: MakeEngine) -> None:
     task = Counted(engine)
     engine.start_workers(2, block=False)
     task.schedule()
-    until(task.ran_once)
+    wait_until(task.ran_once)
     engine.stop_workers()
     assert engine.stopped_cleanly
 

@@ -13,8 +13,8 @@ from spinach import Engine
 from spinach.runtime.vitals import ServiceVitals, Vitals
 from spinach_ops import serve
 from spinach_ops.web.health import liveness, readiness
-from tests.engine.conftest import until
 from tests.prometheus import fetch
+from tests.waiting import wait_until
 
 
 def service(name: str, silent: float = 1.0, interval: float = 10.0, **facts: bool) -> ServiceVitals:
@@ -101,11 +101,11 @@ def test_a_worker_that_stops_shows_as_stopping(engine: Engine) -> None:
     server = serve(engine, port=0)
     engine.start_workers(2, block=False)
     engine.schedule("waits")
-    until(begun.is_set)
+    wait_until(begun.is_set)
     stopping = threading.Thread(target=engine.stop_workers)
     stopping.start()
     stopping_series = f'spinach_worker_state{{spinach_namespace="{engine.namespace}",state="stopping"}} 1.0'
-    until(lambda: stopping_series in fetch(f"{server.url}/metrics"))
+    wait_until(lambda: stopping_series in fetch(f"{server.url}/metrics"))
     page = fetch(f"{server.url}/metrics")
     assert f'spinach_worker_slots_busy{{spinach_namespace="{engine.namespace}"}} 1.0' in page
     assert json.loads(fetch(f"{server.url}/healthz"))["status"] == "ok"

@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from spinach import Engine
 from spinach_ops import instrument, serve
-from tests.engine.conftest import until
+from tests.waiting import wait_until
 
 Spans = InMemorySpanExporter
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def run_one(engine: Engine) -> None:
     engine.wrap_attempts(lambda _: ended.append(True))
     engine.start_workers(1, block=False)
     engine.schedule("task")
-    until(lambda: ended)
+    wait_until(lambda: ended)
     engine.stop_workers()
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from spinach import Batch, Engine
 from spinach_ops import instrument, serve
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.prometheus import MakePrometheus, Prometheus, check_page, fetch
 from tests.servers import Server
+from tests.waiting import wait_until
 
 GOOD, FAILING, RETRIED, DELAYED = 500, 7, 3, 20
 THRESHOLD_SECONDS = 3

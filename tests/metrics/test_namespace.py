@@ -25,12 +25,12 @@ from spinach.stats import (
 )
 from spinach.stats.workers import OrphanStats, WorkerInfo, WorkerStats
 from spinach_ops.exporter.serve import Discovery
-from spinach_ops.metrics.labels import clean
+from spinach_ops.metrics.labels import sanitize_label
 from spinach_ops.metrics.namespace_collector import NamespaceCollector, deadline
 from spinach_ops.metrics.snapshot_cache import SnapshotCache
 from spinach_ops.web.http import Request
-from tests.fleet import wait_until
 from tests.servers import Server
+from tests.waiting import wait_until
 
 NOW = 1_000_000.0
 
@@ -78,7 +78,7 @@ def registry_of(snapshot: NamespaceSnapshot, *, per_worker: bool = False) -> Col
 
 def value(snapshot: NamespaceSnapshot, name: str, **labels: str) -> float | None:
     return registry_of(snapshot).get_sample_value(
-        name, {"spinach_namespace": clean(snapshot.namespace), **labels}
+        name, {"spinach_namespace": sanitize_label(snapshot.namespace), **labels}
     )
 
 
@@ -233,7 +233,7 @@ def test_names_that_look_alike_as_labels_make_one_series() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (BrokerUnavailable("Timeout reading from socket"), "timeout"),
+        (BrokerUnavailable("Timeout reading from socket", kind="timeout"), "timeout"),
         (BrokerUnavailable("connection refused"), "connection"),
         (NotPermitted("not to run the command"), "permission"),
         (NotPermitted("wrong password", at_login=True), "auth"),
@@ -335,7 +335,7 @@ def test_one_namespace_that_answers_is_enough_to_be_ready() -> None:
     gate = Gate()
     collector = NamespaceCollector({"hangs": SnapshotCache(gate.look), "well": SnapshotCache(lambda _: WELL)})
     began = time.monotonic()
-    readings = collector.can_read()
+    readings = collector.read_until_first()
     assert time.monotonic() - began < 4  # the deadline is 5 s
     gate.open.set()
     assert readings["hangs"] is None

@@ -15,9 +15,9 @@ from spinach.job import Job
 from spinach.stats.workers import WorkerInfo
 from spinach_ops import instrument
 from spinach_ops.metrics import catalog
-from spinach_ops.metrics.labels import Caps
-from tests.engine.conftest import until
+from spinach_ops.metrics.labels import LabelCaps
 from tests.metrics.conftest import MakeEngine, Samples
+from tests.waiting import wait_until
 
 
 def finished(samples: Samples, task: str) -> dict[str, float | None]:
@@ -49,8 +49,10 @@ def test_each_outcome_is_counted_once(engine: Engine, samples: Samples) -> None:
     engine.start_workers(2, block=False)
     for name in ("good", "good", "bad", "again"):
         engine.schedule(name)
-    until(lambda: (finished(samples, "again")["failed"], finished(samples, "good")["succeeded"]) == (1, 2))
-    until(lambda: finished(samples, "bad")["failed"] == 1)
+    wait_until(
+        lambda: (finished(samples, "again")["failed"], finished(samples, "good")["succeeded"]) == (1, 2)
+    )
+    wait_until(lambda: finished(samples, "bad")["failed"] == 1)
     assert finished(samples, "good") == {"succeeded": 2, "retried": 0, "failed": 0}
     assert finished(samples, "bad") == {"succeeded": 0, "retried": 0, "failed": 1}
     assert finished(samples, "again") == {"succeeded": 0, "retried": 1, "failed": 1}
@@ -72,7 +74,7 @@ def test_a_delay_that_was_asked_for_is_no_wait(engine: Engine, samples: Samples)
     engine.task(lambda: None, name="later")
     engine.start_workers(1, block=False)
     engine.schedule_at("later", datetime.now(timezone.utc) + timedelta(seconds=0.6))
-    until(lambda: finished(samples, "later")["succeeded"] == 1)
+    wait_until(lambda: finished(samples, "later")["succeeded"] == 1)
     names = {"queue": "spinach", "task": "later"}
     assert samples("spinach_jobs_submitted_total", status="waiting", **names) == 1
     assert samples("spinach_jobs_promoted_total", **names) == 1
@@ -95,7 +97,7 @@ def test_an_unknown_task_counts_as_an_attempt_that_failed(engine: Engine, sample
     engine.schedule(task)
     engine._tasks.tasks.clear()
     engine.start_workers(1, block=False)
-    until(lambda: finished(samples, "gone")["failed"] == 1)
+    wait_until(lambda: finished(samples, "gone")["failed"] == 1)
     assert samples("spinach_jobs_started_total", queue="spinach", task="gone") == 1
     assert samples("spinach_job_duration_seconds_count", queue="spinach", task="gone") == 0
     unknown = {"error_type": "spinach.exc.UnknownTask", "outcome": "failed"}
@@ -176,7 +178,7 @@ def test_engines_share_a_registry_and_stay_apart(make_engine: MakeEngine) -> Non
 def test_too_many_names_are_folded_and_counted(make_engine: MakeEngine) -> None:
     """Beyond the caps series are counted as `other`, and the overflow shows; the first ones are kept."""
     engine = make_engine()
-    instrumentation = instrument(engine, caps=Caps(pairs=2, queues=2, tasks=10, error_types=1))
+    instrumentation = instrument(engine, caps=LabelCaps(pairs=2, queues=2, tasks=10, error_types=1))
     samples = Samples(instrumentation)
     for number in range(4):
         engine.task(lambda: None, name=f"task-{number}")
@@ -203,13 +205,13 @@ def test_two_engines_of_one_namespace_count_once(make_engine: MakeEngine) -> Non
     worker.start_workers(2, block=False)
     client.schedule("task")
     samples = Samples(first)
-    until(lambda: finished(samples, "task")["succeeded"] == 1)
+    wait_until(lambda: finished(samples, "task")["succeeded"] == 1)
     names = {"queue": "spinach", "task": "task"}
     assert samples("spinach_jobs_submitted_total", status="queued", **names) == 1
     assert samples("spinach_jobs_started_total", **names) == 1
     first.uninstrument()
     client.schedule("task")
-    until(lambda: finished(samples, "task")["succeeded"] == 2)
+    wait_until(lambda: finished(samples, "task")["succeeded"] == 2)
     assert samples("spinach_queue_depth", queue="spinach") == 0
     worker.stop_workers()
     second.uninstrument()
@@ -311,7 +313,7 @@ def test_every_exposed_family_is_in_the_catalog(engine: Engine, samples: Samples
     engine.task(lambda: None, name="tick", periodicity=timedelta(hours=1))
     engine.start_workers(1, block=False)
     engine.schedule("task")
-    until(lambda: finished(samples, "task")["succeeded"] == 1)
+    wait_until(lambda: finished(samples, "task")["succeeded"] == 1)
     listed = {metric.base_name: metric for metric in catalog.METRICS}
     for family in samples._registry.collect():
         metric = listed[family.name]

@@ -19,11 +19,11 @@ import pytest
 
 from spinach import Engine
 from spinach_ops import instrument, serve
-from spinach_ops.web.addresses import CannotListen, ports
+from spinach_ops.web.addresses import CannotListen, parse_ports
 from spinach_ops.web.http import HttpServer, Request, Response, gzip_accepted
-from tests.engine.conftest import until
 from tests.metrics.conftest import MakeEngine
 from tests.prometheus import check_page, fetch
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_number_alone_is_the_port(engine: Engine) -> None:
 def test_what_is_no_port_is_an_error(text: str) -> None:
     """The message says what was given and what is expected."""
     with pytest.raises(ValueError, match="expected a number up to 65535"):
-        ports(text)
+        parse_ports(text)
 
 
 def test_the_address_stands_in_the_workers_record(engine: Engine, server: HttpServer) -> None:
@@ -196,7 +196,7 @@ def test_a_closed_server_leaves_no_thread(engine: Engine) -> None:
     name = f"{engine.namespace}-http"
     assert name in {thread.name for thread in threading.enumerate()}
     server.close()
-    until(lambda: name not in {thread.name for thread in threading.enumerate()})
+    wait_until(lambda: name not in {thread.name for thread in threading.enumerate()})
     assert engine._hooks.announced == {}
     server.close()
     serve(engine, port=server.port).close()

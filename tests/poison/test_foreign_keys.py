@@ -10,16 +10,20 @@ import pytest
 from spinach import Batch
 from spinach.exc import WrongKeyType
 from tests.checker import read_places
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 # Every key of keys.py but those where jobs wait: the queue and the future ones.
 AUXILIARY = (
-    "_running-jobs-on-broker-{id}", "_reserved-jobs-on-broker-{id}", "_periodic_tasks_hash", "_periodic_tasks_queue",
-    "_all_brokers_hash", "_all_brokers_zset", "_max_concurrency", "_current_concurrency", "_brokers-seen", "_queues",
-    "_counters", "_counters-minute-{minute}", "_histograms", "_failed-jobs", "_failed-jobs-data", "_failure-groups",
-    "_limits-checked", "_wire",
+    "_running-jobs-on-broker-{id}", "_reserved-jobs-on-broker-{id}", "_periodic_tasks_hash",
+    "_periodic_tasks_queue",
+    "_all_brokers_hash", "_all_brokers_zset", "_max_concurrency", "_current_concurrency", "_brokers-seen",
+    "_queues",
+    "_counters", "_counters-minute-{minute}", "_histograms", "_failed-jobs", "_failed-jobs-data",
+    "_failure-groups",
+    "_limits-checked", "_wire", "_parked-counts", "_parked-jobs-spinach",
 )  # fmt: skip
 
 

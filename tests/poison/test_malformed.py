@@ -13,8 +13,9 @@ import pytest
 from spinach import RedisBroker
 from spinach.job import Job, JobStatus
 from spinach.stats import FailedJob
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 NEIGHBOURS = 40
@@ -258,7 +259,9 @@ def test_poison_among_periodic_tasks_stops_no_other(fleet: Fleet) -> None:
 
 
 def test_duplicate_ids_and_duplicate_bytes_stop_nothing(fleet: Fleet) -> None:
-    """Two entries with one id, or the same bytes twice, do not get in each other's way or in that of others."""
+    """Two entries with one id, or the same bytes twice, do not get in each other's way or in that of
+    others.
+    """
     twin = json.loads(good("twin-a"))
     other = {**twin, "task_args": ["twin-b"]}
     same = good("same").encode()

@@ -12,8 +12,9 @@ import pytest
 
 from spinach import Batch, RedisBroker
 from spinach.job import Job
-from tests.fleet import Fleet, wait_until
+from tests.fleet import Fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 MakeFleet = Callable[..., Fleet]
 
@@ -21,9 +22,12 @@ PAYLOADS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "empties": (([], {}, [[]], [{}], {"a": []}, {"a": {}}, "", None), {"x": [], "y": {}}),
     "integers": ((2**53 + 1, 2**63, -(2**63) - 1, 10**400, -(10**400), 0, 123456789012345678), {}),
     "floats": ((0.1, 1 / 3, 1e308, 5e-324, -0.0, 0.0, 1.0, 1e16, 1e22, 123456789.123456789, 2.0**53), {}),
-    "surrogates": (("\ud800", "\udfff\ud800", "a\ud83dz", "\U0001f96c", "é", "\x00\x7f\u2028/\\"), {"\ud801": "\udc00"}),
-    "statuses": (('"status": 2', '{"status": 3, ', '"task_name": "once"}', '", "status": 2, "'), {"status": 2, "id": "x"}),
-    "heads": (('{"at": 1, "at_us": 1, "enqueued_at": 1.0, "id": "a", "max_retries": 0, "queue": "q", "retries": 0, ',), {}),
+    "surrogates": (("\ud800", "\udfff\ud800", "a\ud83dz", "\U0001f96c", "é", "\x00\x7f\u2028/\\"),
+        {"\ud801": "\udc00"}),
+    "statuses": (('"status": 2', '{"status": 3, ', '"task_name": "once"}', '", "status": 2, "'),
+        {"status": 2, "id": "x"}),
+    "heads": (('{"at": 1, "at_us": 1, "enqueued_at": 1.0, "id": "a", "max_retries": 0, "queue": "q", '
+        '"retries": 0, ',), {}),
     "megabyte": (("x" * 1_000_000, ["é" * 1000] * 20), {}),
     "nested": ((json.loads("[" * 300 + "1.0" + "]" * 300),), {}),
 }  # fmt: skip
@@ -60,7 +64,9 @@ def schedule_all(fleet: Fleet, task: str, prefix: str, after: float | None = Non
 
 
 def test_arguments_arrive_unaltered_now_and_later(fleet: Fleet) -> None:
-    """Arguments arrive as they were sent from the queue, in a batch or not, and from among the waiting jobs."""
+    """Arguments arrive as they were sent from the queue, in a batch or not, and from among the waiting
+    jobs.
+    """
     fleet.ours(threshold=60)
     engine = fleet.engine()
     single = {}

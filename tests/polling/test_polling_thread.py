@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 10.0
 
 
 class Moody(Poller):
-    """A source that fails, hangs or works as a test says."""
+    """A poller that fails, hangs or works as a test says."""
 
     def __init__(self, broker: Broker) -> None:
         super().__init__(broker, interval_seconds=0.01)
@@ -30,18 +30,18 @@ class Moody(Poller):
         self.gate.set()
         self.looks = 0
 
-    def look(self, wanted: Sequence[Wanted] = ()) -> Poll:
+    def poll(self, wanted: Sequence[Wanted] = ()) -> Poll:
         self.looks += 1
         assert self.gate.wait(PATIENCE_SECONDS)
         if self.error is not None:
             raise self.error
-        return super().look(wanted)
+        return super().poll(wanted)
 
 
 @contextmanager
-def watching(source: Poller, interval: float = 0.01) -> Iterator[tuple[PollingThread, queue.Queue[Report]]]:
+def watching(poller: Poller, interval: float = 0.01) -> Iterator[tuple[PollingThread, queue.Queue[Report]]]:
     reports: queue.Queue[Report] = queue.Queue()
-    polling_thread = PollingThread(source, reports.put, interval_seconds=interval)
+    polling_thread = PollingThread(poller, reports.put, interval_seconds=interval)
     polling_thread.start()
     try:
         yield polling_thread, reports
@@ -52,7 +52,7 @@ def watching(source: Poller, interval: float = 0.01) -> Iterator[tuple[PollingTh
 def until(reports: queue.Queue[Report], *, is_live: bool) -> Report:
     while True:
         report = reports.get(timeout=PATIENCE_SECONDS)
-        if (report.tick is not None) is is_live:
+        if (report.poll is not None) is is_live:
             return report
 
 
@@ -67,16 +67,18 @@ def broker() -> Broker:
 def test_it_goes_on_whatever_happens(
     broker: Broker, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A look that fails, even by a bug, is reported with its reason, and the next one that works brings it back."""
-    source = Moody(broker)
-    with watching(source) as (polling_thread, reports):
+    """A look that fails, even by a bug, is reported with its reason, and the next one that works brings it
+    back.
+    """
+    poller = Moody(broker)
+    with watching(poller) as (polling_thread, reports):
         until(reports, is_live=True)
-        source.error = error
+        poller.error = error
         lost = until(reports, is_live=False)
         assert str(error) in lost.connection.reason
         assert lost.connection.state(0, 1) == "lost"
-        source.error = None
-        polling_thread.look_now()  # does not wait for the pause to end
+        poller.error = None
+        polling_thread.poll_now()  # does not wait for the pause to end
         back = until(reports, is_live=True)
         assert back.connection.came_back
         assert not until(reports, is_live=True).connection.came_back
@@ -85,20 +87,20 @@ def test_it_goes_on_whatever_happens(
 
 def test_looks_do_not_pile_up(broker: Broker) -> None:
     """While a look hangs no other begins, however often one is asked for, and it counts as slow."""
-    source = Moody(broker)
-    with watching(source) as (polling_thread, reports):
+    poller = Moody(broker)
+    with watching(poller) as (polling_thread, reports):
         until(reports, is_live=True)
-        source.gate.clear()
-        polling_thread.look_now()
-        while polling_thread.connection.looking_since is None or source.gate.is_set():
+        poller.gate.clear()
+        polling_thread.poll_now()
+        while polling_thread.connection.looking_since is None or poller.gate.is_set():
             threading.Event().wait(0.001)
-        looks = source.looks
+        looks = poller.looks
         for _ in range(20):
-            polling_thread.look_now()
+            polling_thread.poll_now()
         since = polling_thread.connection.looking_since
         assert polling_thread.connection.state(since + 5, 0.01) == "slow"
-        assert source.looks - looks <= 1
-        source.gate.set()
+        assert poller.looks - looks <= 1
+        poller.gate.set()
         until(reports, is_live=True)
 
 
@@ -109,27 +111,29 @@ def test_a_new_page_is_fetched_at_once(broker: Broker) -> None:
         until(reports, is_live=True)
         polling_thread.want([Wanted("queue", "q")])
         report = until(reports, is_live=True)
-        assert report.tick is not None
-        assert len(report.tick.snapshot.pages[0].jobs) == 1
+        assert report.poll is not None
+        assert len(report.poll.snapshot.pages[0].jobs) == 1
     broker.flush()
 
 
 def test_nothing_is_reported_of_a_namespace_left(broker: Broker) -> None:
-    """A look at a namespace that somebody has left meanwhile is not reported, and the next one is of the new one."""
-    source = Moody(broker)
+    """A look at a namespace that somebody has left meanwhile is not reported, and the next one is of the new
+    one.
+    """
+    poller = Moody(broker)
     other = MemoryBroker()
     other.namespace = "other"
-    with watching(source, interval=3600) as (polling_thread, reports):
+    with watching(poller, interval=3600) as (polling_thread, reports):
         until(reports, is_live=True)
-        source.gate.clear()
-        polling_thread.look_now()
-        while source.looks < 2:
+        poller.gate.clear()
+        polling_thread.poll_now()
+        while poller.looks < 2:
             threading.Event().wait(0.001)
         polling_thread.turn_to(Poller(other))
-        source.gate.set()
+        poller.gate.set()
         report = until(reports, is_live=True)
-        assert report.tick is not None
-        assert report.tick.snapshot.namespace == "other"
+        assert report.poll is not None
+        assert report.poll.snapshot.namespace == "other"
 
 
 class Forgetful(MemoryBroker):
@@ -151,15 +155,15 @@ def test_queues_are_remembered_over_a_loss() -> None:
     """After a loss the keys are not searched again: queues that were found are asked for by name."""
     broker = Forgetful()
     broker.enqueue([queued(1, queue="found")])
-    source = Poller(broker, discover=True)
-    source.look()
+    poller = Poller(broker, discover=True)
+    poller.poll()
     with pytest.raises(BrokerUnavailable):
-        source.look()
-    tick = source.look()
+        poller.poll()
+    poll = poller.poll()
     assert [asked["discover"] for asked in broker.asked] == [True, False, False]
     assert broker.asked[2]["queues"] == ["found"]
     assert broker.asked[2]["known"] is None
-    assert tick.rates == {}
+    assert poll.rates == {}
     broker.flush()
 
 
@@ -168,9 +172,9 @@ def test_the_first_page_of_large_jobs_is_short() -> None:
     broker = MemoryBroker()
     broker.namespace = "large"
     broker.enqueue([queued("x" * 600_000) for _ in range(20)])
-    source = Poller(broker)
-    source.look()
-    (page,) = source.look([Wanted("queue", "q", 100)]).snapshot.pages
+    poller = Poller(broker)
+    poller.poll()
+    (page,) = poller.poll([Wanted("queue", "q", 100)]).snapshot.pages
     assert len(page.jobs) == 1
     broker.flush()
 
@@ -180,7 +184,7 @@ def test_a_page_of_large_jobs_is_short() -> None:
     broker = Forgetful()
     broker.asked += [{}, {}]
     broker.enqueue([queued("x" * 400_000) for _ in range(5)])
-    source = Poller(broker)
-    assert len(source.look([Wanted("queue", "q")]).snapshot.pages[0].jobs) == 5
-    assert len(source.look([Wanted("queue", "q")]).snapshot.pages[0].jobs) == 2
+    poller = Poller(broker)
+    assert len(poller.poll([Wanted("queue", "q")]).snapshot.pages[0].jobs) == 5
+    assert len(poller.poll([Wanted("queue", "q")]).snapshot.pages[0].jobs) == 2
     broker.flush()

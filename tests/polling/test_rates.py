@@ -178,7 +178,9 @@ def test_order_is_lost_with_limits() -> None:
 def test_jobs_put_back_did_not_come(
     depth: int, held: int, given_back: int, pushed: int, in_order: bool
 ) -> None:
-    """Where a worker takes all jobs and stops, those it puts back at the head are not counted as jobs that came."""
+    """Where a worker takes all jobs and stops, those it puts back at the head are not counted as jobs that
+    came.
+    """
     queue = ModelQueue(depth)
     before, in_hand = queue.look(), held + depth
     queue.jobs.clear()

@@ -1,4 +1,6 @@
-"""What is remembered between looks: trends with gaps, smoothed rates with their marks, since when a job runs."""
+"""What is remembered between looks: trends with gaps, smoothed rates with their marks, since when a job
+runs.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def test_a_bound_stays_a_bound_for_a_while() -> None:
 
 
 def test_counters_make_an_estimate_of_a_bound() -> None:
-    """Where every worker counts, a queue that ran dry has an estimate from what was started, and not a bound."""
+    """Where every worker counts, a queue that ran dry has an estimate from what was started, and not a
+    bound.
+    """
     facts = {"workers": (worker(),), "exact": True}
     before = snapshot(queue(depth=5), counters={("q", "task", "started"): 100}, **facts)
     after = later(
@@ -107,7 +111,9 @@ def test_counters_make_an_estimate_of_a_bound() -> None:
 
 
 def test_jobs_in_hand_came_and_did_not_start() -> None:
-    """Jobs that workers fetched and did not start came in, too; those given back at a stop did not come again."""
+    """Jobs that workers fetched and did not start came in, too; those given back at a stop did not come
+    again.
+    """
 
     def look(number: int, depth: int, started: int, held: int, claimed: int) -> NamespaceSnapshot:
         holder = replace(worker(running=0), running=0, reserved=held, claimed=claimed)
@@ -139,7 +145,9 @@ def test_rates_begin_anew_after_a_gap() -> None:
 
 
 def test_a_change_too_small_is_none() -> None:
-    """A queue that neither grows nor shrinks by a part worth mentioning stays; of bounds there is no difference."""
+    """A queue that neither grows nor shrinks by a part worth mentioning stays; of bounds there is no
+    difference.
+    """
     history = History()
     history.add(
         snapshot(),

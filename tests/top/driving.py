@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 from textual.pilot import Pilot
 
 from spinach.brokers.redis.from_url import connect
-from spinach_ops.top.tui.app import Look, TopApp
+from spinach_ops.top.tui.app import ScreenOptions, TopApp
 from spinach_ops.top.tui.canvas import Canvas
+from tests.waiting import Deadline
 
-PATIENCE_SECONDS = 15.0
 INTERVAL = 0.2
 Story = Callable[[TopApp, Pilot[int]], Awaitable[None]]
 
 
 def drive(
-    url: str, namespace: str, story: Story, *, size: tuple[int, int] = (80, 24), **look: object
+    url: str, namespace: str, story: Story, *, size: tuple[int, int] = (80, 24), **options: object
 ) -> TopApp:
     """Run the app on a server for the length of a story."""
 
     async def run() -> TopApp:
         app = TopApp(
             lambda name: connect(url, name), namespace,
-            look=Look(**{"interval_seconds": INTERVAL, **look}),  # type: ignore[arg-type]
+            options=ScreenOptions(**{"interval_seconds": INTERVAL, **options}),  # type: ignore[arg-type]
         )  # fmt: skip
         async with app.run_test(size=size) as pilot:
             await story(app, pilot)
@@ -35,9 +34,9 @@ def drive(
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = Deadline(what or (lambda: screen(pilot.app)))
     while not condition():
-        assert time.monotonic() < deadline, what or screen(pilot.app)
+        deadline.check()
         await pilot.pause(0.02)
 
 

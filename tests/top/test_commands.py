@@ -400,7 +400,7 @@ def test_doctor_finds_leaked_slots(console: Console) -> None:
     document = json.loads(console.ops("doctor", "--json", code=1))
     (drift,) = (finding for finding in document["findings"] if finding["code"] == "limit_drift")
     assert (drift["subject"], drift["severity"]) == ("task task", "error")
-    assert "3 slots of its limit count as taken, 1 of its jobs are at work" in drift["evidence"]
+    assert "3 slots count as taken, 1 of its jobs run" in drift["evidence"]
 
 
 def test_doctor_finds_a_server_that_evicts(console: Console, make_server: Callable[..., Server]) -> None:

@@ -16,14 +16,14 @@ from spinach_ops.top.boards.queues import COLUMNS
 from spinach_ops.top.conditions import Condition
 from spinach_ops.top.screen import queue_panel
 from spinach_ops.top.screen.draw import draw
-from spinach_ops.top.screen.filters import BadFilter, matcher
+from spinach_ops.top.screen.filters import BadFilter, parse_filter
 from spinach_ops.top.screen.keys import KEYS, next_interval
 from spinach_ops.top.screen.navigation import Navigation, Viewport
 from spinach_ops.top.screen.sorting import Ranking, Sort, sort_rows
 from spinach_ops.top.view.table import Cell, Row
-from spinach_ops.top.view.view_model import Place, ViewModel
+from spinach_ops.top.view.view_model import Location, ViewModel
 
-from .view_models import group, job, jobs_page, queue, situation, snapshot, texts, view, worker
+from .view_models import group, job, jobs_page, queue, snapshot, status, texts, view, worker
 
 ESCAPES = "\x1b[31m[red]evil[/red]\x07\r\n\u202e\x9b2J"
 
@@ -55,7 +55,7 @@ def test_filters(text: str, found: list[str]) -> None:
 def test_a_filter_that_says_nothing_is_refused(text: str) -> None:
     """A broken pattern and a comparison with no number are refused with words."""
     with pytest.raises(BadFilter):
-        matcher(text, COLUMNS)
+        parse_filter(text, COLUMNS)
 
 
 @given(st.text(max_size=30))
@@ -94,7 +94,7 @@ def test_sorting_goes_through_all_columns() -> None:
 def test_numbers_are_sorted_as_numbers() -> None:
     """Ten is more than nine."""
     seen = view(*(queue(f"q{depth}", depth) for depth in (9, 10, 100, 2)))
-    rows = TABS[0].rows(seen, Place())
+    rows = TABS[0].rows(seen, Location())
     assert [row.key for row in sort_rows(TABS[0], rows, Sort("DEPTH"))] == ["q100", "q10", "q9", "q2"]
 
 
@@ -166,31 +166,31 @@ def test_the_cursor_is_on_the_first_row_until_it_is_moved() -> None:
 def test_places() -> None:
     """From a queue one goes to its jobs and back to where the cursor was; esc never quits."""
     navigation, seen = Navigation(), view(queue("a", oldest=50), queue("b"))
-    draw(seen, navigation, situation(), width=80, height=24)
+    draw(seen, navigation, status(), width=80, height=24)
     navigation.move(1)
     navigation.go("jobs")
-    assert navigation.place == Place("jobs", "b", "head")
+    assert navigation.location == Location("jobs", "b", "head")
     navigation.turn()
-    assert navigation.place == Place("jobs", "b", "tail")
+    assert navigation.location == Location("jobs", "b", "tail")
     navigation.turn()
-    assert navigation.place == Place("jobs", "b", "head")
+    assert navigation.location == Location("jobs", "b", "head")
     assert navigation.back()
-    assert (navigation.place, navigation.viewport.key) == (Place(), "b")
+    assert (navigation.location, navigation.viewport.key) == (Location(), "b")
     assert not navigation.back()
     navigation.go("scheduled")
     navigation.go("jobs")
-    assert navigation.place == Place("jobs")
+    assert navigation.location == Location("jobs")
 
 
 def test_back_ends_the_filter_first() -> None:
     """The first esc ends the filter, the next goes back."""
     navigation = Navigation()
-    navigation.enter(Place("jobs", "q", "head"))
+    navigation.enter(Location("jobs", "q", "head"))
     navigation.filters["jobs"] = "x"
     assert navigation.back()
-    assert (navigation.place.of, navigation.filters) == ("q", {})
+    assert (navigation.location.subject, navigation.filters) == ("q", {})
     assert navigation.back()
-    assert navigation.place == Place()
+    assert navigation.location == Location()
 
 
 def test_another_namespace_keeps_the_view() -> None:
@@ -199,10 +199,10 @@ def test_another_namespace_keeps_the_view() -> None:
     navigation.go("workers")
     navigation.filters["workers"] = "x"
     navigation.sorts["workers"] = Sort("RUN")
-    navigation.enter(Place("jobs", "worker-id"))
+    navigation.enter(Location("jobs", "worker-id"))
     navigation.home()
-    assert (navigation.place, navigation.filters, navigation.sorts) == (
-        Place("workers"),
+    assert (navigation.location, navigation.filters, navigation.sorts) == (
+        Location("workers"),
         {"workers": "x"},
         {"workers": Sort("RUN")},
     )
@@ -229,21 +229,21 @@ def test_every_board_fits_every_size(size: tuple[int, int], name: str) -> None:
     """On every board and at every size no line is wider and no screen higher than the terminal."""
     navigation = Navigation()
     navigation.go(name)
-    text = draw(full(), navigation, situation(), width=size[0], height=size[1]).text(*size)
+    text = draw(full(), navigation, status(), width=size[0], height=size[1]).text(*size)
     assert len(text.splitlines()) <= size[1]
     assert max(map(len, text.splitlines())) <= size[0]
 
 
 def test_the_home_screen_at_80_columns() -> None:
     """At 80x24 everything is there: state, cost, totals, rates, what is wrong, eight tabs, seven columns, keys."""
-    text = draw(full(), Navigation(), situation(), width=80, height=24).text(80, 24)
+    text = draw(full(), Navigation(), status(), width=80, height=24).text(80, 24)
     for part in (
         "● LIVE 2s", "RO", "QUEUED 5,203", "RUNNING 37", "WORKERS !1/2", "OLDEST !!6m40s", "SCHED 1,204 (3 late)",
         "findings:", "e explain", "1 Queues", "8 Tasks", "QUEUE", "DEPTH", "IN/s", "OUT/s", "OLDEST", "ETA", "RUN",
         "TREND", "▸ 日本語", "!2m54s", "q Quit", "^p More",
     ):  # fmt: skip
         assert part in text
-    narrow = draw(full(), Navigation(), situation(), width=60, height=15).text(60, 15)
+    narrow = draw(full(), Navigation(), status(), width=60, height=15).text(60, 15)
     assert "TREND" not in narrow
     assert all(part in narrow for part in ("QUEUE", "DEPTH", "OLDEST", "RO", "8 Tas"))
 
@@ -251,12 +251,10 @@ def test_the_home_screen_at_80_columns() -> None:
 def test_a_lost_server_is_told() -> None:
     """While the server is lost: since when, what was last seen, when it is tried again, and why."""
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason="refused", ever_live=True)
-    text = draw(full(), Navigation(), situation(lost), width=120, height=24).text(120, 24)
+    text = draw(full(), Navigation(), status(lost), width=120, height=24).text(120, 24)
     assert "○ LOST 12s · refused · retry in 4s (#3) · last data 08:00:00" in text
     assert "default" in text
-    first = draw(None, Navigation(), situation(replace(lost, ever_live=False)), width=80, height=24).text(
-        80, 24
-    )
+    first = draw(None, Navigation(), status(replace(lost, ever_live=False)), width=80, height=24).text(80, 24)
     assert "LOST" in first
     assert "refused" in first
 
@@ -275,7 +273,7 @@ def test_a_lost_server_is_told() -> None:
 def test_why_the_server_is_lost_can_be_read(reason: str, words: str, width: int) -> None:
     """At every width the first line and the line of what is wrong begin with why the server is lost; nothing is called ok."""
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason, ever_live=True)
-    frame = draw(view(queue()), Navigation(), situation(lost), width=width, height=24)
+    frame = draw(view(queue()), Navigation(), status(lost), width=width, height=24)
     first, *rest = frame.text(width, 24).splitlines()
     assert f"○ LOST 12s · {words} · retry in 4s" in first
     assert any(line.startswith(f" !! no data: {words}: redis at") for line in rest)
@@ -287,8 +285,8 @@ def test_words_instead_of_rows_are_wrapped() -> None:
     reason = "redis at host.example.internal:6379 does not answer: Error 111 connecting. Connection refused."
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason)
     for seen in (None, view()):
-        text = draw(seen, Navigation(), situation(lost), width=40, height=24).text(40, 24)
-        words = reason if seen is None else TABS[0].empty(view(), Place())
+        text = draw(seen, Navigation(), status(lost), width=40, height=24).text(40, 24)
+        words = reason if seen is None else TABS[0].empty(view(), Location())
         assert words in " ".join(text.split())
 
 
@@ -303,20 +301,20 @@ def test_words_instead_of_rows_are_wrapped() -> None:
 )
 def test_queues_that_cannot_be_read_make_a_bound(queues: tuple[QueueStats, ...], shown: str) -> None:
     """Depth and age over all queues, of which one could not be read, are marked as lower bounds."""
-    assert shown in draw(view(*queues), Navigation(), situation(), width=80, height=24).text(80, 24)
+    assert shown in draw(view(*queues), Navigation(), status(), width=80, height=24).text(80, 24)
 
 
 def test_a_frozen_screen_says_so() -> None:
     """A frozen screen says since when."""
-    assert "FROZEN 12s" in draw(
-        full(), Navigation(), situation(frozen_seconds=12.0), width=80, height=24
-    ).text(80, 24)
+    assert "FROZEN 12s" in draw(full(), Navigation(), status(frozen_seconds=12.0), width=80, height=24).text(
+        80, 24
+    )
 
 
 def test_nothing_is_drawn_but_ascii_when_asked() -> None:
     """With --ascii every line is ASCII and as wide as it was."""
-    wide = draw(full(), Navigation(), situation(), width=80, height=24)
-    plain = draw(full(), Navigation(), situation(), width=80, height=24, ascii_only=True)
+    wide = draw(full(), Navigation(), status(), width=80, height=24)
+    plain = draw(full(), Navigation(), status(), width=80, height=24, ascii_only=True)
     assert plain.text(80, 24).isascii()
     assert len(plain.table) == len(wide.table)
 
@@ -333,7 +331,7 @@ def test_nothing_a_terminal_obeys_is_drawn(name: str) -> None:
     frame = draw(
         seen,
         navigation,
-        situation(Connection(failures=1, lost_since=1, reason=ESCAPES)),
+        status(Connection(failures=1, lost_since=1, reason=ESCAPES)),
         width=160,
         height=50,
     )
@@ -349,7 +347,7 @@ def test_an_odd_group_is_shown() -> None:
     seen = view(pages=(Page(Wanted("groups"), groups=(group("", ESCAPES, sample_message=ESCAPES),)),))
     navigation = Navigation()
     navigation.go("failures")
-    frame = draw(seen, navigation, situation(), width=160, height=20)
+    frame = draw(seen, navigation, status(), width=160, height=20)
     assert "(unknown)" in frame.text(160, 20)
     assert texts(frame.table).replace("\n", "").isprintable()
 
@@ -428,7 +426,7 @@ def test_the_panel_beside_the_queues() -> None:
     seen = full()
     seen = replace(seen, snapshot=replace(seen.snapshot, pages=(jobs_page(*jobs, of="default"),)))
     navigation = Navigation(filters={"queues": "default"})
-    text = draw(seen, navigation, situation(), width=160, height=50).text(160, 50)
+    text = draw(seen, navigation, status(), width=160, height=50).text(160, 50)
     for part in (
         "next 10 of 5,200",
         "by task, of the first 13",
@@ -439,7 +437,7 @@ def test_the_panel_beside_the_queues() -> None:
         assert part in text
     assert text.replace("\n", "").isprintable()
     assert max(map(len, text.splitlines())) <= 160
-    assert "next 10" not in draw(seen, navigation, situation(), width=139, height=50).text(139, 50)
+    assert "next 10" not in draw(seen, navigation, status(), width=139, height=50).text(139, 50)
     (wanted,) = queue_panel.wanted(navigation, 160)
     assert (wanted.kind, wanted.of) == ("queue", "default")
     assert queue_panel.wanted(navigation, 139) == ()
@@ -448,5 +446,5 @@ def test_the_panel_beside_the_queues() -> None:
 def test_the_panel_does_not_show_another_queue() -> None:
     """Right after the cursor moved, jobs of the queue before are not shown as those of the next."""
     navigation = Navigation(filters={"queues": "exports"})
-    text = draw(full(), navigation, situation(), width=160, height=50).text(160, 50)
+    text = draw(full(), navigation, status(), width=160, height=50).text(160, 50)
     assert "reading ..." in text

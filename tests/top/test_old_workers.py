@@ -9,9 +9,10 @@ from pathlib import Path
 
 from spinach.brokers.redis.from_url import connect
 from spinach_ops.polling.poller import Poller
-from tests.fleet import Fleet, make_fleet, wait_until
+from tests.fleet import Fleet, make_fleet
 from tests.old_package import old_python
 from tests.servers import Server
+from tests.waiting import wait_until
 
 __all__ = ["make_fleet", "old_python"]
 
@@ -25,18 +26,18 @@ def test_a_limit_makes_rates_bounds(
     blocked = [{"task": "limited", "args": [f"blocked-{number}", 60]} for number in range(6)]
     fleet.client("old", blocked)
     wait_until(lambda: len(fleet.starts()) == 1, "the limit is reached")
-    source = Poller(connect(fleet.server.url, fleet.namespace), interval_seconds=0.2, discover=True)
-    ticks = [source.look()]
+    poller = Poller(connect(fleet.server.url, fleet.namespace), interval_seconds=0.2, discover=True)
+    polls = [poller.poll()]
     passing = [f"passing-{number}" for number in range(4)]
     fleet.client("old", [{"task": "safe", "args": [tag, 0]} for tag in passing])
-    ticks.append(source.look())
+    polls.append(poller.poll())
     fleet.wait_for_ends(passing)
     for _ in range(3):
-        threading.Event().wait(source.interval_seconds)
-        ticks.append(source.look())
+        threading.Event().wait(poller.interval_seconds)
+        polls.append(poller.poll())
     told = [
         (rate, after.snapshot.at - before.snapshot.at)
-        for before, after in pairwise(ticks)
+        for before, after in pairwise(polls)
         for rate in after.rates.values()
     ]
     assert told

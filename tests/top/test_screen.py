@@ -40,7 +40,7 @@ def make(valkey_server: Server) -> Iterator[MakeRedisBroker]:
 def fill(make: MakeRedisBroker) -> Broker:
     """Put something on every board; return the worker."""
     client, worker = make(), make.worker(slots=2)
-    client.register([task("task", limit=9), task("tick", period=60, queue="p")])
+    client.register([task("task", limit=9), task("poll", period=60, queue="p")])
     client.enqueue([queued(number, secret=f"s3cret{number}", retries=0) for number in range(5)])
     client.enqueue([queued(number, queue="mail", name="send") for number in range(40)])
     client.enqueue([waiting(client, 1, seconds=3600)])
@@ -58,7 +58,7 @@ def test_every_board_of_a_namespace(make: MakeRedisBroker) -> None:
         for key, parts in {
             "2": (worker.worker_id[:8], "● live", "1 of 2 slots"),
             "4": ("next 1 of 1", "59m"),
-            "5": ("tick", "1m00s"),
+            "5": ("poll", "1m00s"),
             "6": ("task", "1/9"),
             "7": ("task", "ValueError", "it broke"),
             "8": ("task", "STARTED"),
@@ -180,9 +180,11 @@ def test_the_engine_at_work(valkey_server: Server) -> None:
         engine.schedule("breaks")
         try:
             await pilot.press("8")
-            await until(pilot, lambda: app._history.task_paces and "works" in screen(app))
+            await until(pilot, lambda: app.polled.trends.task_paces and "works" in screen(app))
             await until(
-                pilot, lambda: sum(pace.ended for pace in app._history.task_paces.values()) > 10, "a rate"
+                pilot,
+                lambda: sum(pace.ended for pace in app.polled.trends.task_paces.values()) > 10,
+                "a rate",
             )
             await pilot.press("7")
             await until(pilot, shows(app, "breaks", "ZeroDivision"))
@@ -228,7 +230,7 @@ def test_a_frozen_screen_stands_still(make: MakeRedisBroker) -> None:
         await pilot.press("space")
         await until(pilot, shows(app, "FROZEN"))
         make().enqueue([queued(1)])
-        await until(pilot, lambda: app._seen.tick.snapshot.queued == 44)  # type: ignore[union-attr]
+        await until(pilot, lambda: app.polled._seen.poll.snapshot.queued == 44)  # type: ignore[union-attr]
         assert "QUEUED 43" in screen(app)
         await pilot.press("space")
         await until(pilot, shows(app, "QUEUED 44"))
@@ -256,7 +258,7 @@ def test_the_interval_and_the_help(make: MakeRedisBroker) -> None:
 
 def test_who_looks_away_costs_less(make: MakeRedisBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nobody looked at the terminal for a while the interval is five times as long; it is as before at once on return."""
-    monkeypatch.setattr("spinach_ops.top.tui.stage._AWAY_SECONDS", 0.05)
+    monkeypatch.setattr("spinach_ops.top.tui.app._AWAY_SECONDS", 0.05)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
         await until(pilot, shows(app, "● LIVE 0.2s"))
@@ -333,9 +335,9 @@ def test_the_mouse(make: MakeRedisBroker) -> None:
         await pilot.click("#table", offset=(5, row))
         await until(pilot, lambda: app.navigation.viewport.index == row - 1)
         await pilot.click("#table", offset=(5, row))
-        await until(pilot, lambda: app.navigation.place.board == "jobs")
+        await until(pilot, lambda: app.navigation.location.board == "jobs")
         await pilot.click("#head", offset=(12, 4))
-        await until(pilot, lambda: app.navigation.place.board == "workers")
+        await until(pilot, lambda: app.navigation.location.board == "workers")
 
     drive(make.server.url, make.default_namespace, story)
 
@@ -349,7 +351,7 @@ def test_the_palette(make: MakeRedisBroker) -> None:
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert {f"{key.label} ({key.shown})" for key in KEYS} < offered
         await pilot.press("ctrl+p", *"Workers", "enter")
-        await until(pilot, lambda: app.navigation.place.board == "workers")
+        await until(pilot, lambda: app.navigation.location.board == "workers")
 
     drive(make.server.url, make.default_namespace, story)
 
@@ -409,7 +411,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
     fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
-        await until(pilot, lambda: app._history.paces and shows(app, "● LIVE", "mail")())
+        await until(pilot, lambda: app.polled.trends.paces and shows(app, "● LIVE", "mail")())
         make.server.kill()
         await until(pilot, shows(app, "○ LOST", "retry in", "mail"))
         assert app.query_one("#table").has_class("-stale")
@@ -420,7 +422,9 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
         make().enqueue([queued(number, queue="mail") for number in range(500)])
         await pilot.press("ctrl+r")
         await until(pilot, shows(app, "● LIVE", "540"))
-        assert app._history.paces.get("mail") is None or app._history.paces["mail"].in_per_second == 0
+        assert (
+            app.polled.trends.paces.get("mail") is None or app.polled.trends.paces["mail"].in_per_second == 0
+        )
         assert not app.query_one("#table").has_class("-stale")
 
     drive(make.server.url, make.default_namespace, story)

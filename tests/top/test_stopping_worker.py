@@ -10,8 +10,9 @@ from itertools import pairwise
 from spinach.brokers.redis.from_url import connect
 from spinach_ops.polling.poller import Poll, Poller
 from spinach_ops.polling.trends import History
-from tests.fleet import Fleet, make_fleet, wait_until
+from tests.fleet import Fleet, make_fleet
 from tests.servers import Server
+from tests.waiting import wait_until
 
 __all__ = ["make_fleet"]
 
@@ -22,25 +23,25 @@ def test_jobs_given_back_did_not_come(make_fleet: Callable[..., Fleet], valkey_s
     """While a worker takes the last jobs of a queue, stops and gives them back, no rate says that any came."""
     fleet = make_fleet(valkey_server)
     worker = fleet.ours(number=2)
-    source = Poller(
+    poller = Poller(
         connect(fleet.server.url, fleet.namespace), interval_seconds=1, discover=True, totals=True
     )
     fleet.client("ours", [{"task": "safe", "args": [f"job-{number}", 0.01]} for number in range(_JOBS)])
     # The faster they are the more a worker holds beside those that run.
-    wait_until(lambda: source.look().snapshot.reserved, "jobs are held")
-    ticks = [source.look()]
+    wait_until(lambda: poller.poll().snapshot.reserved, "jobs are held")
+    polls = [poller.poll()]
     worker.signal(signal.SIGTERM)
 
     def look() -> bool:
         threading.Event().wait(0.05)
-        ticks.append(source.look())
+        polls.append(poller.poll())
         return worker.process.poll() is not None
 
     wait_until(look, "the worker ends")
-    ticks.append(source.look())
-    assert ticks[-1].snapshot.queued
-    assert all(rate.in_per_second == 0 for tick in ticks for rate in tick.rates.values())
-    assert sum(estimated(first, second) for first, second in pairwise(ticks)) < 2
+    polls.append(poller.poll())
+    assert polls[-1].snapshot.queued
+    assert all(rate.in_per_second == 0 for poll in polls for rate in poll.rates.values())
+    assert sum(estimated(first, second) for first, second in pairwise(polls)) < 2
 
 
 def estimated(first: Poll, second: Poll) -> float:

@@ -8,8 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -19,9 +17,9 @@ import pytest
 from tests.brokers.conftest import MakeRedisBroker
 from tests.brokers.helpers import queued
 from tests.servers import Server
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 20.0
 
 pytestmark = pytest.mark.skipif(
     shutil.which("tmux") is None, reason="no tmux on this machine (apt install tmux)"
@@ -58,11 +56,11 @@ class Terminal:
         return self.tmux("capture-pane", "-p", "-S", f"-{scrolled}")
 
     def wait_for(self, *parts: str, scrolled: int = 0) -> str:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not all(part in (text := self.text(scrolled)) for part in parts):
-            assert time.monotonic() < deadline, text
-            threading.Event().wait(0.05)
-        return text
+        def shown() -> str:
+            text = self.text(scrolled)
+            return text if all(part in text for part in parts) else ""
+
+        return wait_until(shown, lambda: f"{parts} on the screen\n{self.text(scrolled)}")
 
     def child(self) -> int:
         """Return the process that runs in the shell."""
@@ -152,10 +150,10 @@ def test_a_closed_terminal_ends_it(
     terminal.wait_for("thumbnails")
     process = Path(f"/proc/{terminal.child()}")
     terminal.close()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while process.exists() and "Z" not in re.findall(r"\) (\w) ", (process / "stat").read_text()):
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
+    wait_until(
+        lambda: not process.exists() or "Z" in re.findall(r"\) (\w) ", (process / "stat").read_text()),
+        "the process ends",
+    )
 
 
 def test_standard_error_elsewhere(

@@ -20,8 +20,8 @@ from spinach.stats import (
     WorkerStats,
 )
 from spinach_ops.polling.connection import Connection
-from spinach_ops.top.screen.header import Situation
-from spinach_ops.top.view.table import Line, plain
+from spinach_ops.top.screen.header import Status
+from spinach_ops.top.view.table import Line, plain_text
 from spinach_ops.top.view.view_model import ViewModel
 
 NOW = 1_800_000_000.0
@@ -88,16 +88,16 @@ def group(task: str = "task", error_type: str = "app.Boom", **facts: Any) -> Fai
     return FailureGroup(task, error_type, **{**given, **facts})
 
 
-def situation(connection: Connection | None = None, **facts: Any) -> Situation:
+def status(connection: Connection | None = None, **facts: Any) -> Status:
     given = {
         "namespace": "ns", "address": "127.0.0.1:6379", "version": "1.0", "now": 100.0, "interval_seconds": 2.0,
         "connection": connection or Connection().succeeded(), **facts,
     }  # fmt: skip
-    return Situation(**given)  # type: ignore[arg-type]
+    return Status(**given)  # type: ignore[arg-type]
 
 
 def texts(lines: Iterable[Line]) -> str:
-    return "\n".join(plain(line).rstrip() for line in lines)
+    return "\n".join(plain_text(line).rstrip() for line in lines)
 
 
 def later(seen: NamespaceSnapshot, seconds: float, **facts: Any) -> NamespaceSnapshot:

@@ -8,8 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 START_SECONDS = 20.0
 
@@ -62,13 +61,13 @@ class Collector:
         return f"http://127.0.0.1:{self.port}"
 
     def _wait_until_it_listens(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
+        def listens() -> bool:
             assert self._process.poll() is None, self.log.read_text(errors="replace")[-2000:]
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            assert time.monotonic() < deadline, "the collector does not listen"
-            threading.Event().wait(0.02)
+                return True
+            return False
+
+        wait_until(listens, "the collector listens", START_SECONDS)
 
     def spans(self) -> list[Received]:
         """Return what was received so far."""

@@ -13,9 +13,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from spinach import Engine
 from spinach_ops.tracing import instrument_tracing
-from tests.engine.conftest import Engines, engines, redis_engines, until
+from tests.engine.conftest import Engines, engines, redis_engines
+from tests.waiting import wait_until
 
-__all__ = ["Engines", "Traces", "engines", "redis_engines", "until"]
+__all__ = ["Engines", "Traces", "engines", "redis_engines"]
 
 
 class Spans(SpanProcessor):
@@ -55,11 +56,11 @@ class Traces:
         return sorted(found, key=lambda span: span.start_time or 0)
 
     def one(self, name: str) -> ReadableSpan:
-        (span,) = until(lambda: self.named(name), f"a span {name!r}")
+        (span,) = wait_until(lambda: self.named(name), f"a span {name!r}")
         return span
 
     def some(self, name: str, count: int) -> list[ReadableSpan]:
-        until(lambda: len(self.named(name)) >= count, f"{count} spans {name!r}")
+        wait_until(lambda: len(self.named(name)) >= count, f"{count} spans {name!r}")
         return self.named(name)
 
     def close(self) -> None:

@@ -19,10 +19,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from spinach import Batch, Engine
 from spinach_ops.tracing import instrument_tracing
-from tests.fleet import wait_until
 from tests.servers import Server
 from tests.tracing.collector import Collector, Received, collector
 from tests.tracing.conftest import Engines
+from tests.waiting import wait_until
 
 __all__ = ["collector"]
 

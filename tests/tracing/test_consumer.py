@@ -16,7 +16,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryException, ThreadWorkers
 from spinach.job import Job
 from spinach_ops.tracing import LinkedSampler, producer
-from tests.tracing.conftest import Engines, Traces, attributes, identity, links, parent, until
+from tests.tracing.conftest import Engines, Traces, attributes, identity, links, parent
+from tests.waiting import wait_until
 
 
 def now() -> datetime:
@@ -224,7 +225,7 @@ def test_a_dead_letter_asks_for_a_link(engine: Engine, traces: Traces) -> None:
 
     run(engine)
     engine.schedule("task")
-    (letter,) = until(engine.broker.failed_jobs)
+    (letter,) = wait_until(engine.broker.failed_jobs)
     headers = Job.deserialize(letter.raw).headers or {}
     assert headers["spinach-link"] == "1"
     assert headers["traceparent"]
@@ -455,7 +456,7 @@ def test_named_baggage_reaches_the_function(engine: Engine, traces: Traces) -> N
         engine.schedule("task")
         context.detach(token)
         run(engine)
-        until(lambda: seen)
+        wait_until(lambda: seen)
         assert seen.pop() == {"tenant": "a"}
         engine.stop_workers()
         remove()
@@ -481,7 +482,7 @@ def test_an_unsampled_job_stays_unsampled(engine: Engine, sampler: Any) -> None:
     assert (job.headers or {})["traceparent"].endswith(("-00", "-02"))
     worker.watch(engine)
     run(engine)
-    until(lambda: done)
+    wait_until(lambda: done)
     engine.stop_workers()
     assert done == [False]
     assert worker.exporter.get_finished_spans() == ()
@@ -513,7 +514,7 @@ def test_an_unsampled_trace_is_passed_on(engine: Engine) -> None:
         assert (job.headers or {})["traceparent"].startswith(expected)
         assert (job.headers or {})["spinach-origin"] == origin
     run(engine)
-    until(lambda: len(seen) == 4)
+    wait_until(lambda: len(seen) == 4)
     engine.stop_workers()
     assert {sampled for _, sampled in seen} == {False}
     assert seen[0][0] == request.get_span_context().trace_id

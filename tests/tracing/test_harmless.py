@@ -24,8 +24,9 @@ from spinach import AbortException, AsyncioWorkers, Batch, Engine, RetryExceptio
 from spinach.execution import Attempt, Environment
 from spinach_ops.tracing import instrument_tracing, tracers
 from spinach_ops.tracing import provider as otlp
-from spinach_ops.tracing.flushing import flushing_of
-from tests.tracing.conftest import Engines, Traces, attributes, identity, parent, until
+from spinach_ops.tracing.tracers import bounded_flush_of
+from tests.tracing.conftest import Engines, Traces, attributes, identity, parent
+from tests.waiting import wait_until
 
 
 class Finished:
@@ -135,7 +136,7 @@ def test_telemetry_that_raises_touches_no_job(
     engine.schedule_batch(batch)
     with caplog.at_level(logging.WARNING, "spinach_ops.tracing"):
         engine.start_workers(1, block=False)
-        until(lambda: len(finished.outcomes) == 5)
+        wait_until(lambda: len(finished.outcomes) == 5)
         engine.stop_workers()
     assert sorted(ran) == [1, 2, 2, 3, 4]
     assert sorted(finished.outcomes) == ["retried", "succeeded", "succeeded", "succeeded", "succeeded"]
@@ -183,7 +184,7 @@ def test_an_exporter_that_hangs_delays_neither_jobs_nor_the_stop(
     assert exporter.entered.wait(10)
     for _ in range(200):
         engine.schedule("task")
-    until(lambda: len(finished.outcomes) == 201)
+    wait_until(lambda: len(finished.outcomes) == 201)
     began = time.monotonic()
     engine.stop_workers()
     assert time.monotonic() - began < 5
@@ -211,12 +212,12 @@ def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytes
         engine.schedule("task")
     began = time.monotonic()
     for engine in made:
-        engine._hooks.tell_stopped()
+        engine._hooks.call_stop_listeners()
     assert 1.0 <= time.monotonic() - began < 2.0
     assert asked == [1000]
-    assert flushing_of(provider).left_of(5.0) <= 4.0
+    assert bounded_flush_of(provider).remaining_of(5.0) <= 4.0
     released.set()
-    until(lambda: flushing_of(provider).run(lambda: asked.append(0), 5.0))
+    wait_until(lambda: bounded_flush_of(provider).run(lambda: asked.append(0), 5.0))
     assert asked == [1000, 0]
     for remove in removers:
         remove()
@@ -230,7 +231,7 @@ def test_a_worker_ends_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> N
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
     provider.get_tracer("application").start_span("span").end()
     began = time.monotonic()
-    assert not flushing_of(provider).run(provider.force_flush, 1.0)
+    assert not bounded_flush_of(provider).run(provider.force_flush, 1.0)
     otlp.shut_down(provider)
     assert time.monotonic() - began < 1.8
     exporter.released.set()
@@ -302,7 +303,7 @@ def test_a_stop_flushes_and_never_shuts_down(engines: Engines) -> None:
     engine.task(lambda: None, name="task")
     engine.start_workers(1, block=False)
     engine.schedule("task")
-    until(lambda: finished.outcomes)
+    wait_until(lambda: finished.outcomes)
     engine.stop_workers()
     assert {span.name for span in batched.exporter.get_finished_spans()} == {"send task", "process task"}
     provider.get_tracer("application").start_span("later").end()
@@ -323,7 +324,7 @@ def test_nothing_happens_without_a_provider(engines: Engines) -> None:
         remove = instrument_tracing(engine, tracer_provider=provider)
         assert engine.schedule("task").headers is None
         engine.start_workers(1, block=False)
-        until(lambda current=current: current)
+        wait_until(lambda current=current: current)
         assert current == [{}]
         engine.stop_workers()
         remove()
@@ -400,8 +401,8 @@ def test_nothing_is_left_behind(redis_engines: Engines, workers: Any) -> None:
             for number in range(2000):
                 batch.schedule("plain" if number % 2 else "coroutine", number)
             engine.schedule_batch(batch)
-            until(lambda part=part: len(finished.outcomes) == part * 2000)
-            until(lambda: not traces.processor.open, "no span is open")
+            wait_until(lambda part=part: len(finished.outcomes) == part * 2000)
+            wait_until(lambda: not traces.processor.open, "no span is open")
             contexts = [each for each in at_start if isinstance(each, dict)]
             at_start.clear()
             gc.collect()

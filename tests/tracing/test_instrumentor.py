@@ -16,10 +16,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from spinach import Engine
 from spinach_ops.instrumentor import SpinachInstrumentor
 from spinach_ops.metrics.otel import instrument_otel_metrics
-from tests.fleet import wait_until
 from tests.servers import Server
 from tests.tracing.collector import Collector, collector
 from tests.tracing.conftest import Engines, Traces, attributes
+from tests.waiting import wait_until
 
 __all__ = ["collector"]
 

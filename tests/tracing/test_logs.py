@@ -12,7 +12,8 @@ import pytest
 
 from spinach import AsyncioWorkers, ThreadWorkers
 from spinach_ops.logs import FIELDS, JobContextFilter, JsonFormatter, track_jobs
-from tests.tracing.conftest import Engines, Traces, identity, until
+from tests.tracing.conftest import Engines, Traces, identity
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_record_says_which_job_wrote_it(
         "job_id": str(job.id), "task": "task", "queue": "spinach", "spinach_namespace": engine.namespace,
         "attempt": 1, "trace_id": f"{trace_id:032x}", "span_id": f"{span_id:016x}",
     }  # fmt: skip
-    (failed,) = until(lambda: lines(stream, "spinach.execution"))
+    (failed,) = wait_until(lambda: lines(stream, "spinach.execution"))
     assert (failed["job_id"], failed["action"]) == (str(job.id), "job_failed")
     assert "ValueError: on purpose" in failed["exception"]
     engine.stop_workers()

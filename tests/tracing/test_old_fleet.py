@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet import Fleet, make_fleet, wait_until
+from tests.fleet import Fleet, make_fleet
 from tests.old_package import old_python
 from tests.servers import Server
 from tests.tracing.conftest import Traces, attributes, links, parent
+from tests.waiting import wait_until
 
 __all__ = ["make_fleet", "old_python"]
 

@@ -13,9 +13,10 @@ from spinach import Batch, signals
 from spinach.exc import BrokerUnavailable
 from spinach.execution import Attempt, Environment
 from spinach_ops.metrics import otel as otel_metrics
-from spinach_ops.metrics.labels import Caps
+from spinach_ops.metrics.labels import LabelCaps
 from spinach_ops.metrics.otel import instrument_otel_metrics
-from tests.tracing.conftest import Engines, until
+from tests.tracing.conftest import Engines
+from tests.waiting import wait_until
 
 
 class Measured:
@@ -67,7 +68,7 @@ def test_calls_and_attempts_are_measured(engines: Engines, measured: Measured) -
     engine.schedule_batch(batch)
     engine.schedule("ok")
     engine.start_workers(1, block=False)
-    until(lambda: len(ended) == 4)
+    wait_until(lambda: len(ended) == 4)
     engine.stop_workers()
     end()
     engine.schedule("ok")
@@ -113,7 +114,7 @@ def test_a_call_that_fails_is_counted_with_its_error(engines: Engines, measured:
 def test_error_types_are_bounded(engines: Engines, measured: Measured) -> None:
     """Beyond the cap they are one series; the count stays right."""
     engine = engines()
-    end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=Caps(error_types=2))
+    end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=LabelCaps(error_types=2))
     ended: list[str] = []
     receiver = lambda _ns, outcome: ended.append(outcome)  # noqa: E731
     signals.job_finished.connect(receiver, sender=engine.namespace)
@@ -125,7 +126,7 @@ def test_error_types_are_bounded(engines: Engines, measured: Measured) -> None:
     for number in range(5):
         engine.schedule("fails", number)
     engine.start_workers(1, block=False)
-    until(lambda: len(ended) == 5)
+    wait_until(lambda: len(ended) == 5)
     engine.stop_workers()
     end()
     counts = {
@@ -137,7 +138,7 @@ def test_error_types_are_bounded(engines: Engines, measured: Measured) -> None:
 def test_queues_and_tasks_are_bounded(engines: Engines, measured: Measured) -> None:
     """Names beyond the caps, which come from anybody's jobs, are one series, in calls and attempts; counts stay right."""
     engine = engines()
-    caps = Caps(queues=2, tasks=3)
+    caps = LabelCaps(queues=2, tasks=3)
     end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=caps)
     engine.broker.enqueue = lambda jobs: None  # type: ignore[method-assign]
     environment = Environment("ns", engine.broker.clock, lambda _: None, engine._hooks.attempts)

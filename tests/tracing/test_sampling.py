@@ -19,7 +19,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from spinach import Batch, RetryException
 from spinach_ops.tracing import LinkedSampler
 from spinach_ops.tracing.samplers import drops_children_of_unsampled
-from tests.tracing.conftest import Engines, Traces, identity, links, parent, until
+from tests.tracing.conftest import Engines, Traces, identity, links, parent
+from tests.waiting import wait_until
 
 
 def link(sampled: bool, **attributes: str) -> Link:
@@ -75,7 +76,7 @@ def test_stories_are_whole(engines: Engines) -> None:
         engine.schedule_batch(batch)
     for number in range(100_000, 100_020):
         engine.schedule("task", number)
-    until(lambda: len(done) == 8 * 30 + 20)
+    wait_until(lambda: len(done) == 8 * 30 + 20)
     engine.stop_workers()
     kept = {identity(span) for span in traces.exporter.get_finished_spans()}
     attempts = traces.named("process task")

@@ -1,4 +1,4 @@
-"""The in-process broker: the same verbs as the Redis one, on plain containers. Nothing outlives the process."""
+"""The in-process broker: the contract on plain containers. Its jobs end with the process."""
 
 from __future__ import annotations
 

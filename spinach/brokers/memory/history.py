@@ -1,4 +1,7 @@
-"""What a namespace remembers of jobs that are gone: counters, histograms, dead letters, failure groups."""
+"""What a namespace keeps of jobs that ended: counters, histograms, dead letters, failure groups.
+
+Each is bounded by `brokers.limits`. It never changes a queue or what a worker holds.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from ..limits import (
     MAX_DEAD_LETTERS,
     MAX_FAILURE_GROUPS,
     MAX_LOST_WORKERS,
+    MAX_SAMPLE_CHARACTERS,
 )
 
 
-class Ledger:
-    """The bookkeeping of one namespace. Not thread-safe: the store's lock guards it."""
+class History:
+    """The record of one namespace. Not thread-safe: the store's lock guards it."""
 
-    __slots__ = ("_groups", "_letters", "counts", "lost", "runs", "trimmed", "waits", "workers_lost")
+    __slots__ = ("_dead_letters", "_groups", "counts", "lost", "runs", "trimmed", "waits", "workers_lost")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
@@ -25,7 +29,7 @@ class Ledger:
         self.workers_lost = 0
         self.lost: deque[LostWorker] = deque(maxlen=MAX_LOST_WORKERS)
         self.trimmed = 0
-        self._letters: deque[FailedJob] = deque(maxlen=MAX_DEAD_LETTERS)
+        self._dead_letters: deque[FailedJob] = deque(maxlen=MAX_DEAD_LETTERS)
         self._groups: dict[tuple[str, str], FailureGroup] = {}
 
     def count(self, queue: str, task_name: str, counter: str) -> None:
@@ -33,41 +37,41 @@ class Ledger:
         self.counts[queue, task_name, counter] += 1
 
     def add(self, tally: Tally) -> None:
-        """Add what a worker gathered."""
+        """Add what a worker counted."""
         self.counts.update(tally.counts)
         for kept, added in ((self.waits, tally.waits), (self.runs, tally.runs)):
             for queue, histogram in added.items():
                 _merge(kept.setdefault(queue, Histogram()), histogram)
 
-    def bury(self, failure: FailedJob, now: float) -> None:
-        """Keep a dead letter, drop those that are too many or too old."""
-        self.trimmed += len(self._letters) == MAX_DEAD_LETTERS
-        self._letters.append(failure)
+    def add_dead_letter(self, failure: FailedJob, now: float) -> None:
+        """Keep a dead letter; drop the oldest beyond the bounds of number and age."""
+        self.trimmed += len(self._dead_letters) == MAX_DEAD_LETTERS
+        self._dead_letters.append(failure)
         self._expire(now)
-        self._group(failure)
+        self._add_to_group(failure)
 
     def dead_letters(self, limit: int, now: float) -> list[FailedJob]:
         """Return the newest dead letters, newest first."""
         self._expire(now)
-        return [self._letters[-1 - index] for index in range(min(limit, len(self._letters)))]
+        return [self._dead_letters[-1 - index] for index in range(min(limit, len(self._dead_letters)))]
 
-    def count_letters(self, now: float) -> int:
+    def count_dead_letters(self, now: float) -> int:
         """Return how many dead letters are kept."""
         self._expire(now)
-        return len(self._letters)
+        return len(self._dead_letters)
 
     def failure_groups(self) -> list[FailureGroup]:
         """Return what fails and since when, the latest first."""
         return sorted(self._groups.values(), key=lambda group: group.last_seen, reverse=True)
 
     def _expire(self, now: float) -> None:
-        while self._letters and self._letters[0].failed_at < now - MAX_DEAD_LETTER_AGE_SECONDS:
-            self._letters.popleft()
+        while self._dead_letters and self._dead_letters[0].failed_at < now - MAX_DEAD_LETTER_AGE_SECONDS:
+            self._dead_letters.popleft()
             self.trimmed += 1
 
-    def _group(self, failure: FailedJob) -> None:
+    def _add_to_group(self, failure: FailedJob) -> None:
         key = failure.task_name, failure.error_type or failure.reason
-        # Taken out and put back at the end, so that the first in order is the one not seen for longest.
+        # Put back at the end, so that the first in order is the group not seen for longest.
         known = self._groups.pop(key, None)
         self._groups[key] = FailureGroup(
             task_name=key[0],
@@ -76,12 +80,12 @@ class Ledger:
             first_seen=known.first_seen if known else failure.failed_at,
             last_seen=failure.failed_at,
             sample_id=failure.id,
-            sample_message=failure.message,
+            sample_message=failure.message[:MAX_SAMPLE_CHARACTERS],
         )
         if len(self._groups) > MAX_FAILURE_GROUPS:
             del self._groups[next(iter(self._groups))]
 
 
 def _merge(kept: Histogram, added: Histogram) -> None:
-    kept.buckets = [mine + theirs for mine, theirs in zip(kept.buckets, added.buckets, strict=True)]
+    kept.buckets = [one + other for one, other in zip(kept.buckets, added.buckets, strict=True)]
     kept.total_seconds += added.total_seconds

@@ -1,8 +1,7 @@
-"""What a namespace in memory looks like to whoever reads it: the same values that Redis brokers give."""
+"""Reads a namespace into the values of `stats`, as the Redis broker does. It changes nothing."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 from itertools import islice
@@ -22,8 +21,9 @@ from ...stats import (
     ServerStats,
     Wanted,
 )
-from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats
-from .store import Entry, Held, Namespace
+from ...stats.workers import OrphanStats, WorkerInfo, WorkerStats, is_abandoned
+from .queue import JobQueue
+from .store import Assignment, Namespace, StoredJob
 
 
 def snapshot(
@@ -36,18 +36,18 @@ def snapshot(
     listeners: int,
     wanted: Iterable[Wanted] = (),
 ) -> NamespaceSnapshot:
-    """Return what a namespace looks like at a time (epoch seconds).
+    """Return the snapshot of a namespace.
 
     Args:
-        name: Of the namespace.
+        name: Name of the namespace.
         namespace: What it holds.
-        now: The store's time.
+        now: The store's time in epoch seconds.
         known: The snapshot before.
         queues: Names of queues to show even when they are empty.
-        listeners: How many processes listen to its news.
-        wanted: Pages to bring along.
-    """  # fmt: skip
-    ledger = namespace.ledger
+        listeners: How many processes subscribe to its notifications.
+        wanted: Pages to read along.
+    """
+    history = namespace.history
     workers = tuple(_worker(namespace, worker_id, now) for worker_id in namespace.workers)
     orphans = tuple(
         OrphanStats(worker_id, len(namespace.running.get(worker_id, ()))) for worker_id in namespace.departed
@@ -67,13 +67,13 @@ def snapshot(
         reserved=sum(worker.reserved or 0 for worker in workers),
         limits=_limits(namespace),
         periodic=_periodic(namespace, now),
-        failed=ledger.count_letters(now),
-        trimmed=ledger.trimmed,
-        workers_lost={"silent": ledger.workers_lost},
-        lost=tuple(ledger.lost),
-        counters={names: count for names, count in ledger.counts.items() if names[2] in COUNTERS},
-        waits=_histograms(ledger.waits),
-        runs=_histograms(ledger.runs),
+        failed=history.count_dead_letters(now),
+        trimmed=history.trimmed,
+        workers_lost={"silent": history.workers_lost},
+        lost=tuple(history.lost),
+        counters={names: count for names, count in history.counts.items() if names[2] in COUNTERS},
+        waits=_histograms(history.waits),
+        runs=_histograms(history.runs),
         server=ServerStats(clock_skew_seconds=0.0),
         exact=True,
         pages=tuple(_page(namespace, one, now) for one in wanted),
@@ -81,10 +81,10 @@ def snapshot(
 
 
 def _page(namespace: Namespace, wanted: Wanted, now: float) -> Page:
-    ledger, limit = namespace.ledger, wanted.limit
+    history, limit = namespace.history, wanted.limit
     match wanted.kind:
         case "queue":
-            entries = namespace.queues.get(wanted.of, deque())
+            entries = namespace.queues.get(wanted.of) or JobQueue()
             start = max(0, len(entries) - limit) if wanted.from_tail else 0
             return Page(wanted, jobs=_jobs(islice(entries, start, start + limit)))
         case "scheduled":
@@ -92,19 +92,19 @@ def _page(namespace: Namespace, wanted: Wanted, now: float) -> Page:
         case "running":
             return Page(wanted, held=_held(namespace, wanted))
         case "failed":
-            return Page(wanted, failed=tuple(ledger.dead_letters(limit, now)))
+            return Page(wanted, failed=tuple(history.dead_letters(limit, now)))
         case _:
-            return Page(wanted, groups=tuple(ledger.failure_groups()))
+            return Page(wanted, groups=tuple(history.failure_groups()))
 
 
-def _jobs(entries: Iterable[Entry]) -> tuple[JobInfo, ...]:
+def _jobs(entries: Iterable[StoredJob]) -> tuple[JobInfo, ...]:
     return tuple(JobInfo.read(entry.raw) for entry in entries)
 
 
 def _held(namespace: Namespace, wanted: Wanted) -> tuple[HeldJob, ...]:
     holders = [wanted.of] if wanted.of else list(namespace.running)
     found = (
-        HeldJob(holder, JobInfo.read(one.entry.raw), one.reserved)
+        HeldJob(holder, JobInfo.read(one.job.raw), one.reserved)
         for holder in holders
         for one in namespace.running.get(holder, {}).values()
     )
@@ -117,21 +117,22 @@ def queued_jobs(namespace: Namespace, queue: str, limit: int) -> list[JobInfo]:
 
 
 def running_jobs(namespace: Namespace, worker_id: str, limit: int) -> list[JobInfo]:
-    """Return jobs in the hands of a worker."""
+    """Return jobs that a worker holds, claimed or reserved."""
     held = namespace.running.get(worker_id, {}).values()
-    return [JobInfo.read(one.entry.raw) for one in islice(held, max(0, limit))]
+    return [JobInfo.read(one.job.raw) for one in islice(held, max(0, limit))]
 
 
 def _names(namespace: Namespace, known: NamespaceSnapshot | None, given: Iterable[str]) -> list[str]:
     served = (queue for announced in namespace.workers.values() for queue in announced["queues"])
     before = (queue.name for queue in known.queues) if known else ()
     periodic = (task.queue for task in namespace.periodic.values())
-    counted = (queue for queue, _, _ in namespace.ledger.counts if queue)
+    counted = (queue for queue, _, _ in namespace.history.counts if queue)
     return sorted({*given, *before, *namespace.queues, *served, *periodic, *counted})
 
 
 def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot | None) -> QueueStats:
-    entries = namespace.queues.get(name, ())
+    queue = namespace.queues.get(name)
+    entries = list(queue or ())
     head = JobInfo.read(entries[0].raw) if entries else None
     oldest = 0.0 if head is None else None
     if head is not None and head.ready_since is not None:
@@ -148,10 +149,11 @@ def _queue(namespace: Namespace, name: str, now: float, known: NamespaceSnapshot
         marker_position=_position(entries, marker),
         marker_reach=max(1, len(entries)) if marker is not None else 0,
         element_bytes=max(len(entries[0].raw), len(entries[-1].raw)) if entries else 0,
+        parked=queue.parked if queue else 0,
     )
 
 
-def _position(entries: Iterable[Entry], marker: bytes | None) -> int | None:
+def _position(entries: Iterable[StoredJob], marker: bytes | None) -> int | None:
     if marker is None:
         return None
     return max((index for index, entry in enumerate(entries) if entry.raw == marker), default=None)
@@ -159,7 +161,7 @@ def _position(entries: Iterable[Entry], marker: bytes | None) -> int | None:
 
 def _worker(namespace: Namespace, worker_id: str, now: float) -> WorkerStats:
     info = WorkerInfo.from_registry(worker_id, namespace.workers[worker_id])
-    held: Mapping[str, Held] = namespace.running.get(worker_id, {})
+    held: Mapping[str, Assignment] = namespace.running.get(worker_id, {})
     reserved = sum(one.reserved for one in held.values())
     return WorkerStats.of(info, now, running=len(held) - reserved, reserved=reserved)
 
@@ -173,12 +175,15 @@ def _limits(namespace: Namespace) -> tuple[LimitStats, ...]:
 
 def _periodic(namespace: Namespace, now: float) -> tuple[PeriodicStats, ...]:
     tasks = sorted(namespace.periodic.values(), key=lambda task: (task.next_run, task.name))
-    return tuple(
-        PeriodicStats(
-            task.name, task.queue, task.period_seconds, task.next_run, max(0.0, now - task.next_run)
+    workers = [WorkerInfo.from_registry(name, entry) for name, entry in namespace.workers.items()]
+    found = []
+    for task in tasks:
+        abandoned = is_abandoned(task.name, workers)
+        late = 0.0 if abandoned else max(0.0, now - task.next_run)
+        found.append(
+            PeriodicStats(task.name, task.queue, task.period_seconds, task.next_run, late, abandoned)
         )
-        for task in tasks
-    )
+    return tuple(found)
 
 
 def _histograms(kept: Mapping[str, Histogram]) -> dict[str, HistogramStats]:

@@ -1,4 +1,4 @@
-"""What becomes of the jobs of a worker that is gone."""
+"""Takes over the jobs of workers that died, or left while they held some."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from typing import Any
 
 from ...job import Job, JobStatus
 from ...origin import mark_recovered
-from ...stats import FailedJob, LostWorker, WorkerInfo
+from ...stats import LostWorker, WorkerInfo
+from .. import dead_letters
 from ..messages import Recovery
-from .store import Entry, Held, Namespace
+from .store import Assignment, Namespace, StoredJob
 
 
-def silent_workers(namespace: Namespace, now: float) -> list[str]:
-    """Return the ids of workers whose heartbeat is older than they announced it could get."""
+def recover(namespace: Namespace, own_id: str, now: float) -> list[Recovery]:
+    """Take over from every dead or departed worker, on behalf of the worker `own_id`."""
+    # A worker whose own heartbeat is late has not died: it makes this call.
+    dead = [worker_id for worker_id in _silent_workers(namespace, now) if worker_id != own_id]
+    return [recover_worker(namespace, worker_id, now) for worker_id in (*dead, *namespace.departed)]
+
+
+def _silent_workers(namespace: Namespace, now: float) -> list[str]:
+    """Return the ids of workers whose last heartbeat is older than the limit they announced."""
     return [
         worker_id
         for worker_id, announced in namespace.workers.items()
@@ -36,43 +44,27 @@ def recover_worker(namespace: Namespace, worker_id: str, now: float) -> Recovery
         declared=registered is not None,
     )
     if recovery.declared:
-        namespace.ledger.workers_lost += 1
-        namespace.ledger.lost.appendleft(LostWorker(recovery.worker, now))
+        namespace.history.workers_lost += 1
+        namespace.history.lost.appendleft(LostWorker(recovery.worker, now))
     for held in namespace.running.pop(worker_id, {}).values():
         _recover_job(namespace, held, recovery, now)
     return recovery
 
 
-def _recover_job(namespace: Namespace, held: Held, recovery: Recovery, now: float) -> None:
-    job = Job.deserialize(held.entry.raw)
+def _recover_job(namespace: Namespace, held: Assignment, recovery: Recovery, now: float) -> None:
+    job = Job.deserialize(held.job.raw)
     if held.reserved or job.should_retry:
         if not held.reserved:
             job.retries += 1
             mark_recovered(job, recovery.worker.id)
         job.status = JobStatus.QUEUED
         job.enqueued_at = now
-        namespace.push(Entry.of(job, JobStatus.QUEUED, now))
-        namespace.ledger.count(job.queue, job.task_name, "recovered")
+        namespace.push(StoredJob.of(job, JobStatus.QUEUED, now))
+        namespace.history.count(job.queue, job.task_name, "recovered")
         recovery.requeued.append(job)
     else:
         job.status = JobStatus.FAILED
-        namespace.ledger.bury(_in_doubt(job, held.entry, recovery.worker, now), now)
-        # No worker will ever report it.
-        namespace.ledger.count(job.queue, job.task_name, "failed")
+        namespace.history.add_dead_letter(dead_letters.in_doubt(job, held.job.raw, recovery.worker, now), now)
+        # Counted here, since no worker reports it.
+        namespace.history.count(job.queue, job.task_name, "failed")
         recovery.failed.append(job)
-
-
-def _in_doubt(job: Job, entry: Entry, worker: WorkerInfo, now: float) -> FailedJob:
-    return FailedJob(
-        id=str(job.id),
-        raw=entry.raw,
-        reason="in doubt",
-        failed_at=now,
-        queue=job.queue,
-        task_name=job.task_name,
-        error_type="spinach.exc.WorkerLost",
-        message=f"worker {worker.id} on {worker.name or 'an unknown host'} died while it ran the job, "
-        "which must not be repeated",
-        attempts=job.retries + 1,
-        worker=worker.id,
-    )

@@ -1,37 +1,33 @@
-"""What a memory broker stores: namespaces of plain containers under one lock, and the elementary moves.
+"""What a memory broker stores: namespaces of plain containers under one lock, and basic moves.
 
-Jobs are kept as their text, never as objects: what a task does to its arguments stays with the task.
+It keeps jobs as text, never as objects: a task that changes its arguments must not change the stored job.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Condition
-from typing import Any, Final
+from typing import Any
 
 from ...clock import Clock, ServerClock
 from ...exc import MalformedJob
 from ...job import Job, JobStatus
-from ...stats import FailedJob
-from .history import Ledger
-from .subscription import News
-
-# Bytes that are not a job are kept to be looked at, not to be stored.
-_MAX_REASON_CHARACTERS: Final = 300
+from .. import dead_letters
+from .history import History
+from .queue import JobQueue
+from .subscription import Notifications
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A job as it stands in a queue: its text, and what a walk along the queue must know of it.
+class StoredJob:
+    """A job as it is kept: its text, and the facts that decide who may take it.
 
     Attributes:
         raw: The job's text.
-        id: Under which a running job is held.
+        id: Key of the job among those that a worker holds.
         last_attempt: Whether it must not be repeated after the next start.
     """
 
@@ -42,23 +38,23 @@ class Entry:
     last_attempt: bool
 
     @classmethod
-    def of(cls, job: Job, status: JobStatus, now: float) -> Entry:
-        """Return the entry of a job that is pushed at `now` (epoch seconds)."""
+    def of(cls, job: Job, status: JobStatus, now: float) -> StoredJob:
+        """Return what is kept of a job that is stored at `now` (epoch seconds)."""
         raw = job.text(status, now).encode()
         return cls(raw, job.held_as, job.queue, job.task_name, not job.should_retry)
 
 
 @dataclass(slots=True)
-class Held:
-    """A job in the hands of a worker; `reserved` until the worker says that it starts."""
+class Assignment:
+    """A job that a worker holds; `reserved` until the worker says that it starts."""
 
-    entry: Entry
+    job: StoredJob
     reserved: bool
 
 
 @dataclass(slots=True)
 class PeriodicTask:
-    """What is needed to make the jobs of a periodic task."""
+    """A periodic task, as far as its jobs need it; `next_run` in epoch seconds."""
 
     name: str
     queue: str
@@ -72,73 +68,65 @@ class Namespace:
     """Everything one namespace holds. Not thread-safe: the store's lock guards it.
 
     Attributes:
-        queues: Jobs that may run, head left; no empty queue is kept.
-        waiting: Heap of (due, serial, entry).
+        queues: Jobs that may run; no empty queue is kept.
+        waiting: Heap of (due in epoch seconds, serial, job).
         running: What each worker holds, by worker id and job id, in order of the claims.
         workers: What each registered worker announced, by id.
-        departed: The same of workers that left although they held jobs.
+        departed: What workers announced that left while they held jobs, by id.
         limits: How many jobs of a task may run at once.
+        periodic: Periodic tasks by name.
     """
 
-    queues: dict[str, deque[Entry]] = field(default_factory=dict)
-    waiting: list[tuple[float, int, Entry]] = field(default_factory=list)
-    running: dict[str, dict[str, Held]] = field(default_factory=dict)
+    queues: dict[str, JobQueue] = field(default_factory=dict)
+    waiting: list[tuple[float, int, StoredJob]] = field(default_factory=list)
+    running: dict[str, dict[str, Assignment]] = field(default_factory=dict)
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
     departed: dict[str, dict[str, Any]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     periodic: dict[str, PeriodicTask] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=Ledger)
+    history: History = field(default_factory=History)
     _serials: Iterable[int] = field(default_factory=count)
 
-    def push(self, entry: Entry) -> None:
+    def push(self, job: StoredJob) -> None:
         """Put a job at the tail of its queue."""
-        self.queues.setdefault(entry.queue, deque()).append(entry)
+        self.queues.setdefault(job.queue, JobQueue()).append(job)
 
-    def push_head(self, entries: Iterable[Entry]) -> None:
+    def push_head(self, jobs: Iterable[StoredJob]) -> None:
         """Put jobs at the head of their queues; the first of them will be the first to run."""
-        for entry in reversed(list(entries)):
-            self.queues.setdefault(entry.queue, deque()).appendleft(entry)
+        for job in reversed(list(jobs)):
+            self.queues.setdefault(job.queue, JobQueue()).appendleft(job)
 
-    def postpone(self, due: float, entry: Entry) -> None:
-        """Let a job wait for its date; jobs of one date keep their order."""
-        heapq.heappush(self.waiting, (due, next(iter(self._serials)), entry))
+    def postpone(self, due: float, job: StoredJob) -> None:
+        """Let a job wait until `due` (epoch seconds); jobs of one date keep their order."""
+        heapq.heappush(self.waiting, (due, next(iter(self._serials)), job))
 
-    def release(self, worker_id: str, job_id: str) -> Held | None:
-        """Take a job from a worker; None when the worker does not hold it (any more)."""
+    def release(self, worker_id: str, job_id: str) -> Assignment | None:
+        """Take a job from a worker; None when the worker does not hold it."""
         held = self.running.get(worker_id, {}).pop(job_id, None)
         if held is not None and not self.running[worker_id]:
             del self.running[worker_id]
         return held
 
     def start_reserved(self, worker_id: str, job_id: str) -> None:
-        """Note that a worker starts a job that it had reserved; said twice it is counted once."""
+        """Note that a worker starts a job that it reserved; a second call changes nothing."""
         held = self.running.get(worker_id, {}).get(job_id)
         if held is not None and held.reserved:
             held.reserved = False
-            self.ledger.count(held.entry.queue, held.entry.task_name, "started")
+            self.history.count(held.job.queue, held.job.task_name, "started")
 
     def running_of(self, task_name: str) -> int:
-        """Return how many jobs of a task are held: the slots it takes, counted, so that none can leak."""
-        held = (held for jobs in self.running.values() for held in jobs.values())
-        return sum(one.entry.task_name == task_name for one in held)
+        """Return how many jobs of a task workers hold: a count, not a counter, so no slot can leak."""
+        return sum(
+            held.job.task_name == task_name for jobs in self.running.values() for held in jobs.values()
+        )
 
-    def read(self, entry: Entry, now: float) -> Job | None:
-        """Return the job of an entry; one that cannot be read becomes a dead letter."""
+    def read(self, stored: StoredJob, place: str, now: float, worker_id: str = "") -> Job | None:
+        """Return the job of a stored text; a malformed one becomes a dead letter, found in `place`."""
         try:
-            return Job.deserialize(entry.raw)
+            return Job.deserialize(stored.raw)
         except MalformedJob as error:
-            self.ledger.bury(
-                FailedJob(
-                    id=hashlib.sha256(entry.raw).hexdigest()[:32],
-                    raw=entry.raw,
-                    reason="malformed",
-                    failed_at=now,
-                    queue=entry.queue,
-                    task_name=entry.task_name,
-                    error_type=type(error).__name__,
-                    message=str(error)[:_MAX_REASON_CHARACTERS],
-                ),
-                now,
+            self.history.add_dead_letter(
+                dead_letters.malformed(stored.raw, error, place, now, worker_id), now
             )
             return None
 
@@ -147,26 +135,38 @@ class MemoryStore:
     """The memory that brokers of one process share, as they would share a server.
 
     Args:
-        clock: The server's clock: it decides on all that has to do with time.
+        clock: The clock of this store, as a server has one; brokers follow it.
     """
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.clock = ServerClock(clock)
-        # One lock for everything: a verb of the broker is one step for whoever looks on.
+        # One lock for everything makes each verb of the broker one step.
         self.lock = Condition()
         self._namespaces: dict[str, Namespace] = {}
-        self._news: dict[str, News] = {}
+        self._notifications: dict[str, Notifications] = {}
 
     def namespace(self, name: str) -> Namespace:
-        """Return what a namespace holds; call it, and use the result, only under `lock`."""
+        """Return a namespace; call this, and use the result, only under `lock`.
+
+        Args:
+            name: The namespace.
+        """
         return self._namespaces.setdefault(name, Namespace())
 
-    def news(self, name: str) -> News:
-        """Return the news of a namespace."""
+    def notifications(self, name: str) -> Notifications:
+        """Return the notifications of a namespace.
+
+        Args:
+            name: The namespace.
+        """
         with self.lock:
-            return self._news.setdefault(name, News(self.lock))
+            return self._notifications.setdefault(name, Notifications(self.lock))
 
     def flush(self, name: str) -> None:
-        """Forget what a namespace holds; who listens to it goes on listening."""
+        """Delete what a namespace holds. Its subscriptions stay.
+
+        Args:
+            name: The namespace.
+        """
         with self.lock:
             self._namespaces.pop(name, None)

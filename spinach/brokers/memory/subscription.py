@@ -1,15 +1,15 @@
-"""News of a namespace inside one process: who changed something wakes who listens."""
+"""Notifications inside one process: a broker that changed a namespace wakes the subscriptions to it."""
 
 from __future__ import annotations
 
 from threading import Condition
 
 
-class News:
-    """Counts what happened and wakes the subscriptions that wait for it.
+class Notifications:
+    """Counts the notifications of one namespace and wakes its subscriptions.
 
     Args:
-        condition: Guards the count; shared with the store, so that news and what they tell of are one step.
+        condition: Guards the count. It is the store's lock: a change and its notification are one step.
     """
 
     __slots__ = ("condition", "count", "listeners")
@@ -20,38 +20,38 @@ class News:
         self.listeners = 0
 
     def publish(self) -> None:
-        """Tell everybody to look again."""
+        """Wake every subscription."""
         with self.condition:
             self.count += 1
             self.condition.notify_all()
 
 
 class MemorySubscription:
-    """Hears the news published after it was made."""
+    """Hears the notifications published after it was made."""
 
-    __slots__ = ("_closed", "_heard", "_news")
+    __slots__ = ("_closed", "_heard", "_notifications")
 
-    def __init__(self, news: News) -> None:
-        self._news = news
+    def __init__(self, notifications: Notifications) -> None:
+        self._notifications = notifications
         self._closed = False
-        with news.condition:
-            self._heard = news.count
-            news.listeners += 1
+        with notifications.condition:
+            self._heard = notifications.count
+            notifications.listeners += 1
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait for news; return whether there was any. Several pieces at once count as one."""
-        with self._news.condition:
-            self._news.condition.wait_for(self._awake, timeout_seconds)
-            fresh = self._news.count != self._heard and not self._closed
-            self._heard = self._news.count
+        """Wait for a notification; return whether one came. Several at once count as one."""
+        with self._notifications.condition:
+            self._notifications.condition.wait_for(self._awake, timeout_seconds)
+            fresh = self._notifications.count != self._heard and not self._closed
+            self._heard = self._notifications.count
             return fresh
 
     def _awake(self) -> bool:
-        return self._closed or self._news.count != self._heard
+        return self._closed or self._notifications.count != self._heard
 
     def close(self) -> None:
         """Stop listening; a waiter returns at once."""
-        with self._news.condition:
-            self._news.listeners -= not self._closed
+        with self._notifications.condition:
+            self._notifications.listeners -= not self._closed
             self._closed = True
-            self._news.condition.notify_all()
+            self._notifications.condition.notify_all()

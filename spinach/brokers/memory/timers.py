@@ -1,95 +1,65 @@
-"""What time decides: where a job that comes stands, which waiting ones are due, what periodic tasks ask for."""
+"""What time decides: which waiting jobs are due, and which periodic tasks; also registers tasks."""
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
-from typing import Final
 
 from ...clock import to_datetime
 from ...job import Job, JobStatus
 from ...origin import Origin, mark
 from ...schedule import next_run
+from ...stats.workers import WorkerInfo, is_abandoned
 from ...task import Task
+from .. import dead_letters
+from ..limits import MAX_PROMOTED
 from ..messages import Due
-from .store import Entry, Namespace, PeriodicTask
-
-# Jobs that one call moves: others want the lock, too.
-PAGE: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A job on its way into the namespace: its text is written, nothing has moved yet."""
-
-    job: Job
-    status: JobStatus
-    entry: Entry
-
-    @classmethod
-    def of(cls, job: Job, now: float) -> Arrival:
-        """Prepare a job: one that comes as QUEUED will be queued, any other waits until its date.
-
-        Raises:
-            InvalidJobArguments: its arguments cannot be written as JSON.
-        """
-        queued = job.status is JobStatus.QUEUED or job.due_timestamp <= now
-        status = JobStatus.QUEUED if queued else JobStatus.WAITING
-        return cls(job, status, Entry.of(job, status, now))
-
-    def take_place(self, namespace: Namespace, now: float) -> None:
-        """Put the job where it belongs; its status says where that is."""
-        if self.status is JobStatus.QUEUED:
-            namespace.push(self.entry)
-        else:
-            namespace.postpone(self.job.due_timestamp, self.entry)
-        self.job.status = self.status
-        self.job.enqueued_at = now
+from .store import Namespace, PeriodicTask, StoredJob
 
 
 def promote(namespace: Namespace, now: float) -> Due:
     """Move a page of waiting jobs that are due to their queues."""
     jobs = []
-    for _ in range(PAGE):
+    for _ in range(MAX_PROMOTED):
         if not namespace.waiting or namespace.waiting[0][0] > now:
             break
-        _, _, entry = heapq.heappop(namespace.waiting)
-        job = namespace.read(entry, now)
+        _, _, stored = heapq.heappop(namespace.waiting)
+        job = namespace.read(stored, dead_letters.WAITING_JOBS, now)
         if job is not None:
-            jobs.append(push(namespace, job, now, "promoted"))
+            jobs.append(_push(namespace, job, now, "promoted"))
     return Due(jobs, namespace.waiting[0][0] if namespace.waiting else None)
 
 
-def push(namespace: Namespace, job: Job, now: float, counter: str) -> Job:
-    """Put a job at the tail of its queue and count it."""
-    namespace.push(Entry.of(job, JobStatus.QUEUED, now))
-    namespace.ledger.count(job.queue, job.task_name, counter)
+def _push(namespace: Namespace, job: Job, now: float, counter: str) -> Job:
+    namespace.push(StoredJob.of(job, JobStatus.QUEUED, now))
+    namespace.history.count(job.queue, job.task_name, counter)
     job.status = JobStatus.QUEUED
     job.enqueued_at = now
     return job
 
 
 def run_periodic(namespace: Namespace, now: float) -> Due:
-    """Push one job for every periodic task that is due, however many periods it missed."""
+    """Push one job for every periodic task that is due and not abandoned, however many periods it missed."""
     jobs = []
+    workers = [WorkerInfo.from_registry(name, entry) for name, entry in namespace.workers.items()]
     for task in namespace.periodic.values():
-        if task.next_run <= now:
+        if task.next_run <= now and not is_abandoned(task.name, workers):
             job = Job(task.name, task.queue, to_datetime(now), task.max_retries)
             mark(job, Origin.PERIODIC)
-            jobs.append(push(namespace, job, now, "enqueued"))
+            jobs.append(_push(namespace, job, now, "enqueued"))
             task.next_run = next_run(task.next_run, task.period_seconds, now)
-    return Due(jobs, min((task.next_run for task in namespace.periodic.values()), default=None))
+    upcoming = [task.next_run for task in namespace.periodic.values() if task.next_run > now]
+    return Due(jobs, min(upcoming, default=None))
 
 
 def register(namespace: Namespace, task: Task, now: float) -> None:
-    """Take over a task's limit and period; the last declaration of a name counts."""
+    """Store a task's limit and period; the last declaration of a name counts."""
     if task.max_concurrency is None:
         namespace.limits.pop(task.name, None)
     else:
         namespace.limits[task.name] = task.max_concurrency
     period, known = task.period_seconds, namespace.periodic.pop(task.name, None)
     if period is not None:
-        # A restart must neither hasten nor put off the next run; a new period starts now.
+        # A restart does not move the next run; a new period starts now.
         unchanged = known is not None and known.period_seconds == period
         following = known.next_run if known and unchanged else now + period
         namespace.periodic[task.name] = PeriodicTask(

@@ -1,4 +1,4 @@
-"""The Redis broker: the contract's verbs, each handed to the part that does it."""
+"""The Redis broker: gives each verb of the contract to the module that does it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from ..base import (
     WorkerState,
 )
 from . import inspect
-from .connection import Connection, pairs
+from .connection import Connection, pairs, value
 from .enqueue import Producer
-from .exchange import Work
+from .exchange import HeldJobs
 from .keys import Keys
 from .membership import Membership
 from .recovery import Recoverer
@@ -46,7 +46,7 @@ from .session import Session
 from .subscription import RedisSubscription
 from .timers import Timers
 
-# A dead connection is noticed, a slow server is waited for.
+# Longer than a slow server takes, short enough to notice a dead connection.
 recommended_socket_opts: dict[str, Any] = {
     "socket_timeout": 15.0,
     "socket_connect_timeout": 5.0,
@@ -63,10 +63,11 @@ class RedisBroker(Broker):
         redis: A redis-py client; by default one to localhost:6379 with `recommended_socket_opts`.
         enqueue_job_max_retries: How often scheduling is repeated while the server cannot be reached; a
             repeated call never adds a job twice.
+        clock: Gives the time until the server's time is known; the system's by default.
 
     Attributes:
-        broker_dead_threshold_seconds: Silence after which other workers call this one dead; it beats six
-            times as often.
+        broker_dead_threshold_seconds: Seconds of silence after which other workers declare this one dead; it
+            sends six heartbeats in that time.
         must_stop_periodicity: Kept for compatibility; stopping needs no polling.
     """
 
@@ -97,14 +98,14 @@ class RedisBroker(Broker):
         connection = Connection(self._redis, keys.brokers)
         if connection.is_cluster and not _has_hash_tag(value):
             raise BrokerError(
-                f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}} instead of {value}"
+                f"on a cluster all keys of a namespace must be in one slot: name it {{{value}}}, not {value}"
             )
         self._session = Session(connection, keys, self.clock)
         self._producer = Producer(self._session, self._retries)
-        self._work = Work(self._session)
+        self._held_jobs = HeldJobs(self._session)
         self._timers = Timers(self._session)
-        self._membership = Membership(self._session, const.VERSION)
-        self._recoverer = Recoverer(self._session, self._work)
+        self._membership = Membership(self._session)
+        self._recoverer = Recoverer(self._session, self._held_jobs)
 
     # --- the broker itself -------------------------------------------------------------------------
 
@@ -132,19 +133,24 @@ class RedisBroker(Broker):
 
     def exchange(self, exchange: Exchange) -> Delivery:
         """See `Broker.exchange`."""
-        return self._work.exchange(exchange)
+        return self._held_jobs.exchange(exchange)
 
     def settle(self, settlements: Sequence[Settlement], tally: Tally, *, worker_id: str = "") -> None:
         """See `Broker.settle`."""
-        self._work.settle(settlements, tally, worker_id or self.worker_id)
+        self._held_jobs.settle(settlements, tally, worker_id or self.worker_id)
 
     def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:
         """See `Broker.give_back`."""
-        self._work.give_back(jobs, worker_id or self.worker_id)
+        self._held_jobs.give_back(jobs, worker_id or self.worker_id)
 
     def is_queue_empty(self, queue: str) -> bool:
-        """Return whether no job stands in the queue."""
-        return bool(self._session.connection.call("LLEN", self._session.keys.queue(queue)) == 0)
+        """Return whether the queue has no job that may run."""
+        length, parked = self._session.connection.read(
+            ("LLEN", self._session.keys.queue(queue)), ("HGET", self._session.keys.parked_counts, queue)
+        )
+        if isinstance(length, Exception):
+            raise self._session.connection.translated(length)
+        return bool(length == 0 and not value(parked, None))
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -158,7 +164,13 @@ class RedisBroker(Broker):
 
     def register(self, tasks: Iterable[Task]) -> None:
         """See `Broker.register`."""
-        self._timers.register(tasks)
+        known = list(tasks)
+        self._timers.register(known)
+        self._membership.announce_tasks(task.name for task in known)
+
+    def remove_periodic_task(self, task_name: str) -> bool:
+        """See `Broker.remove_periodic_task`."""
+        return self._timers.remove_periodic(task_name)
 
     def inspect_periodic_tasks(self) -> list[tuple[int, str]]:
         """See `Broker.inspect_periodic_tasks`."""
@@ -173,7 +185,7 @@ class RedisBroker(Broker):
 
     @property
     def heartbeat_seconds(self) -> float:
-        """A sixth of the time after which this worker is called dead."""
+        """A sixth of the time after which this worker is declared dead."""
         return max(0.1, self.broker_dead_threshold_seconds / 6)
 
     def join(self, profile: WorkerProfile) -> None:
@@ -190,6 +202,7 @@ class RedisBroker(Broker):
     def leave(self) -> None:
         """See `Broker.leave`."""
         self._membership.leave()
+        self._recoverer.unpark_for_others()
 
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""
@@ -197,7 +210,7 @@ class RedisBroker(Broker):
 
     @property
     def recovery_check_seconds(self) -> float:
-        """Until another worker may have died; with limits, a heartbeat, in which slots are counted."""
+        """Seconds until another worker may have died; at most a heartbeat where slots must be counted."""
         until_death = self._recoverer.seconds_until_next_death
         return min(until_death, self.heartbeat_seconds) if self._timers.has_limits else until_death
 
@@ -205,7 +218,7 @@ class RedisBroker(Broker):
         """Declare a worker dead, for failure detectors of your own, and queue its jobs again.
 
         Args:
-            dead_broker_id: Id as `get_all_brokers` tells it.
+            dead_broker_id: Its id, as in `get_all_brokers`.
 
         Returns:
             How many jobs were queued again, and the texts of those that must not be repeated, which are
@@ -218,7 +231,7 @@ class RedisBroker(Broker):
         """See `Broker.subscribe`."""
         return RedisSubscription(self._session.connection, self._session.keys.notifications)
 
-    # --- sight -------------------------------------------------------------------------------------
+    # --- inspection --------------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
@@ -259,7 +272,7 @@ class RedisBroker(Broker):
         return inspect.running_jobs(self._session, worker_id, limit)
 
     def namespaces(self) -> set[str]:
-        """Return namespaces of the server in which workers are registered, as far as a bounded look finds them."""
+        """Return the namespaces that have registered workers, as far as a bounded scan finds them."""
         return inspect.namespaces(self._session.connection)
 
     def snapshot(

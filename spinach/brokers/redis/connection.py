@@ -1,7 +1,7 @@
-"""The connection: sends commands, reads raw replies, and says in our words what went wrong.
+"""The connection: sends commands, returns raw replies, and turns errors into those of `spinach.exc`.
 
-Replies are read as bytes whatever the client was configured for, and nothing is repeated behind our back:
-whether a request may be sent again is the caller's to know. Pure transport; it knows no key.
+Replies are bytes, however the application configured its client. The connection never sends a request twice:
+only the caller knows whether it may. It knows no key.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from ...exc import BrokerError, BrokerUnavailable, EnqueueUncertain, NotPermitted, WrongKeyType
+from ...exc import (
+    BrokerError,
+    BrokerUnavailable,
+    EnqueueUncertain,
+    NotPermitted,
+    Unavailability,
+    WrongKeyType,
+)
 from .request_log import RequestLog
 
 Argument = str | bytes | int | float
@@ -54,8 +61,7 @@ class ConnectionLost(RedisUnavailable):
     """The connection broke after the request was sent: it may have been applied."""
 
 
-# What a server that is up says when it cannot take a request now; it was not applied.
-_NOT_PERMITTED: Final = (AuthenticationError, NoPermissionError)
+# Replies of a server that runs and cannot take a request now. The request was not applied.
 _REFUSALS: Final = (
     BusyLoadingError,
     ClusterCrossSlotError,
@@ -63,7 +69,17 @@ _REFUSALS: Final = (
     OutOfMemoryError,
     ReadOnlyError,
 )
-_REFUSING_WORDS: Final = ("LOADING", "READONLY", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")  # fmt: skip
+_REFUSING_WORDS: Final = (
+    "LOADING",
+    "READONLY",
+    "OOM",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "NOREPLICAS",
+    "MISCONF",
+)
 
 
 class Connection:
@@ -71,7 +87,7 @@ class Connection:
 
     Args:
         client: The application's client; its pool, timeouts and credentials are used.
-        slot_key: Any key of the namespace: on a cluster it tells the node that has all of them.
+        slot_key: Any key of the namespace: a cluster has all of them on the node that has this one.
 
     Attributes:
         request_log: Notes every round trip.
@@ -88,13 +104,13 @@ class Connection:
 
         Args:
             *command: The command and its arguments.
-            operation: What the observer is told; by default the command's name.
+            operation: The name that the observer gets; by default the command's.
 
         Raises:
             RedisUnavailable: it was not applied (`ConnectionLost`: it may have been).
             WrongKeyType: a key holds another type.
             NoScriptError: the script is not known to the server.
-            BrokerError: whatever else the server answered.
+            BrokerError: the server answered with another error.
         """
         reply = self.read(command, operation=operation)[0]
         if isinstance(reply, Exception):
@@ -130,13 +146,15 @@ class Connection:
             self._learn_nodes()
             raise self._unreachable(error) from error
         try:
-            return _exchange(connection, commands)
+            return _send_and_read(connection, commands)
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
             connection.disconnect()
             self._learn_nodes()
-            raise ConnectionLost(f"the connection to {self.address} broke: {error}") from error
+            raise ConnectionLost(
+                f"the connection to {self.address} broke: {error}", kind=_kind_of(error)
+            ) from error
         except BaseException:
-            # Whatever it was, a reply may be left unread: the connection is spoilt.
+            # A reply may be left unread: the next command would read it.
             connection.disconnect()
             raise
         finally:
@@ -150,7 +168,7 @@ class Connection:
         return self.client.get_redis_connection(node).connection_pool
 
     def _learn_nodes(self) -> None:
-        """Ask the cluster anew who has the slot."""
+        """Ask the cluster again which node has the slot."""
         if self.is_cluster:
             with suppress(RedisError, OSError):
                 self.client.nodes_manager.initialize()
@@ -167,28 +185,34 @@ class Connection:
 
     @property
     def endpoint(self) -> tuple[str, int | None] | None:
-        """Host and port, or path and None; None for a cluster and for what a Sentinel names."""
+        """Host and port, or path and None. None for a cluster and behind a Sentinel: the server changes."""
         if self.is_cluster:
             return None
         settings = self.client.connection_pool.connection_kwargs
         if "path" in settings:
             return str(settings["path"]), None
-        # A pool of Sentinel's has neither: the server changes.
+        # The pool of a Sentinel has neither.
         return (str(settings["host"]), int(settings["port"])) if {"host", "port"} <= set(settings) else None
 
+    def unavailable(self, what: str, error: Exception) -> RedisUnavailable:
+        """Return the error for `what` failed, with the client's own message."""
+        return RedisUnavailable(f"{what}: {error}", kind=_kind_of(error))
+
     def _unreachable(self, error: Exception) -> RedisUnavailable:
-        if isinstance(error, _NOT_PERMITTED) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+        kind = _kind_of(error)
+        if kind in ("auth", "permission"):
             return RedisNotPermitted(
                 f"the server at {self.address} refuses the user name or password ({error}); "
                 "check the credentials of the redis client or URL",
                 at_login=True,
             )
         return RedisUnavailable(
-            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?"
+            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?",
+            kind=kind,
         )
 
     def translated(self, error: Exception) -> Exception:
-        """Return an error reply in our words."""
+        """Return the exception for an error reply."""
         text = str(error)
         if isinstance(error, NoScriptError):
             return error
@@ -199,17 +223,32 @@ class Connection:
                 "this server is part of a cluster: use a redis.cluster.RedisCluster client and a namespace "
                 "with a hash tag, such as '{prod}', so that all its keys are in one slot"
             )
-        if isinstance(error, _NOT_PERMITTED) or text.startswith(("NOPERM", "NOAUTH")):
-            at_login = isinstance(error, AuthenticationError) or text.startswith("NOAUTH")
+        kind = _kind_of(error)
+        if kind in ("auth", "permission"):
             return RedisNotPermitted(
-                f"the server at {self.address} does not permit that: {error}", at_login=at_login
+                f"the server at {self.address} does not permit that: {error}", at_login=kind == "auth"
             )
         if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
             return RedisUnavailable(f"the server at {self.address} refuses: {error}")
         return BrokerError(f"the server at {self.address} answered: {text}")
 
 
-def _exchange(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+def _kind_of(error: BaseException) -> Unavailability:
+    """Return why an error of the client, or an error reply, makes the broker unavailable."""
+    text = str(error)
+    if isinstance(error, AuthenticationError) or "WRONGPASS" in text or text.startswith("NOAUTH"):
+        return "auth"
+    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+        return "permission"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (redis_errors.TimeoutError, TimeoutError)):
+            return "timeout"
+        cause = cause.__cause__ or cause.__context__  # redis-py wraps what the socket raised
+    return "connection"
+
+
+def _send_and_read(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
     if len(commands) == 1:
         connection.send_command(*commands[0])
     else:
@@ -237,5 +276,5 @@ def pairs(reply: Any) -> list[tuple[Any, Any]]:
 
 
 def value(reply: T | Exception, default: T) -> T:
-    """Return a reply, or the default for an error reply (a foreign type, a missing permission)."""
+    """Return a reply, or the default where it is an error (a foreign type, a missing permission)."""
     return default if isinstance(reply, Exception) else reply

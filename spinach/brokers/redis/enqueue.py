@@ -1,4 +1,4 @@
-"""The producer's side: jobs to their queues, once, even when a reply is lost."""
+"""Scheduling: puts each job into Redis once, even when a reply is lost; `exchange` says how."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ...exc import BrokerError
 from ...job import Job, JobStatus
 from ...stats import Tally
-from . import keys, scripts
+from . import scripts
 from .connection import Argument, ConnectionLost, RedisUnavailable, RedisUncertain
 from .counter_fields import count_arguments
 from .session import Session
 
-# Bounds the server's work per call; a call of this size takes it some milliseconds.
-_CHUNK_JOBS: Final = 5_000
-_CHUNK_BYTES: Final = 16 * 1024 * 1024
-# Redis refuses larger strings; said before anything is sent.
+# Bounds the server's work per call: some milliseconds.
+CHUNK_JOBS: Final = 5_000
+CHUNK_BYTES: Final = 16 * 1024 * 1024
+# Redis refuses larger strings (512 MB with all that surrounds them); the error comes before anything is sent.
 _MAX_JOB_BYTES: Final = 256 * 1024 * 1024
+# Before the first repetition; it doubles with each.
 _FIRST_PAUSE_SECONDS: Final = 0.1
 
+_Queue = scripts.ENQUEUE.record("queue")
+_Dated = scripts.ENQUEUE.record("dated")
 
-class _Lane:
-    """A sequence of enqueue calls, one at a time, so that the last one can be recognised when repeated."""
+
+class _CallSequence:
+    """Numbers of calls that follow one another. The server remembers the last: so it knows a repeated call.
+
+    Two threads that call at the same time use two sequences.
+    """
 
     __slots__ = ("id", "number", "process")
 
@@ -47,65 +55,73 @@ class Producer:
     def __init__(self, session: Session, retries: int) -> None:
         self._session = session
         self._retries = retries
-        self._lanes: deque[_Lane] = deque()
+        self._sequences: deque[_CallSequence] = deque()
 
     def enqueue(self, jobs: Sequence[Job]) -> None:
         """See `Broker.enqueue`."""
+        accepted = 0
         for chunk in _chunks(jobs, self._session.clock.now()):
-            self._enqueue_chunk(chunk)
+            try:
+                self._enqueue_chunk(chunk)
+            except BrokerError as error:
+                error.accepted = accepted
+                if accepted:
+                    error.args = (
+                        f"of {len(jobs)} jobs the first {accepted} were accepted; the call with the next "
+                        f"{len(chunk)} failed, and no further one was sent: {error}",
+                    )
+                raise
+            accepted += len(chunk)
 
     def _enqueue_chunk(self, chunk: list[tuple[Job, str]]) -> None:
-        lane = self._free_lane()
-        lane.number += 1
-        call_keys, arguments, dated = self._arguments(lane, chunk)
-        reply = self._call(call_keys, arguments)
-        self._lanes.append(lane)
+        sequence = self._free_sequence()
+        sequence.number += 1
+        dated = [(job, text) for job, text in chunk if job.status is JobStatus.WAITING]
+        reply = self._send(sequence, chunk, dated)
+        self._sequences.append(sequence)
         self._session.observe_time(reply)
         for job, _ in chunk:
             job.status = JobStatus.QUEUED
-        for job, status in zip(dated, reply[2:], strict=True):
+        for (job, _), status in zip(dated, reply[2:], strict=True):
             job.status = JobStatus(status)
 
-    def _free_lane(self) -> _Lane:
+    def _free_sequence(self) -> _CallSequence:
         try:
-            lane = self._lanes.popleft()
+            sequence = self._sequences.popleft()
         except IndexError:
-            return _Lane()
+            return _CallSequence()
         # A forked child must not repeat its parent's call numbers.
-        return lane if lane.process == os.getpid() else _Lane()
+        return sequence if sequence.process == os.getpid() else _CallSequence()
 
-    def _arguments(
-        self, lane: _Lane, chunk: list[tuple[Job, str]]
-    ) -> tuple[list[str], list[Argument], list[Job]]:
-        session = self._session
-        by_queue: dict[str, list[str]] = {}
-        dated: list[tuple[Job, str]] = []
+    def _send(
+        self, sequence: _CallSequence, chunk: list[tuple[Job, str]], dated: list[tuple[Job, str]]
+    ) -> list[Any]:
+        texts: dict[str, list[str]] = {}
         tally = Tally()
         for job, text in chunk:
-            texts = by_queue.setdefault(job.queue, [])
+            of_queue = texts.setdefault(job.queue, [])
             tally.count(job.queue, job.task_name, "enqueued")
-            if job.status is JobStatus.WAITING:
-                dated.append((job, text))
-            else:
-                texts.append(text)
-        index = {name: position for position, name in enumerate(by_queue, 1)}
+            if job.status is not JobStatus.WAITING:
+                of_queue.append(text)
+        keys = self._session.keys
+        numbers, queues = keys.numbered_queues(texts)
         counts = count_arguments(tally)
-        arguments: list[Argument] = [
-            lane.number, keys.PRODUCER_TTL_SECONDS, session.keys.notifications,
-            len(by_queue), len(dated), len(counts) // 2,
-        ]  # fmt: skip
-        for name, texts in by_queue.items():
-            arguments += (name, len(texts), *texts)
+        records: list[Argument] = []
+        for name, of_queue in texts.items():
+            records += _Queue(name=name, texts=len(of_queue))
+            records += of_queue
         for job, text in dated:
-            arguments += (index[job.queue], f"{job.due_timestamp:.6f}", text)
-        call_keys = [
-            session.keys.future, session.keys.producer(lane.id), session.keys.queues,
-            session.keys.counters, session.minute_key,
-            *map(session.keys.queue, by_queue),
-        ]  # fmt: skip
-        return call_keys, arguments + counts, [job for job, _ in dated]
+            records += _Dated(queue=numbers[job.queue], due=f"{job.due_timestamp:.6f}", text=text)
+        named: dict[str, Argument] = {
+            "producer": keys.producer(sequence.id), "call_number": sequence.number,
+            "queue_count": len(texts), "dated_count": len(dated), "count_pairs": len(counts) // 2,
+        }  # fmt: skip
+        records += counts
+        return self._repeat(
+            lambda: self._session.run(scripts.ENQUEUE, more_keys=queues, records=records, **named)
+        )
 
-    def _call(self, call_keys: list[str], arguments: list[Argument]) -> list[Any]:
+    def _repeat(self, call: Callable[[], list[Any]]) -> list[Any]:
         """Call, and call again with the same number while the server cannot be reached."""
         sent = False
         for attempt in range(self._retries + 1):
@@ -113,30 +129,32 @@ class Producer:
                 pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
                 time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
             try:
-                reply: list[Any] = self._session.run(scripts.ENQUEUE, call_keys, *arguments)
+                return call()
             except RedisUnavailable as error:
                 last = error
                 sent = sent or isinstance(error, ConnectionLost)
-            else:
-                return reply
         tried = f"after {self._retries + 1} attempts"
         if sent:
             raise RedisUncertain(
                 f"the jobs may or may not have been accepted, {tried}: {last}; scheduling them again may run "
-                "them twice"
+                "them twice",
+                kind=last.kind,
             ) from last
-        raise RedisUnavailable(f"the jobs were not accepted, {tried}: {last}") from last
+        raise RedisUnavailable(f"the jobs were not accepted, {tried}: {last}", kind=last.kind) from last
 
 
 def _chunks(jobs: Sequence[Job], now: float) -> list[list[tuple[Job, str]]]:
-    """Return jobs with their texts in pieces that one call may carry; all texts first, so that a bad one stops all."""
+    """Return jobs with their texts, in pieces for one call each.
+
+    All texts are written before the first is sent: one that cannot be written stops the whole batch.
+    """
     chunks: list[list[tuple[Job, str]]] = []
-    size = _CHUNK_BYTES
+    size = CHUNK_BYTES
     for job in jobs:
         text = job.text(job.status, now)
         if len(text) > _MAX_JOB_BYTES:
             raise ValueError(f"{job} takes {len(text)} bytes, more than the {_MAX_JOB_BYTES} a job may have")
-        if size + len(text) > _CHUNK_BYTES or len(chunks[-1]) >= _CHUNK_JOBS:
+        if size + len(text) > CHUNK_BYTES or len(chunks[-1]) >= CHUNK_JOBS:
             chunks.append([])
             size = 0
         job.enqueued_at = now

@@ -1,28 +1,51 @@
-"""The worker's side: claim, acknowledge, settle, give back."""
+"""The jobs that a registered worker holds: it takes them, acknowledges them, settles them, gives them back.
+
+It starts no job and decides on no retry. This module also says, for all verbs, what makes a lost reply
+harmless: a connection may break after the server applied a call and before the reply arrived. The caller then
+sends the call again, and no job may be lost, doubled, or counted twice.
+
+- **Call numbers.** Each exchange has a number, one more than the one before. The script stores it, as `seq`
+  in the hash of reserved jobs, together with everything else that it writes. The caller repeats an exchange
+  by passing the same `Exchange` object, which is sent under the same number. If the server has stored this
+  number, it applied the first call: it changes nothing and answers "again". Otherwise it applies the call
+  now.
+- **"Again".** This answer brings no jobs. The worker reads all jobs that it holds in Redis; those that it did
+  not know of are what the first call brought. `Exchange.held` returns those it knows, ended but unsettled
+  ones included.
+- **Marks.** Meanwhile the same job may have run, failed, and been taken once more. So a held job is
+  identified by its field and its mark: its text up to the status. Each time a job is pushed to a queue, that
+  part changes.
+- **Settling** needs no number. It changes only jobs that the worker still holds, under the mark that it
+  knows. A repeated call finds them gone, leaves alone those that came back, and adds no counts where it ends
+  no job.
+- **Scheduling** has call numbers, too; there the broker repeats the call itself (`enqueue.Producer`).
+- The other scripts say in their headers, at `Retry:`, why a second call does no harm.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ...codec import quote
 from ...exc import LeaseRevoked, MalformedJob, WrongKeyType
 from ...job import Job, JobStatus
 from ...retry import Verdict
-from ...stats import Tally
+from ...stats import FailedJob, Tally
 from .. import dead_letters
-from ..base import Delivery, Exchange, Settlement
+from ..messages import Delivery, Exchange, Settlement
 from . import scripts
 from .connection import Argument, pairs
-from .counter_fields import count_arguments, counter_field, group_field, histogram_arguments
-from .session import Session, decoded
+from .counter_fields import count_arguments, counter_field, histogram_arguments
+from .session import Session, letter_arguments
 
-# The head of a failure's message is what a list of failure groups shows.
-_SAMPLE_CHARACTERS: Final = 200
+_Done = scripts.EXCHANGE.record("done")
+_Ending = scripts.SETTLE.record("job")
 
 
-class Work:
-    """What a registered worker does with its jobs.
+class HeldJobs:
+    """What a registered worker does with the jobs it holds.
 
     Args:
         session: The broker's session.
@@ -30,7 +53,7 @@ class Work:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._number = 0
+        self._call_number = 0
         self._unanswered: Exchange | None = None
 
     # --- exchange --------------------------------------------------------------------------------
@@ -38,17 +61,16 @@ class Work:
     def exchange(self, exchange: Exchange) -> Delivery:
         """See `Broker.exchange`."""
         worker_id = exchange.worker_id or self._session.worker_id
-        if exchange is not self._unanswered:  # else the same call again, under the same number
-            self._number += 1
+        if exchange is not self._unanswered:  # else it is the same call, under the same number
+            self._call_number += 1
             self._unanswered = exchange
             for job in exchange.starting:
-                if job.status is not JobStatus.RUNNING:  # else it was claimed, and counted, before
+                if job.status is not JobStatus.RUNNING:  # else it was counted when it was claimed
                     exchange.tally.count(job.queue, job.task_name, "started")
-        keys = self._exchange_keys(worker_id, exchange.queue)
         try:
-            reply = self._session.run(scripts.EXCHANGE, keys, *self._arguments(worker_id, exchange))
+            reply = self._send(worker_id, exchange)
         except WrongKeyType:
-            self._heal(worker_id)
+            self._drop_foreign(worker_id)
             raise
         if reply == b"revoked":
             self._unanswered = None
@@ -57,67 +79,68 @@ class Work:
             self._redelivery(worker_id, exchange) if reply == b"again" else self._delivery(worker_id, reply)
         )
         self._unanswered = None
+        delivery.full = delivery.full or exchange.is_filled_by(delivery)
         return delivery
 
-    def _heal(self, worker_id: str) -> None:
-        """Remove foreign types from the keys of this worker alone, where nobody's data can be."""
+    def _send(self, worker_id: str, exchange: Exchange) -> Any:
+        keys = self._session.keys
+        counts, increments = count_arguments(exchange.tally), histogram_arguments(exchange.tally)
+        records: list[Argument] = []
+        for job in exchange.done:
+            records += _Done(job.held_as, job.task_name)
+        records += [job.held_as for job in exchange.starting]
+        return self._session.run(
+            scripts.EXCHANGE, worker_id=worker_id, call_number=self._call_number,
+            running=keys.running(worker_id), reserved=keys.reserved(worker_id),
+            queue=keys.queue(exchange.queue), parked=keys.parked(exchange.queue),
+            queue_name=exchange.queue, queue_json=quote(exchange.queue),
+            free_slots=exchange.free_slots, claim_ahead=exchange.claim_ahead,
+            reserve_ahead=exchange.reserve_ahead,
+            done_count=len(exchange.done), starting_count=len(exchange.starting),
+            count_pairs=len(counts) // 2, histogram_pairs=len(increments) // 2,
+            records=[*records, *counts, *increments],
+        )  # fmt: skip
+
+    def _drop_foreign(self, worker_id: str) -> None:
+        """Remove foreign types from the keys of this worker alone: they hold no other's data."""
         keys, connection = self._session.keys, self._session.connection
         for key in (keys.running(worker_id), keys.reserved(worker_id)):
             if connection.call("TYPE", key) not in (b"hash", b"none", "hash", "none"):
                 connection.call("DEL", key)
 
-    def _exchange_keys(self, worker_id: str, queue: str) -> list[str]:
-        keys = self._session.keys
-        return [
-            keys.brokers, keys.running(worker_id), keys.reserved(worker_id), keys.queue(queue),
-            keys.limits, keys.slots_taken, keys.counters, self._session.minute_key, keys.histograms,
-        ]  # fmt: skip
-
-    def _arguments(self, worker_id: str, exchange: Exchange) -> list[Argument]:
-        counts = count_arguments(exchange.tally)
-        increments = histogram_arguments(exchange.tally)
-        arguments: list[Argument] = [
-            worker_id, self._number, exchange.free_slots, exchange.claim_ahead, exchange.reserve_ahead,
-            self._session.keys.notifications, quote(exchange.queue),
-            len(exchange.done), len(exchange.starting), len(counts) // 2, len(increments) // 2,
-        ]  # fmt: skip
-        for job in exchange.done:
-            arguments += (job.held_as, job.task_name)
-        arguments += [job.held_as for job in exchange.starting]
-        return arguments + counts + increments
-
     def _delivery(self, worker_id: str, reply: list[Any]) -> Delivery:
-        claimed, reserved, error = reply
+        claimed, reserved, error, more = reply
         return Delivery(
             claimed=self._readable(worker_id, ((raw, None) for raw in claimed), JobStatus.RUNNING),
             reserved=self._readable(worker_id, pairs(reserved), JobStatus.QUEUED),
             error=error.decode(errors="replace"),
+            full=bool(more),
         )
 
     def _redelivery(self, worker_id: str, exchange: Exchange) -> Delivery:
-        """Return what an exchange brought whose reply was lost: what is held and was not held before."""
+        """Return what an exchange brought whose reply was lost; see the module."""
         keys = self._session.keys
-        # Asked first: what is settled between the two looks must not seem new.
+        # Ask the worker first: a job that it settles before the read below must not look like a new one.
         known = {(job.held_as.encode(), job._mark) for job in exchange.held()}
         running, reserves = self._session.connection.read(
             ("HGETALL", keys.running(worker_id)), ("HKEYS", keys.reserved(worker_id))
         )
         reserved = set() if isinstance(reserves, Exception) else set(reserves)
-        fresh = [(raw, field) for field, raw in pairs(running) if (field, _mark_of(raw)) not in known]
-        claimed = [entry for entry in fresh if entry[1] not in reserved]
+        brought = [(raw, field) for field, raw in pairs(running) if (field, _mark_of(raw)) not in known]
+        claimed = [entry for entry in brought if entry[1] not in reserved]
         return Delivery(
             claimed=self._readable(worker_id, claimed, JobStatus.RUNNING),
-            reserved=self._readable(worker_id, (e for e in fresh if e[1] in reserved), JobStatus.QUEUED),
+            reserved=self._readable(worker_id, (e for e in brought if e[1] in reserved), JobStatus.QUEUED),
         )
 
     def _readable(
         self, worker_id: str, entries: Iterable[tuple[bytes, bytes | None]], status: JobStatus
     ) -> list[Job]:
-        """Return the jobs of held texts; set aside those that are none."""
+        """Return the jobs of held texts; set aside texts that are malformed."""
         jobs = []
         for raw, field in entries:
             try:
-                job = decoded(raw)
+                job = Job.deserialize(raw)
             except MalformedJob as error:
                 self._set_aside_held(worker_id, raw, field, error)
                 continue
@@ -129,137 +152,122 @@ class Work:
         return jobs
 
     def _set_aside_held(self, worker_id: str, raw: bytes, field: bytes | None, error: MalformedJob) -> None:
-        """Move a held text that is no job from the running hash to the dead letters."""
+        """Move a held text that is malformed from the running hash to the dead letters."""
         key = self._session.keys.running(worker_id)
         for held, text in pairs(self._session.connection.call("HGETALL", key)):
             if held == field or (field is None and _same_but_status(text, raw)):
-                self._session.set_aside(key, "hash", held, error, raw, text)
+                place = dead_letters.jobs_of(worker_id)
+                self._session.set_aside(key, place, kind="hash", member=held, error=error, raw=raw, held=text)
 
     # --- settle ----------------------------------------------------------------------------------
 
     def settle(self, settlements: Sequence[Settlement], tally: Tally, worker_id: str) -> None:
         """See `Broker.settle`."""
-        moves = [self._move_of(settlement) for settlement in settlements]
-        reply = self.move(worker_id, "own", moves, tally)
-        for settlement, placed in zip(settlements, reply, strict=True):
-            if placed:
-                settlement.job.status = JobStatus(placed)
+        endings = [self._ending_of(settlement) for settlement in settlements]
+        reply = self.end(worker_id, "own", endings, tally)
+        for settlement, status in zip(settlements, reply, strict=True):
+            if status:
+                settlement.job.status = JobStatus(status)
 
-    def _move_of(self, settlement: Settlement) -> Move:
+    def _ending_of(self, settlement: Settlement) -> Ending:
         job, letter = settlement.job, settlement.failure
         if settlement.verdict is Verdict.FAILED and letter is not None:
-            return Move(
-                job, "fail", dead_letters.to_record(letter), expected=job._mark, letter_id=letter.id,
-                group=group_field(letter.task_name, letter.error_type),
-                message=letter.message[:_SAMPLE_CHARACTERS],
-            )  # fmt: skip
-        now = self._session.clock.now()
-        job.enqueued_at = now
-        return Move(job, "date", job.text(JobStatus.WAITING, now), expected=job._mark, due=job.due_timestamp)
+            return Ending.failed(job, letter, job._mark)
+        job.enqueued_at = now = self._session.clock.now()
+        return Ending(job, "date", job.text(JobStatus.WAITING, now), job._mark)
 
     def give_back(self, jobs: Sequence[Job], worker_id: str) -> None:
         """See `Broker.give_back`."""
         now = self._session.clock.now()
-        moves = []
-        # Each goes to the head, so the first in order goes last.
+        endings = []
+        # Each goes to the head of the queue, so the first in order goes last.
         for job in reversed(jobs):
             job.enqueued_at = now
             started = counter_field(job.queue, job.task_name, "started")
-            text = job.text(JobStatus.QUEUED, now)
-            moves.append(Move(job, "head", text, expected=job._mark, group=started))
-        self.move(worker_id, "own", moves, Tally())
+            endings.append(Ending(job, "head", job.text(JobStatus.QUEUED, now), job._mark, started))
+        self.end(worker_id, "own", endings, Tally())
         for job in jobs:
             job.status = JobStatus.QUEUED
 
-    def move(self, worker_id: str, whose: str, moves: Sequence[Move], tally: Tally) -> list[int]:
-        """End running entries of a worker; see `lua/settle.lua`.
+    def end(self, worker_id: str, whose: str, endings: Sequence[Ending], tally: Tally) -> list[int]:
+        """End running jobs of a worker; see `lua/settle.lua`.
 
         Args:
-            worker_id: Whose entries.
+            worker_id: The worker that holds them.
             whose: ``own`` or ``dead``.
-            moves: What becomes of each.
+            endings: What becomes of each job.
             tally: Counts to add.
 
+        Returns:
+            The status of each job, 0 when it was not held.
+
         Raises:
-            LeaseRevoked: the worker is ours and not registered, or dead and registered.
-            WrongKeyType: jobs that have to wait cannot; the others were moved.
+            LeaseRevoked: the worker is this one and not registered, or dead and registered.
+            WrongKeyType: jobs that have to wait cannot; the others were ended.
         """
         keys = self._session.keys
-        index, queues = keys.numbered_queues(move.job.queue for move in moves)
-        call_keys = [
-            keys.brokers, keys.running(worker_id), keys.reserved(worker_id), keys.future, keys.limits,
-            keys.slots_taken, keys.failed, keys.failed_data, keys.failure_groups, keys.counters,
-            self._session.minute_key, keys.brokers_seen, *queues,
-        ]  # fmt: skip
+        numbers, queues = keys.numbered_queues(ending.job.queue for ending in endings)
         counts = count_arguments(tally)
-        arguments: list[Argument] = [worker_id, whose, keys.notifications, len(moves), len(counts) // 2]
-        for move in moves:
-            arguments += move.arguments(index[move.job.queue])
-        reply = self._session.run(scripts.SETTLE, call_keys, *arguments, *counts)
+        records: list[Argument] = []
+        for ending in endings:
+            records += ending.record(numbers[ending.job.queue])
+        reply = self._session.run(
+            scripts.SETTLE, worker_id=worker_id, whose=whose,
+            running=keys.running(worker_id), reserved=keys.reserved(worker_id),
+            jobs=len(endings), count_pairs=len(counts) // 2,
+            more_keys=queues, records=records + counts,
+        )  # fmt: skip
         if isinstance(reply, bytes):
             raise LeaseRevoked(worker_id)
         if -1 in reply:
             raise WrongKeyType(
-                f"{keys.future} holds another type, not waiting jobs; what has to wait there stays where it is "
-                "until that key is gone"
+                f"{keys.future} holds another type, not waiting jobs; jobs that have to wait there stay with "
+                f"worker {worker_id} until you remove that key"
             )
         return list(reply)
 
 
-class Move:
-    """What becomes of one running entry.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a job that a worker holds.
 
-    Args:
+    Attributes:
         job: The job.
         kind: ``push``, ``head``, ``date`` or ``fail``.
         text: Its new text, or the record of its dead letter.
-        expected: The text that must stand there; of a worker's own job its beginning, empty for whatever does.
-        due: Epoch seconds, for ``date``.
-        letter_id: Id of the dead letter.
-        group: Failure group it counts in; for ``head`` the counter that took it for started.
-        message: Sample for the group.
+        expected: The text that must be held; of a worker's own job its mark, empty for any.
+        counter: For ``head``, the counter that took the job for started.
+        letter: What the script is told of a dead letter beside its record.
     """
 
-    __slots__ = ("due", "expected", "group", "job", "kind", "letter_id", "message", "text")
+    job: Job
+    kind: str
+    text: str | bytes
+    expected: bytes
+    counter: str = ""
+    letter: Mapping[str, Argument] | None = None
 
-    def __init__(
-        self,
-        job: Job,
-        kind: str,
-        text: str | bytes,
-        *,
-        expected: bytes = b"",
-        due: float = 0.0,
-        letter_id: str = "",
-        group: str = "",
-        message: str = "",
-    ) -> None:
-        self.job = job
-        self.kind = kind
-        self.text = text
-        self.expected = expected
-        self.due = due
-        self.letter_id = letter_id
-        self.group = group
-        self.message = message
+    @classmethod
+    def failed(cls, job: Job, letter: FailedJob, expected: bytes) -> Ending:
+        """Return the ending of a job that becomes a dead letter."""
+        return cls(job, "fail", dead_letters.to_record(letter), expected, letter=letter_arguments(letter))
 
-    def arguments(self, queue_index: int) -> tuple[Argument, ...]:
-        """Return the move as the script takes it."""
-        return (
-            self.job.held_as, self.expected, self.kind, self.job.task_name, queue_index,
-            f"{self.due:.6f}", self.text, self.letter_id, self.group, self.message.encode("utf-8", "replace"),
+    def record(self, queue_number: int) -> tuple[Argument, ...]:
+        """Return the ending as the script takes it."""
+        record: tuple[Argument, ...] = _Ending(
+            held_as=self.job.held_as, expected=self.expected, kind=self.kind, task=self.job.task_name,
+            queue=queue_number, due=f"{self.job.due_timestamp:.6f}", text=self.text,
+            **(self.letter or {"letter_id": "", "group": self.counter, "message": ""}),
         )  # fmt: skip
+        return record
 
 
 def _mark_of(raw: bytes) -> bytes:
-    """Return the part of a stored text that differs each time it is handed out, and not with its status.
-
-    A reply that was lost is asked for again, and by then the job may have run and be here once more.
-    """
+    """Return the mark of a stored text; see the module."""
     end = raw.find(b'"status"')
     return raw if end < 0 else raw[:end]
 
 
 def _same_but_status(text: bytes, raw: bytes) -> bool:
-    """Whether a held text is the raw one, but for its patched status digit."""
+    """Whether a held text is the raw one but for the status digit, which a claim changes."""
     return len(text) == len(raw) and sum(map(int.__ne__, text, raw)) <= 1

@@ -12,19 +12,6 @@ from typing import Final
 # Layout of what stands in Redis; a worker that meets a higher number does not write.
 LAYOUT_VERSION: Final = 1
 
-# Lifetimes in seconds and bounds in members, where a key does not live as long as what it describes.
-PRODUCER_TTL_SECONDS: Final = 3600
-MINUTE_TTL_SECONDS: Final = 6 * 3600
-MAX_QUEUES: Final = 1000
-MAX_COUNTER_FIELDS: Final = 4000
-MAX_FAILED_JOBS: Final = 10_000
-MAX_FAILED_AGE_SECONDS: Final = 30 * 86_400
-MAX_FAILURE_GROUPS: Final = 500
-MAX_BROKERS_SEEN: Final = 10_000
-# Enough for a bad night; who was lost before says nothing of now.
-MAX_LOST_WORKERS: Final = 20
-LOST_WORKERS_TTL_SECONDS: Final = 7 * 86_400
-
 
 class Keys:
     """The keys of one namespace.
@@ -110,9 +97,21 @@ class Keys:
         """
         return self(f"_reserved-jobs-on-broker-{broker_id}")
 
+    def parked(self, queue: str) -> str:
+        """Zset of the jobs of a queue that a concurrency limit holds back, when they are many; see `parking`.
+
+        Bounded by its jobs; gone when empty.
+        """
+        return self(f"_parked-jobs-{queue}")
+
+    @property
+    def parked_counts(self) -> str:
+        """Hash queue -> number of its parked jobs. Has a field for each key `parked`; gone when empty."""
+        return self("_parked-counts")
+
     @property
     def brokers_seen(self) -> str:
-        """Zset broker id by last sight in the registry (0: declared dead), the way to orphaned running hashes.
+        """Zset broker id by time last registered (0: declared dead): finds orphaned running hashes.
 
         At most `MAX_BROKERS_SEEN`; an id leaves once its running hash is gone.
         """
@@ -141,12 +140,12 @@ class Keys:
 
     @property
     def histograms(self) -> str:
-        """Hash JSON [queue, "wait" or "run", bucket or "sum_us"] -> count. Permanent; bounded like counters."""
+        """Hash JSON [queue, "wait" or "run", bucket or "sum_us"] -> count. Permanent, bounded as counters."""
         return self("_histograms")
 
     @property
     def failed(self) -> str:
-        """Zset dead letter id by time. At most `MAX_FAILED_JOBS`, none older than `MAX_FAILED_AGE_SECONDS`."""
+        """Zset dead letter id by time. Bounded by `MAX_DEAD_LETTERS` and `MAX_DEAD_LETTER_AGE_SECONDS`."""
         return self("_failed-jobs")
 
     @property

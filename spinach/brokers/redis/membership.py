@@ -1,23 +1,18 @@
-"""A worker's life in the namespace: it joins, beats, leaves."""
+"""A worker's life in the namespace: it joins, sends heartbeats, leaves."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import socket
 import uuid
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ...exc import LeaseRevoked, NewerLayout
-from ..base import WorkerProfile, WorkerState
-from . import keys as layout
+from .. import worker_record
+from ..messages import WorkerProfile, WorkerState
 from . import scripts
+from .keys import LAYOUT_VERSION
 from .session import Session
-
-# The sight comes last, so that a script can put the server's time there.
-_SIGHT: Final = '"last_seen_at": '
 
 
 class Membership:
@@ -25,48 +20,39 @@ class Membership:
 
     Args:
         session: The broker's session.
-        version: Release that is announced.
     """
 
-    def __init__(self, session: Session, version: str) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._version = version
         self._facts: dict[str, Any] = {}
         self._announced: Mapping[str, str] = {}
 
     def join(self, profile: WorkerProfile, *, dead_after: float, beat_every: float) -> None:
         """Register under a new id.
 
+        Args:
+            profile: What the worker announces.
+            dead_after: Seconds of silence after which others may call it dead.
+            beat_every: Seconds between heartbeats.
+
         Raises:
             NewerLayout: a newer release wrote in this namespace; nothing is written.
         """
-        session, keys = self._session, self._session.keys
+        session, namespace = self._session, self._session.keys.namespace
         session.observe_time(session.connection.call("TIME"))
         worker_id = str(uuid.uuid4())
-        facts = {
-            "id": worker_id,
-            "name": socket.gethostname(),
-            "started_at": int(session.clock.now()),
-            "namespace": keys.namespace,
-            "pid": os.getpid(),
-            "version": self._version,
-            "python": platform.python_version(),
-            "queues": [profile.queue],
-            "slots": profile.slots,
-            "kind": profile.kind,
-            "tasks": list(profile.task_names)[:100],
-            "heartbeat": beat_every,
-            "dead_after": dead_after,
-        }
+        facts = worker_record.facts_of(
+            worker_id, profile, namespace=namespace, now=session.clock.now(),
+            dead_after_seconds=dead_after, heartbeat_seconds=beat_every,
+        )  # fmt: skip
         newer = session.run(
-            scripts.JOIN,
-            [keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.layout],
-            worker_id, _text(facts, profile.announced, WorkerState("starting")), layout.LAYOUT_VERSION, layout.MAX_BROKERS_SEEN,
+            scripts.JOIN, worker_id=worker_id, layout_version=LAYOUT_VERSION,
+            record_head=_record_head(facts, profile.announced, WorkerState("starting")),
         )  # fmt: skip
         if newer:
             raise NewerLayout(
-                f"namespace {keys.namespace!r} was written by a newer release (layout {newer}, this one knows "
-                f"{layout.LAYOUT_VERSION}); update this worker"
+                f"namespace {namespace!r} was written by a newer release (layout {newer}, this one knows "
+                f"{LAYOUT_VERSION}); update this worker"
             )
         self._facts, self._announced = facts, profile.announced
         session.worker_id = worker_id
@@ -77,31 +63,28 @@ class Membership:
         Raises:
             LeaseRevoked: it was declared dead.
         """
-        # Taken once: another thread may join anew during the call, and then that lease is not the lost one.
+        # Read once: another thread may join during the call, and the lease that is lost is then the earlier
+        # one.
         session, facts = self._session, self._facts
         now = int(session.clock.now())
-        alive = session.run(
-            scripts.BEAT,
-            [session.keys.brokers, session.keys.brokers_by_sight],
-            facts["id"], f"{_text(facts, self._announced, state)}{now}}}", now,
-        )  # fmt: skip
-        if not alive:
+        record = f"{_record_head(facts, self._announced, state)}{now}}}"
+        if not session.run(scripts.BEAT, worker_id=facts["id"], record=record, seen_at=now):
             raise LeaseRevoked(facts["id"])
+
+    def announce_tasks(self, names: Iterable[str]) -> None:
+        """Add tasks to those that the next heartbeat announces."""
+        if self._facts:
+            self._facts = worker_record.with_tasks(self._facts, names)
 
     def leave(self) -> None:
         """Unregister."""
-        session, keys = self._session, self._session.keys
+        session, worker_id = self._session, self._session.worker_id
         session.run(
-            scripts.LEAVE,
-            [
-                keys.brokers, keys.brokers_by_sight, keys.brokers_seen,
-                keys.running(session.worker_id), keys.reserved(session.worker_id),
-            ],
-            session.worker_id, keys.notifications,
+            scripts.LEAVE, worker_id=worker_id,
+            running=session.keys.running(worker_id), reserved=session.keys.reserved(worker_id),
         )  # fmt: skip
 
 
-def _text(facts: dict[str, Any], announced: Mapping[str, str], state: WorkerState) -> str:
-    """Return the registry entry up to the value of `last_seen_at`."""
-    facts = {**announced, **facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
-    return f"{json.dumps(facts)[:-1]}, {_SIGHT}"
+def _record_head(facts: Mapping[str, Any], announced: Mapping[str, str], state: WorkerState) -> str:
+    """Return the record up to the value of `last_seen_at`, which comes last: a script can add the time."""
+    return f'{json.dumps(worker_record.record_of(facts, announced, state))[:-1]}, "last_seen_at": '

@@ -10,15 +10,14 @@ from typing import Any, Final
 from ...exc import BrokerUnavailable, LeaseRevoked, MalformedJob
 from ...job import Job, JobStatus
 from ...origin import mark_recovered
-from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, FailedJob, Tally, WorkerInfo
+from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, Tally, WorkerInfo
 from .. import dead_letters
-from ..base import Recovery
-from . import keys as layout
+from ..messages import Recovery
 from . import scripts
 from .connection import pairs, value
-from .counter_fields import group_field
-from .exchange import Move, Work
-from .session import Session, decoded
+from .exchange import Ending, HeldJobs
+from .parking import unpark_when_needed
+from .session import Session
 
 # An old worker stamps its own clock, which may be wrong: one whose stamp moved so recently lives.
 _SEEN_MOVING_SECONDS: Final = 120.0
@@ -27,7 +26,6 @@ _ORPHAN_SECONDS: Final = 120.0
 _ORPHANS_PER_LOOK: Final = 100
 _PAGE: Final = 200
 _SLOTS_COUNT_HOLDS_MS: Final = 2000
-IN_DOUBT: Final = "in doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,11 @@ class Registered:
     sight: float | None
 
 
-class Judge:
-    """Says which workers are dead. Remembers when a stamp last moved, for workers with clocks of their own."""
+class FailureDetector:
+    """Decides which workers are dead.
+
+    It remembers when each heartbeat last changed: old workers stamp their own clock, which may be wrong.
+    """
 
     def __init__(self) -> None:
         self._moved: dict[str, tuple[float, float]] = {}
@@ -98,23 +99,25 @@ class Recoverer:
 
     Args:
         session: The broker's session.
-        work: Moves running entries.
+        held_jobs: Ends running jobs.
     """
 
-    def __init__(self, session: Session, work: Work) -> None:
+    def __init__(self, session: Session, held_jobs: HeldJobs) -> None:
         self._session = session
-        self._work = work
-        self._judge = Judge()
+        self._held_jobs = held_jobs
+        self._failure_detector = FailureDetector()
         self.seconds_until_next_death = 0.0
 
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""
         session, keys = self._session, self._session.keys
-        time, entries, sights, remembered = session.connection.read(
+        time, entries, sights, remembered, limits, parked = session.connection.read(
             ("TIME",),
             ("HGETALL", keys.brokers),
             ("ZRANGE", keys.brokers_by_sight, 0, -1, "WITHSCORES"),
             ("ZRANGE", keys.brokers_seen, 0, _ORPHANS_PER_LOOK - 1, "WITHSCORES"),
+            ("EXISTS", keys.limits),
+            ("HKEYS", keys.parked_counts),
         )
         if isinstance(time, Exception):
             raise session.connection.translated(time)
@@ -122,7 +125,7 @@ class Recoverer:
         workers = read_registry(value(entries, []), value(sights, []))
         dead = [
             worker
-            for worker in self._judge.dead(workers, now, session.clock.elapsed())
+            for worker in self._failure_detector.dead(workers, now, session.clock.elapsed())
             if worker.info.id != session.worker_id
         ]
         seen = {name.decode(errors="replace"): float(score) for name, score in pairs(value(remembered, []))}
@@ -130,10 +133,12 @@ class Recoverer:
         recoveries: list[Recovery] = []
         try:
             for worker in dead:
-                recoveries += filter(None, [self._bury(worker)])
+                recoveries += filter(None, [self._declare_dead(worker)])
             self._remember({name for name in workers if name not in seen}, now)
             recoveries += self._adopt_orphans(seen, workers, now)
             self.count_slots(list(workers), [name for name in seen if name not in workers])
+            registered = [worker.info for worker in workers.values()]
+            unpark_when_needed(session, value(parked, []), registered, has_limits=value(limits, 0) == 1)
         except BrokerUnavailable:
             if not recoveries:
                 raise
@@ -146,19 +151,15 @@ class Recoverer:
         keys = self._session.keys
         (entry,) = self._session.connection.read(("HGET", keys.brokers, worker_id))
         info = _info(worker_id, value(entry, b"") or b"", None)
-        return self._bury(Registered(info, b"", None)) or self._take_over(info, declared=False)
+        return self._declare_dead(Registered(info, b"", None)) or self._take_over(info, declared=False)
 
-    def _bury(self, worker: Registered) -> Recovery | None:
-        """Declare a worker dead and take over; None when another did or it moved."""
-        keys, now = self._session.keys, self._session.clock.now()
+    def _declare_dead(self, worker: Registered) -> Recovery | None:
+        """Declare a worker dead and take over; None when another did, or when its entry changed meanwhile."""
+        now = self._session.clock.now()
         declared = self._session.run(
-            scripts.REVOKE,
-            [
-                keys.brokers, keys.brokers_by_sight, keys.brokers_seen, keys.counters, self._session.minute_key,
-                keys.lost_workers,
-            ],
-            worker.info.id, worker.entry, "" if worker.sight is None else repr(worker.sight),
-            worker.info.obituary(now), now, layout.MAX_LOST_WORKERS, layout.LOST_WORKERS_TTL_SECONDS,
+            scripts.REVOKE, worker_id=worker.info.id, judged_record=worker.entry,
+            judged_sight="" if worker.sight is None else repr(worker.sight),
+            lost_record=worker.info.lost_record(now), now=now,
         )  # fmt: skip
         return self._take_over(worker.info, declared=True) if declared else None
 
@@ -187,6 +188,17 @@ class Recoverer:
         remaining = [info.last_seen_at + info.dead_after_seconds - now for info in others]
         self.seconds_until_next_death = max(1.0, min(remaining, default=60.0) + 0.5)
 
+    def unpark_for_others(self) -> None:
+        """Put parked jobs back if no worker that looks for them is left; a worker that left calls this."""
+        session = self._session
+        parked, entries = session.connection.read(
+            ("HKEYS", session.keys.parked_counts), ("HGETALL", session.keys.brokers)
+        )
+        if value(parked, []):
+            workers = [worker.info for worker in read_registry(value(entries, []), []).values()]
+            left = [info for info in workers if info.version is not None]
+            unpark_when_needed(session, parked, left, has_limits=True)
+
     # --- taking over -------------------------------------------------------------------------------
 
     def _take_over(self, worker: WorkerInfo, *, declared: bool) -> Recovery:
@@ -203,14 +215,14 @@ class Recoverer:
                 break
             cursor, entries = page
             try:
-                self._move_page(worker, pairs(entries), reserved, requeued, failed)
+                self._end_page(worker, pairs(entries), reserved, requeued, failed)
             except LeaseRevoked:  # registered again meanwhile: an old worker that lives
                 break
             if cursor in (b"0", 0):
                 break
         return Recovery(worker, requeued, failed, declared)
 
-    def _move_page(
+    def _end_page(
         self,
         worker: WorkerInfo,
         entries: list[tuple[bytes, bytes]],
@@ -218,48 +230,41 @@ class Recoverer:
         requeued: list[Job],
         failed: list[Job],
     ) -> None:
-        moves = [
-            move for field, raw in entries if (move := self._move_of(worker, field, raw, field in reserved))
-        ]
+        found = (self._ending_of(worker, field, raw, field in reserved) for field, raw in entries)
+        endings = [ending for ending in found if ending]
         tally = Tally()
-        for move in moves:
-            counter = "failed" if move.kind == "fail" else "recovered"
-            tally.count(move.job.queue, move.job.task_name, counter)
-        placed = self._work.move(worker.id, "dead", moves, tally)
-        for move, place in zip(moves, placed, strict=True):
-            if place:
-                move.job.status = JobStatus(place)
-                (failed if place == JobStatus.FAILED else requeued).append(move.job)
+        for ending in endings:
+            counter = "failed" if ending.kind == "fail" else "recovered"
+            tally.count(ending.job.queue, ending.job.task_name, counter)
+        statuses = self._held_jobs.end(worker.id, "dead", endings, tally)
+        for ending, status in zip(endings, statuses, strict=True):
+            if status:
+                ending.job.status = JobStatus(status)
+                (failed if status == JobStatus.FAILED else requeued).append(ending.job)
 
-    def _move_of(self, worker: WorkerInfo, field: bytes, raw: bytes, was_reserved: bool) -> Move | None:
-        keys, now = self._session.keys, self._session.clock.now()
+    def _ending_of(self, worker: WorkerInfo, field: bytes, raw: bytes, was_reserved: bool) -> Ending | None:
+        session, now = self._session, self._session.clock.now()
         try:
-            job = decoded(raw)
+            job = Job.deserialize(raw)
             job._field = _field_text(field)
         except MalformedJob as error:
-            self._session.set_aside(keys.running(worker.id), "hash", field, error, raw)
+            key, place = session.keys.running(worker.id), dead_letters.jobs_of(worker.id)
+            session.set_aside(key, place, kind="hash", member=field, error=error, raw=raw)
             return None
         if not was_reserved and not job.should_retry:
-            letter = _in_doubt(job, raw, worker, now)
-            return Move(
-                job, "fail", dead_letters.to_record(letter), expected=raw, letter_id=letter.id,
-                group=group_field(job.task_name, letter.error_type), message=letter.message,
-            )  # fmt: skip
+            return Ending.failed(job, dead_letters.in_doubt(job, raw, worker, now), raw)
         if not was_reserved:
             job.retries += 1
             mark_recovered(job, worker.id)
         job.enqueued_at = now
-        return Move(job, "push", job.text(JobStatus.QUEUED, now), expected=raw)
+        return Ending(job, "push", job.text(JobStatus.QUEUED, now), raw)
 
     def count_slots(self, registered: list[str], orphaned: list[str]) -> None:
-        """Write the truth about concurrency slots, if the namespace has limits."""
-        keys = self._session.keys
-        running = [keys.running(worker_id) for worker_id in (*registered, *orphaned)]
+        """Correct the slots taken of each limited task by counting its running jobs."""
+        running = [self._session.keys.running(worker_id) for worker_id in (*registered, *orphaned)]
         self._session.run(
-            scripts.COUNT_SLOTS,
-            [keys.brokers, keys.limits, keys.slots_taken, keys.limits_checked, *running],
-            keys.notifications, _SLOTS_COUNT_HOLDS_MS, len(registered),
-        )  # fmt: skip
+            scripts.COUNT_SLOTS, holds_ms=_SLOTS_COUNT_HOLDS_MS, registered=len(registered), more_keys=running
+        )
 
 
 def _field_text(field: bytes) -> str:
@@ -267,18 +272,3 @@ def _field_text(field: bytes) -> str:
         return field.decode()
     except UnicodeDecodeError:
         raise MalformedJob(f"it stands under {field!r}, which is no id") from None
-
-
-def _in_doubt(job: Job, raw: bytes, worker: WorkerInfo, now: float) -> FailedJob:
-    return FailedJob(
-        id=str(job.id),
-        raw=raw,
-        reason=IN_DOUBT,
-        failed_at=now,
-        queue=job.queue,
-        task_name=job.task_name,
-        error_type="spinach.exc.WorkerLost",
-        message=f"worker {worker.id} on {worker.name or 'an unknown host'} died while it ran this job",
-        attempts=job.retries + 1,
-        worker=worker.id,
-    )

@@ -1,4 +1,4 @@
-"""What passes between this process and the server: who waits for it, when it last answered, what each round trip took."""
+"""The round trips of this process: which threads wait, when the server last answered, how long it took."""
 
 from __future__ import annotations
 

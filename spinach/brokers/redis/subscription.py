@@ -28,7 +28,7 @@ class RedisSubscription:
                 confirmed = self._pubsub.get_message(timeout=_CONFIRMATION_SECONDS)
         except (RedisError, OSError) as error:
             self.close()
-            raise RedisUnavailable(f"no subscription at {connection.address}: {error}") from error
+            raise connection.unavailable(f"no subscription at {connection.address}", error) from error
         if confirmed is None:
             self.close()
             raise RedisUnavailable(f"the server at {connection.address} does not confirm a subscription")
@@ -41,8 +41,8 @@ class RedisSubscription:
             while heard is not None and self._pubsub.get_message(timeout=0) is not None:
                 pass
         except (RedisError, OSError, ValueError) as error:
-            raise RedisUnavailable(
-                f"the subscription at {self._connection.address} broke: {error}"
+            raise self._connection.unavailable(
+                f"the subscription at {self._connection.address} broke", error
             ) from error
         return heard is not None
 

@@ -1,4 +1,4 @@
-"""Django: `spin`, the engine of the project, made from its settings when first asked for."""
+"""Django: `spin`, the engine of the project, made from the settings at its first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app as Django sees it."""
+"""The configuration of this app for Django."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class SpinachdConfig(AppConfig):
 
     def ready(self) -> None:
         """Attach the tasks of the installed apps."""
-        from .project import discover_tasks  # it may not be imported before the settings are ready
+        from .project import discover_tasks  # it cannot be imported before the settings are ready
 
         discover_tasks()

@@ -1,4 +1,4 @@
-"""The settings of this app with their defaults. They are read when asked for, never at import."""
+"""The settings of this app with their defaults. They are read when a function is called, never at import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def broker() -> Broker:
     """Return `SPINACH_BROKER`, by default a `RedisBroker` on localhost.
 
     Raises:
-        ImproperlyConfigured: it is something else.
+        ImproperlyConfigured: It is not a broker.
     """
     value = getattr(settings, "SPINACH_BROKER", None)
     if value is None:
@@ -41,29 +41,30 @@ def namespace() -> str:
 
 
 def clear_sessions_periodicity() -> timedelta | None:
-    """Return `SPINACH_CLEAR_SESSIONS_PERIODICITY`; None, the default: expired sessions are left alone."""
+    """Return `SPINACH_CLEAR_SESSIONS_PERIODICITY`; None, the default, leaves expired sessions in place."""
     value: timedelta | None = getattr(settings, "SPINACH_CLEAR_SESSIONS_PERIODICITY", None)
     return value
 
 
 def accepts_pickled_emails() -> bool:
-    """Return whether `SPINACH_ACCEPT_PICKLED_EMAILS` is True, and not just anything that is not empty."""
+    """Return whether `SPINACH_ACCEPT_PICKLED_EMAILS` is True; any other value counts as False."""
     return getattr(settings, "SPINACH_ACCEPT_PICKLED_EMAILS", False) is True
 
 
 def make_mailer() -> Any:
-    """Return a new backend that sends e-mails: `SPINACH_ACTUAL_EMAIL_BACKEND`, by default Django's SMTP backend.
+    """Return a new backend of `SPINACH_ACTUAL_EMAIL_BACKEND`, by default Django's SMTP backend.
 
-    The setting is a dotted path, or an alias in `MAILERS` where Django has them (6.1).
+    The setting is a dotted path, or, since Django 6.1, an alias in `MAILERS`.
 
     Raises:
-        ImproperlyConfigured: it is the background backend itself.
+        ImproperlyConfigured: The setting names the background backend itself.
     """
     name: str = getattr(settings, "SPINACH_ACTUAL_EMAIL_BACKEND", _DEFAULT_EMAIL_BACKEND)
     aliases = getattr(settings, "MAILERS", {})
     mailer = mail.mailers[name] if name in aliases else import_string(name)()
     if getattr(mailer, "only_schedules", False):
         raise ImproperlyConfigured(
-            f"SPINACH_ACTUAL_EMAIL_BACKEND is {name!r}, which schedules e-mails; expected a backend that sends them"
+            f"SPINACH_ACTUAL_EMAIL_BACKEND is {name!r}, which schedules e-mails; expected a backend that "
+            "sends them"
         )
     return mailer

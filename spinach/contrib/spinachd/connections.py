@@ -1,4 +1,4 @@
-"""Database connections around jobs: what a request does for a view. Never fails a job."""
+"""Closes database connections around jobs, as a request does around a view. Never fails a job."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ logger = getLogger(__name__)
 def closed_around(attempt: Attempt) -> Iterator[None]:
     """Close connections that are broken or older than `CONN_MAX_AGE`, before and after an attempt.
 
-    Connections belong to threads. A plain function that an asyncio worker hands to a thread, and a coroutine
-    function, whose queries run in the thread of `sync_to_async`, have theirs closed there.
+    Connections belong to threads. An asyncio worker runs a plain function in a thread of a pool, and a
+    coroutine function runs its queries in the thread of `sync_to_async`: there the connections are closed in
+    that thread.
+
+    Args:
+        attempt: The attempt.
     """
     job = attempt.job
     function = job.task_func
     on_loop = _on_event_loop()
     if not on_loop:
-        _start_afresh()
+        _reset_connections()
     if function is not None and (on_loop or inspect.iscoroutinefunction(function)):
         job.task_func = _closing(function)
     try:
@@ -41,7 +45,7 @@ def closed_around(attempt: Attempt) -> Iterator[None]:
 
 
 def close_all(_namespace: str) -> None:
-    """Close the connections of a worker's thread; a receiver of `worker_terminated`."""
+    """Close the connections of the present thread; a receiver of `worker_terminated`."""
     if not _on_event_loop():
         db.connections.close_all()
 
@@ -54,8 +58,8 @@ def _on_event_loop() -> bool:
     return True
 
 
-def _start_afresh() -> None:
-    db.reset_queries()  # with DEBUG, Django keeps the queries of a request
+def _reset_connections() -> None:
+    db.reset_queries()  # with DEBUG, Django keeps every query since the last reset
     db.close_old_connections()
 
 
@@ -64,26 +68,26 @@ def _closing(function: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(function)
         async def run_coroutine(*args: Any, **kwargs: Any) -> Any:
-            await sync_to_async(_try)(_start_afresh)
+            await sync_to_async(_call_and_log_failure)(_reset_connections)
             try:
                 return await function(*args, **kwargs)
             finally:
-                await sync_to_async(_try)(db.close_old_connections)
+                await sync_to_async(_call_and_log_failure)(db.close_old_connections)
 
         return run_coroutine
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        _try(_start_afresh)
+        _call_and_log_failure(_reset_connections)
         try:
             return function(*args, **kwargs)
         finally:
-            _try(db.close_old_connections)
+            _call_and_log_failure(db.close_old_connections)
 
     return run
 
 
-def _try(close: Callable[[], None]) -> None:
+def _call_and_log_failure(close: Callable[[], None]) -> None:
     try:
         close()
     except Exception:

@@ -1,4 +1,4 @@
-"""The e-mail backend that leaves the sending to a job. Nothing but text and JSON is stored."""
+"""The e-mail backend that schedules e-mails instead of sending them. Stores text and JSON, never pickles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from ...exc import BrokerError
 from ...task import Batch
-from .envelope import pack
+from .packing import pack
 
 SEND_TASK: Final = "spinachd:send_emails_v2"
 
@@ -17,8 +17,14 @@ SEND_TASK: Final = "spinachd:send_emails_v2"
 class BackgroundEmailBackend(BaseEmailBackend):
     """Schedules one job per e-mail; workers send them with `SPINACH_ACTUAL_EMAIL_BACKEND`.
 
-    Each job holds the final MIME text: what is wrong with a message is raised here, and a retry sends the same
-    message under the same Message-ID. User name and password of a connection are ignored: they would stand in Redis.
+    Each job carries the final MIME text. So an e-mail that is not valid raises in the caller, and a retry
+    sends the same text under the same Message-ID.
+
+    Args:
+        fail_silently: Raise no error where the broker does not accept the e-mails.
+        username: Ignored, because it would be stored in Redis.
+        password: Ignored, because it would be stored in Redis.
+        **kwargs: Passed to Django's base class.
     """
 
     only_schedules = True
@@ -32,11 +38,14 @@ class BackgroundEmailBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Iterable[Any]) -> int:
         """Schedule e-mails, all or none.
 
+        Args:
+            email_messages: The e-mails; those without recipients are left out.
+
         Returns:
-            How many were scheduled; those without recipients are left out.
+            How many were scheduled.
 
         Raises:
-            BrokerError: they could not be scheduled, unless `fail_silently` was asked for.
+            BrokerError: The e-mails could not be scheduled, and `fail_silently` is False.
         """
         from . import spin  # e-mail backends are imported before the app is ready
 

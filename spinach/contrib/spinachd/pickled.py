@@ -1,4 +1,4 @@
-"""E-mails that clients of 0.0.25 scheduled: pickles. Opened only on request, and only as far as they are e-mails."""
+"""Reads the pickled e-mails that clients of release 0.0.25 scheduled. Loads only the parts of e-mails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...task import AbortException
 
 _ZLIB: Final = b"\x78"
 
-# By exact name: a dotted one, or a whole module, would reach what the module imports, such as `os`.
+# Exact names only: a dotted name, or a whole module, would also allow what the module imports, such as `os`.
 _ALLOWED: Final = {
     "builtins": {"bytearray", "frozenset", "object", "set", "str"},
     "copyreg": {"_reconstructor"},
@@ -42,10 +42,11 @@ def load_emails(arguments: tuple[Any, ...]) -> list[Any]:
     """Return the e-mails in the arguments of an old job.
 
     Args:
-        arguments: Texts, or lists of texts: pickled e-mails or lists of them, base64-encoded, perhaps compressed.
+        arguments: Strings, or lists of strings: pickled e-mails or lists of them, in base64, perhaps
+            compressed.
 
     Raises:
-        AbortException: they are no e-mails; the message says what they are.
+        AbortException: They are not e-mails; the message says what they are.
     """
     found: list[Any] = []
     for argument in arguments:
@@ -75,12 +76,12 @@ def _unpickle(text: str) -> Any:
         return _EmailUnpickler(io.BytesIO(raw)).load()
     except AbortException:
         raise
-    except Exception as error:  # broken pickles raise whatever the broken part leads to
+    except Exception as error:  # a broken pickle may raise anything
         raise AbortException(f"the e-mails of this job of an old client cannot be read: {error}") from error
 
 
 class _EmailUnpickler(pickle.Unpickler):
-    """Knows the parts of e-mails and nothing else: who can write to Redis must not run code here."""
+    """Loads parts of e-mails and nothing else: a user who can write to Redis must not run code here."""
 
     def find_class(self, module: str, name: str) -> Any:
         if name in _ALLOWED.get(module, ()):

@@ -18,7 +18,7 @@ _engines: list[Engine] = []
 
 
 def get_engine() -> Engine:
-    """Return the engine, made from the settings at the first call."""
+    """Return the engine of the project; the first call makes it from the settings."""
     with _lock:
         if not _engines:
             engine = Engine(conf.broker(), namespace=conf.namespace())
@@ -29,7 +29,7 @@ def get_engine() -> Engine:
 
 
 def discover_tasks() -> None:
-    """Import the module `tasks` of each installed app and attach the registry called `tasks` in it, if any."""
+    """Import the module `tasks` of each installed app, and attach its registry `tasks` if it has one."""
     autodiscover_modules("tasks")
     engine = get_engine()
     for app in apps.get_app_configs():

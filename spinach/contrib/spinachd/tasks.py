@@ -9,11 +9,11 @@ from django.conf import settings
 
 from ...task import AbortException, Tasks
 from . import conf
-from .envelope import PackedEmail
 from .mail import SEND_TASK
+from .packing import PackedEmail
 from .pickled import load_emails
 
-# About three hours of attempts: outlasts greylisting and a restart of the mail server, tells within the day.
+# About three hours of attempts: longer than greylisting or a restart of the mail server, but within the day.
 _SEND_RETRIES: Final = 20
 _CLEAR_RETRIES: Final = 3
 
@@ -32,7 +32,7 @@ def send_email(mime: str, sender: str, recipients: list[str]) -> None:
 
 @tasks.task(name="spinachd:send_emails", max_retries=_SEND_RETRIES)
 def send_pickled_emails(*pickled: Any) -> None:
-    """Send the e-mails that a client of 0.0.25 scheduled, where the settings allow it."""
+    """Send the e-mails that a client of release 0.0.25 scheduled, if the settings allow it."""
     if not conf.accepts_pickled_emails():
         raise AbortException(
             "this job of a client of spinach 0.0.25 carries pickled e-mails, which can run code when opened; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..view.view_model import Place
+from ..view.view_model import Location
 from . import explain, failures, jobs, planned, queues, tasks, workers
 from .board import Board
 
@@ -23,19 +23,19 @@ _BY_NAME: Final = {board.name: board for board in (*TABS, *_OTHERS)}
 # Whose tab is lit while they are shown.
 _UNDER: Final = {"failed": "failures"}
 
-ALL: Final = (*TABS, jobs.STANDING_BOARD, *_OTHERS)
+ALL: Final = (*TABS, jobs.QUEUED_BOARD, *_OTHERS)
 
 
-def board_of(place: Place) -> Board:
+def find_board(location: Location) -> Board:
     """Return the board of a place."""
-    if place.board == "jobs" and place.view != "running":
-        return jobs.STANDING_BOARD
-    return _BY_NAME[place.board]
+    if location.board == "jobs" and location.which_jobs != "running":
+        return jobs.QUEUED_BOARD
+    return _BY_NAME[location.board]
 
 
-def tab_of(place: Place) -> str:
+def find_tab(location: Location) -> str:
     """Return the name of the tab under which a place stands."""
-    return _UNDER.get(place.board, place.board)
+    return _UNDER.get(location.board, location.board)
 
 
-__all__ = ["ALL", "TABS", "Board", "board_of", "tab_of"]
+__all__ = ["ALL", "TABS", "Board", "find_board", "find_tab"]

@@ -1,61 +1,60 @@
-"""What a board is: columns, rows from a view, the page it needs, and where its rows lead. Pure."""
+"""What a board is: columns, rows from a view, the pages it needs, and where its rows lead. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
 
 from spinach.stats import Wanted
 
-from ..view.table import Column, Row, Tone
-from ..view.view_model import Place, ViewModel
+from ..view.table import Column, Row, StyleName
+from ..view.view_model import Location, ViewModel
 
 
-def _nothing(place: Place, limit: int) -> tuple[Wanted, ...]:
-    del place, limit
-    return ()
-
-
-def _nowhere(view: ViewModel, place: Place, key: str) -> Place | None:
-    del view, place, key
-    return None
-
-
-def _no_words(view: ViewModel, place: Place) -> str:
-    del view, place
-    return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(ABC):
     """One table of the screen.
 
     Attributes:
-        name: By which places name it.
-        title: On its tab.
-        columns: Of its rows, the one with names first.
-        rows: Makes the rows, in the order in which they are to stand unless somebody sorts.
-        number: Key of its tab, 0 for a board that others lead to.
-        wanted: Pages it needs in the next look.
-        leads_to: The place that a row opens, None where it opens the thing itself, or nothing.
-        caption: A line over the table, empty for none.
-        empty: What to say when there is no row.
-        ranked: Whether rows are put in order of their rank, and others below by the column `by`.
+        name: Name by which locations refer to it.
+        title: Text of its tab.
+        columns: Its columns, the one with names first.
+        number: Key of its tab; 0 for a board without a tab.
+        ranked: Whether rows are put in order of their rank, and rows of the same rank by the column `by`.
         by: That column.
         has_items: Whether rows are single jobs, which can be opened.
-        in_full: Makes labels and texts of a row that does not fit one line; where it leads to is the next step.
+        has_text: Whether a row can be opened in full, see `in_full`.
     """
 
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: Callable[[ViewModel, Place], Sequence[Row]]
-    number: int = 0
-    wanted: Callable[[Place, int], tuple[Wanted, ...]] = _nothing
-    leads_to: Callable[[ViewModel, Place, str], Place | None] = _nowhere
-    caption: Callable[[ViewModel, Place], str] = _no_words
-    empty: Callable[[ViewModel, Place], str] = _no_words
-    ranked: bool = False
-    by: str = ""
-    has_items: bool = False
-    in_full: Callable[[ViewModel, str], Sequence[tuple[str, str, Tone]]] | None = None
+    name: ClassVar[str]
+    title: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]]
+    number: ClassVar[int] = 0
+    ranked: ClassVar[bool] = False
+    by: ClassVar[str] = ""
+    has_items: ClassVar[bool] = False
+    has_text: ClassVar[bool] = False
+
+    @abstractmethod
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return the rows, in the order in which they are shown unless the operator sorts."""
+
+    def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
+        """Return the pages that the next poll should read, of `limit` entries at most."""
+        return ()
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location | None:
+        """Return the location that a row opens; None if it opens nothing, or the job itself."""
+        return None
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        """Return the line over the table; empty for none."""
+        return ""
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        """Return what is shown instead of rows when there is none."""
+        return ""
+
+    def in_full(self, view: ViewModel, key: str) -> Sequence[tuple[str, str, StyleName]]:
+        """Return labels, texts and styles of a row that does not fit on one line."""
+        return ()

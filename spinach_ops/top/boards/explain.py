@@ -7,18 +7,18 @@ from typing import Final
 
 from ...findings.finding import Finding, by_severity
 from ...findings.rules import findings, old_queue
-from ..view.format import per_second
-from ..view.table import Cell, Column, Row, Tone, cell
-from ..view.view_model import Place, ViewModel
+from ..view.format import format_rate
+from ..view.table import Cell, Column, Row, StyleName, make_cell
+from ..view.view_model import Location, ViewModel
 from .board import Board
 
 COLUMNS: Final = (
-    Column("LEVEL", "!! error, ! warning, · information", 9, keep=9, align="left"),
-    Column("WHAT", "what it is about; enter: all of it, then there", 16, share=2, keep=9, align="left"),
-    Column("EVIDENCE", "what was seen", 24, share=4, keep=9, align="left"),
-    Column("DO", "what helps", 20, share=3, keep=5, align="left"),
+    Column("LEVEL", "!! error, ! warning, · information", 9, priority=9, align="left"),
+    Column("WHAT", "what it is about; enter: all of it, then there", 16, share=2, priority=9, align="left"),
+    Column("EVIDENCE", "what was seen", 24, share=4, priority=9, align="left"),
+    Column("DO", "what helps", 20, share=3, priority=5, align="left"),
 )
-_MARKS: Final[dict[str, tuple[str, Tone]]] = {
+_MARKS: Final[dict[str, tuple[str, StyleName]]] = {
     "error": ("!! error", "bad"),
     "warning": ("! warning", "warn"),
     "info": ("· info", "dim"),
@@ -28,8 +28,8 @@ _MARKS: Final[dict[str, tuple[str, Tone]]] = {
 _AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
 
 
-def everything(view: ViewModel) -> list[Finding]:
-    """Return what is wrong, errors first: the rules of all tools, and what only somebody who watches can see."""
+def list_findings(view: ViewModel) -> list[Finding]:
+    """Return the findings, errors first: those of the rules, and those that need several polls."""
     known = [finding for finding in findings(view.snapshot) if finding.code not in _AS_IT_GOES_ON]
     return by_severity([*known, *_old_queues(view)])
 
@@ -37,68 +37,66 @@ def everything(view: ViewModel) -> list[Finding]:
 def _old_queues(view: ViewModel) -> Sequence[Finding]:
     found = []
     for queue in view.snapshot.queues:
-        pace = view.history.paces.get(queue.name)
+        pace = view.trends.paces.get(queue.name)
         change = (pace.change if pace else None) or 0.0
-        growing = f", growing by {per_second(change)}/s" if change > 0 else ""
-        finding = old_queue(view.snapshot, queue, aged=view.aged, growing=growing)
+        growing = f", growing by {format_rate(change)}/s" if change > 0 else ""
+        finding = old_queue(view.snapshot, queue, aged=view.stale_seconds, growing=growing)
         if finding is not None:
             found.append(finding)
     return found
-
-
-def rows(view: ViewModel, place: Place) -> Sequence[Row]:
-    """Return a row per finding."""
-    del place
-    return [
-        Row(
-            _key(finding),
-            (
-                Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
-                cell(str(finding.subject), "strong"),
-                cell(finding.evidence),
-                cell(finding.remedy, "dim"),
-            ),
-        )
-        for finding in everything(view)
-    ]
-
-
-def _in_full(view: ViewModel, key: str) -> Sequence[tuple[str, str, Tone]]:
-    for finding in everything(view):
-        if _key(finding) == key:
-            mark, tone = _MARKS[finding.severity]
-            return [
-                ("level", mark, tone), ("what", str(finding.subject), "strong"), ("evidence", finding.evidence, ""),
-                ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
-            ]  # fmt: skip
-    return [("gone", "this is not so any more", "good")]
 
 
 def _key(finding: Finding) -> str:
     return f"{finding.code}\n{finding.subject}"
 
 
-def _leads_to(view: ViewModel, place: Place, key: str) -> Place | None:
-    del place
-    subject = next((finding.subject for finding in everything(view) if _key(finding) == key), None)
-    if subject is None:
-        return None
-    if subject.kind == "queue":
-        return Place("jobs", of=subject.name, view="head")
-    return {"worker": Place("workers"), "schedule": Place("scheduled")}.get(subject.kind)
+class Explain(Board):
+    """What is wrong, with evidence and what to do."""
+
+    name = "explain"
+    title = "Explain"
+    columns = COLUMNS
+    has_text = True
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per finding."""
+        return [
+            Row(
+                _key(finding),
+                (
+                    Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
+                    make_cell(str(finding.subject), "strong"),
+                    make_cell(finding.evidence),
+                    make_cell(finding.remedy, "dim"),
+                ),
+            )
+            for finding in list_findings(view)
+        ]
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location | None:
+        subject = next((finding.subject for finding in list_findings(view) if _key(finding) == key), None)
+        if subject is None:
+            return None
+        if subject.kind == "queue":
+            return Location("jobs", subject=subject.name, which_jobs="head")
+        return {"worker": Location("workers"), "schedule": Location("scheduled")}.get(subject.kind)
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        number = len(list_findings(view))
+        return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return "Nothing is wrong, as far as can be seen from here."
+
+    def in_full(self, view: ViewModel, key: str) -> Sequence[tuple[str, str, StyleName]]:
+        for finding in list_findings(view):
+            if _key(finding) == key:
+                mark, style = _MARKS[finding.severity]
+                return [
+                    ("level", mark, style), ("what", str(finding.subject), "strong"), ("evidence", finding.evidence, ""),
+                    ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
+                ]  # fmt: skip
+        return [("gone", "this is not so any more", "good")]
 
 
-def _caption(view: ViewModel, place: Place) -> str:
-    del place
-    number = len(everything(view))
-    return f"{number} finding{'' if number == 1 else 's'}; enter: all of it, enter again: there"
-
-
-def _empty(view: ViewModel, place: Place) -> str:
-    del view, place
-    return "Nothing is wrong, as far as can be seen from here."
-
-
-BOARD: Final = Board(
-    "explain", "Explain", COLUMNS, rows, leads_to=_leads_to, caption=_caption, empty=_empty, in_full=_in_full
-)  # fmt: skip
+BOARD: Final = Explain()

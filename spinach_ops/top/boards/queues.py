@@ -1,4 +1,4 @@
-"""The home board: every queue with its depth, its age, how fast it fills and empties, and when it will be empty."""
+"""The home board: each queue with depth, age, rates in and out, and the time until it is empty."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from spinach.stats import QueueStats, WorkerStats
 
 from ...findings.rules import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
 from ...polling.trends import Pace
-from ..view.format import age, count, per_second
-from ..view.table import NONE, UNKNOWN, Cell, Column, Row, Tone, cell
-from ..view.view_model import Place, ViewModel
+from ..view.format import format_age, format_count, format_rate
+from ..view.table import NONE, UNKNOWN, Cell, Column, Row, StyleName, make_cell
+from ..view.view_model import Location, ViewModel
 from .board import Board
 
 # Points of the trend: the board does not know how wide its column is.
@@ -20,30 +20,23 @@ TREND_POINTS: Final = 60
 _SOON_SECONDS: Final = 100 * 86_400
 
 COLUMNS: Final = (
-    Column("QUEUE", "name; ‖ before it: paused", 14, share=3, most=28, keep=9, align="left"),
-    Column("DEPTH", "jobs that are ready and wait for a worker", 7, keep=9),
-    Column("IN/s", "jobs pushed per second", 6, keep=4),
-    Column("OUT/s", "jobs taken by workers per second", 6, keep=4),
-    Column("Δ/s", "in less out: above zero the queue grows", 6, keep=1),
-    Column("OLDEST", "how long the first job has been ready; ! over 1 min, !! over 5 min", 8, keep=9),
-    Column("ETA", "when it is empty at this pace", 7, keep=3),
+    Column("QUEUE", "name; ‖ before it: paused", 14, share=3, max_width=28, priority=9, align="left"),
+    Column("DEPTH", "jobs that are ready and wait for a worker", 7, priority=9),
+    Column("IN/s", "jobs pushed per second", 6, priority=4),
+    Column("OUT/s", "jobs taken by workers per second", 6, priority=4),
+    Column("Δ/s", "in less out: above zero the queue grows", 6, priority=1),
+    Column("OLDEST", "how long the first job has been ready; ! over 1 min, !! over 5 min", 8, priority=9),
+    Column("ETA", "when it is empty at this pace", 7, priority=3),
     Column(
         "RUN",
         "jobs of live workers that serve only this queue; ≥ where some do not say what they serve",
         4,
-        keep=5,
+        priority=5,
     ),
-    Column("WORK", "live workers that serve it", 4, keep=1),
-    Column("NEXT TASK", "task of the first job", 12, share=2, most=28, keep=1, align="left"),
-    Column("TREND", "depth over the last minutes, from zero", 8, share=2, most=TREND_POINTS, keep=2),
+    Column("WORK", "live workers that serve it", 4, priority=1),
+    Column("NEXT TASK", "task of the first job", 12, share=2, max_width=28, priority=1, align="left"),
+    Column("TREND", "depth over the last minutes, from zero", 8, share=2, max_width=TREND_POINTS, priority=2),
 )
-
-
-def rows(view: ViewModel, place: Place) -> Sequence[Row]:
-    """Return a row per queue."""
-    del place
-    fleet = _Fleet.of(view.snapshot.workers)
-    return [_row(view, queue, fleet) for queue in view.snapshot.queues]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +67,19 @@ class _Fleet:
 
 
 def _row(view: ViewModel, queue: QueueStats, fleet: _Fleet) -> Row:
-    pace = view.history.paces.get(queue.name)
+    pace = view.trends.paces.get(queue.name)
     oldest = _oldest(view, queue)
     return Row(
         queue.name,
         (
-            cell(
+            make_cell(
                 f"‖ {queue.name}" if queue.paused else queue.name,
                 "dim" if queue.paused else "strong",
                 queue.name,
             ),
             UNKNOWN
             if queue.depth is None
-            else Cell(count(queue.depth), "" if queue.depth else "dim", queue.depth),
+            else Cell(format_count(queue.depth), "" if queue.depth else "dim", queue.depth),
             _rate(pace, pace.in_per_second if pace else 0.0),
             _rate(pace, pace.out_per_second if pace else 0.0),
             _change(pace),
@@ -94,14 +87,14 @@ def _row(view: ViewModel, queue: QueueStats, fleet: _Fleet) -> Row:
             _eta(queue, pace),
             _number(fleet.running.get(queue.name), fleet.mark),
             _number(fleet.serving.get(queue.name), fleet.mark),
-            cell(queue.next_task, "") if queue.next_task else NONE,
+            make_cell(queue.next_task, "") if queue.next_task else NONE,
             _trend(view, queue.name),
         ),
-        rank=_RANKS.get(oldest.tone, 0.0),
+        rank=_RANKS.get(oldest.style, 0.0),
     )
 
 
-_RANKS: Final[dict[Tone, float]] = {"bad": 2.0, "warn": 1.0}
+_RANKS: Final[dict[StyleName, float]] = {"bad": 2.0, "warn": 1.0}
 
 
 def _oldest(view: ViewModel, queue: QueueStats) -> Cell:
@@ -109,18 +102,18 @@ def _oldest(view: ViewModel, queue: QueueStats) -> Cell:
         return UNKNOWN
     if not queue.depth:
         return Cell("-", "dim", 0.0)
-    seconds = queue.oldest_seconds + view.aged
+    seconds = queue.oldest_seconds + view.stale_seconds
     if seconds > OLDEST_CRITICAL_SECONDS:
-        return Cell(f"!!{age(seconds)}", "bad", seconds)
+        return Cell(f"!!{format_age(seconds)}", "bad", seconds)
     if seconds > OLDEST_WARNING_SECONDS:
-        return Cell(f"!{age(seconds)}", "warn", seconds)
-    return Cell(age(seconds), "", seconds)
+        return Cell(f"!{format_age(seconds)}", "warn", seconds)
+    return Cell(format_age(seconds), "", seconds)
 
 
 def _rate(pace: Pace | None, number: float) -> Cell:
     if pace is None:
         return Cell("-", "dim")
-    return Cell(f"{pace.mark}{per_second(number)}", "" if number >= 0.05 else "dim", number)
+    return Cell(f"{pace.mark}{format_rate(number)}", "" if number >= 0.05 else "dim", number)
 
 
 def _change(pace: Pace | None) -> Cell:
@@ -130,7 +123,7 @@ def _change(pace: Pace | None) -> Cell:
     if not change:
         return Cell("0", "dim", 0.0)
     return Cell(
-        f"{'+' if change > 0 else '-'}{per_second(abs(change))}", "warn" if change > 0 else "good", change
+        f"{'+' if change > 0 else '-'}{format_rate(abs(change))}", "warn" if change > 0 else "good", change
     )
 
 
@@ -141,7 +134,7 @@ def _eta(queue: QueueStats, pace: Pace | None) -> Cell:
     if change > 0:
         return Cell("∞ grow", "warn", float("inf"))
     if change < 0 and queue.depth / -change < _SOON_SECONDS:
-        return Cell(age(queue.depth / -change), "good", queue.depth / -change)
+        return Cell(format_age(queue.depth / -change), "good", queue.depth / -change)
     return Cell("∞ idle" if pace.out_per_second < 0.05 else "∞ even", "dim", float("inf"))
 
 
@@ -150,20 +143,30 @@ def _number(number: int | None, mark: str) -> Cell:
 
 
 def _trend(view: ViewModel, queue: str) -> Cell:
-    values = view.history.depth(queue).buckets(TREND_POINTS, view.now, view.history.span_seconds)
+    values = view.trends.depth(queue).buckets(TREND_POINTS, view.now, view.trends.span_seconds)
     return Cell("", "accent", bars=tuple(values))
 
 
-def _leads_to(view: ViewModel, place: Place, key: str) -> Place:
-    del view, place
-    return Place("jobs", of=key, view="head")
+class Queues(Board):
+    """All queues: how long, how old, and how fast they change."""
+
+    name = "queues"
+    title = "Queues"
+    columns = COLUMNS
+    number = 1
+    ranked = True
+    by = "OLDEST"
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per queue."""
+        fleet = _Fleet.of(view.snapshot.workers)
+        return [_row(view, queue, fleet) for queue in view.snapshot.queues]
+
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location:
+        return Location("jobs", subject=key, which_jobs="head")
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        return f"No queues under {view.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
 
 
-def _empty(view: ViewModel, place: Place) -> str:
-    del place
-    return f"No queues under {view.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
-
-
-BOARD: Final = Board(
-    "queues", "Queues", COLUMNS, rows, number=1, leads_to=_leads_to, empty=_empty, ranked=True, by="OLDEST"
-)  # fmt: skip
+BOARD: Final = Queues()

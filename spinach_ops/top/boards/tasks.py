@@ -6,38 +6,25 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...polling.trends import TaskPace
-from ..view.format import count, per_second
-from ..view.table import NONE, Cell, Column, Row, cell
-from ..view.view_model import Place, ViewModel
+from ..view.format import format_count, format_rate
+from ..view.table import NONE, Cell, Column, Row, make_cell
+from ..view.view_model import Location, ViewModel
 from .board import Board
 
 _MANY_FAIL: Final = 0.05
 
 COLUMNS: Final = (
-    Column("TASK", "task", 16, share=3, most=32, keep=9, align="left"),
-    Column("QUEUE", "queue of its jobs", 10, share=2, most=28, keep=6, align="left"),
-    Column("START/s", "attempts begun per second", 7, keep=8),
-    Column("END/s", "attempts ended per second", 7, keep=5),
-    Column("FAIL %", "of all attempts that ended; ! over 5 %", 7, keep=8),
-    Column("STARTED", "attempts begun, ever", 9, keep=5),
-    Column("OK", "attempts that succeeded, ever", 9, keep=4),
-    Column("RETRIED", "attempts that will be repeated, ever", 8, keep=3),
-    Column("FAILED", "attempts that were the last, ever", 7, keep=7),
-    Column("RECOV", "jobs taken from dead workers, ever", 6, keep=2),
+    Column("TASK", "task", 16, share=3, max_width=32, priority=9, align="left"),
+    Column("QUEUE", "queue of its jobs", 10, share=2, max_width=28, priority=6, align="left"),
+    Column("START/s", "attempts begun per second", 7, priority=8),
+    Column("END/s", "attempts ended per second", 7, priority=5),
+    Column("FAIL %", "of all attempts that ended; ! over 5 %", 7, priority=8),
+    Column("STARTED", "attempts begun, ever", 9, priority=5),
+    Column("OK", "attempts that succeeded, ever", 9, priority=4),
+    Column("RETRIED", "attempts that will be repeated, ever", 8, priority=3),
+    Column("FAILED", "attempts that were the last, ever", 7, priority=7),
+    Column("RECOV", "jobs taken from dead workers, ever", 6, priority=2),
 )
-
-
-def rows(view: ViewModel, place: Place) -> Sequence[Row]:
-    """Return a row per task and queue, the busiest first."""
-    del place
-    totals: dict[tuple[str, str], dict[str, int]] = {}
-    for (queue, task, counter), number in (view.snapshot.counters or {}).items():
-        if task:
-            totals.setdefault((queue, task), {})[counter] = number
-    return [
-        _row(queue, task, known, view.history.task_paces.get((queue, task)))
-        for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
-    ]
 
 
 def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None) -> Row:
@@ -48,8 +35,8 @@ def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None)
     return Row(
         f"{queue}\n{task}",
         (
-            cell(task, "strong"),
-            cell(queue, "dim"),
+            make_cell(task, "strong"),
+            make_cell(queue, "dim"),
             _pace(pace.started if pace else None),
             _pace(pace.ended if pace else None),
             NONE
@@ -65,25 +52,41 @@ def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None)
 
 
 def _pace(number: float | None) -> Cell:
-    return NONE if number is None else Cell(per_second(number), "" if number >= 0.05 else "dim", number)
+    return NONE if number is None else Cell(format_rate(number), "" if number >= 0.05 else "dim", number)
 
 
-def _total(number: int, tone: str = "") -> Cell:
-    return Cell(count(number), ("bad" if tone else "") if number else "dim", number)
+def _total(number: int, style: str = "") -> Cell:
+    return Cell(format_count(number), ("bad" if style else "") if number else "dim", number)
 
 
-def _caption(view: ViewModel, place: Place) -> str:
-    del place
-    return "" if view.snapshot.exact else "≥ lower bounds: not every worker counts"
+class Tasks(Board):
+    """How the attempts of each task end."""
+
+    name = "tasks"
+    title = "Tasks"
+    columns = COLUMNS
+    number = 8
+
+    def rows(self, view: ViewModel, location: Location) -> Sequence[Row]:
+        """Return a row per task and queue, the busiest first."""
+        totals: dict[tuple[str, str], dict[str, int]] = {}
+        for (queue, task, counter), number in (view.snapshot.counters or {}).items():
+            if task:
+                totals.setdefault((queue, task), {})[counter] = number
+        return [
+            _row(queue, task, known, view.trends.task_paces.get((queue, task)))
+            for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
+        ]
+
+    def caption(self, view: ViewModel, location: Location) -> str:
+        return "" if view.snapshot.exact else "≥ lower bounds: not every worker counts"
+
+    def empty(self, view: ViewModel, location: Location) -> str:
+        if view.snapshot.counters is None:
+            return "The counters are not read, or cannot be."
+        if view.is_upstream:
+            return "It cannot be known: workers of the published package 0.0.25 do not count."
+        return "No task has run yet."
 
 
-def _empty(view: ViewModel, place: Place) -> str:
-    del place
-    if view.snapshot.counters is None:
-        return "The counters are not read, or cannot be."
-    if view.is_upstream:
-        return "It cannot be known: workers of the published package 0.0.25 do not count."
-    return "No task has run yet."
-
-
-BOARD: Final = Board("tasks", "Tasks", COLUMNS, rows, number=8, caption=_caption, empty=_empty)
+BOARD: Final = Tasks()

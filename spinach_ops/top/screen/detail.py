@@ -1,4 +1,4 @@
-"""One job or one failure in full: every field, its arguments as JSON, its traceback; as lines of a given width. Pure."""
+"""One job or dead letter in full: every field, arguments as JSON, traceback, as lines of a given width. Pure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from spinach.stats import FailedJob, HeldJob, JobInfo
 
 from ...text import printable
 from ..boards.jobs import HIDDEN, due
-from ..view.format import clock, count, size
-from ..view.table import Line, Piece, Tone, piece
-from ..view.view_model import Item, ViewModel, items_of
+from ..view.format import format_count, format_size, format_time
+from ..view.table import Line, Span, StyleName, make_span
+from ..view.view_model import Item, ViewModel, list_items
 
 _LABEL: Final = 12
 _FACTS: Final = {"at", "at_us", "enqueued_at", "id", "max_retries", "queue", "retries", "status", "task_args",
                  "task_kwargs", "task_name"}  # fmt: skip
 
-Field = tuple[str, str, Tone]
+Field = tuple[str, str, StyleName]
 
 
 @dataclass(slots=True)
-class Followed:
+class FollowedItem:
     """A job or failure that is looked at, found again by its key in each look.
 
     Attributes:
@@ -40,7 +40,7 @@ class Followed:
     seen_at: float
 
     @classmethod
-    def of(cls, view: ViewModel, key: str) -> Followed | None:
+    def of(cls, view: ViewModel, key: str) -> FollowedItem | None:
         """Return the thing of a row, None when it is on no page any more."""
         item = find(view, key)
         return None if item is None else cls(key, item, view.now)
@@ -61,20 +61,22 @@ class Followed:
         found = find(view, self.key)
         if found is not None:
             self.item, self.seen_at = found, view.now
-        lines = describe(self.item, view, width=width, show_arguments=show_arguments)
+        lines = describe_item(self.item, view, width=width, show_arguments=show_arguments)
         if found is not None:
             return lines
-        words = f" It left the window after {clock(self.seen_at)}: it ran, moved on, or is further away."
-        return [(piece(words, "warn"),), (), *lines]
+        words = (
+            f" It left the window after {format_time(self.seen_at)}: it ran, moved on, or is further away."
+        )
+        return [(make_span(words, "warn"),), (), *lines]
 
 
 def find(view: ViewModel, key: str) -> Item | None:
     """Return the thing of a row in the pages that came along, None when it left them."""
-    found = [thing for page in view.snapshot.pages for name, thing in items_of(page) if name == key]
+    found = [thing for page in view.snapshot.pages for name, thing in list_items(page) if name == key]
     return found[0] if found else None
 
 
-def describe(item: Item, view: ViewModel, *, width: int, show_arguments: bool) -> list[Line]:
+def describe_item(item: Item, view: ViewModel, *, width: int, show_arguments: bool) -> list[Line]:
     """Return everything that is known of a job or a failure.
 
     Args:
@@ -88,10 +90,10 @@ def describe(item: Item, view: ViewModel, *, width: int, show_arguments: bool) -
     job = item.job if isinstance(item, HeldJob) else item
     fields: list[Field] = _of_job(job, view)
     if isinstance(item, HeldJob):
-        fields += [("worker", view.host(item.worker_id), ""), ("worker id", item.worker_id, "dim")]
+        fields += [("worker", view.worker_label(item.worker_id), ""), ("worker id", item.worker_id, "dim")]
         if item.reserved:
             fields.append(("reserved", "fetched, not started", "warn"))
-    return [*labelled(fields, width), (), *_payload(job.raw, width, show_arguments)]
+    return [*format_fields(fields, width), (), *_payload(job.raw, width, show_arguments)]
 
 
 def _of_failure(failed: FailedJob, view: ViewModel, width: int, show_arguments: bool) -> list[Line]:
@@ -102,15 +104,15 @@ def _of_failure(failed: FailedJob, view: ViewModel, width: int, show_arguments: 
         ("message", failed.message, "bad"),
         ("reason", failed.reason, ""),
         ("failed", due(failed.failed_at, view.now), ""),
-        ("attempts", count(failed.attempts), ""),
+        ("attempts", format_count(failed.attempts), ""),
         ("queue", failed.queue or "?", ""),
-        ("worker", view.host(failed.worker) if failed.worker else "?", ""),
+        ("worker", view.worker_label(failed.worker) if failed.worker else "?", ""),
     ]
     known = {name for name, _, _ in fields}
     fields += [one for one in _of_job(job, view) if one[0] not in known]
     trace = failed.traceback or "no traceback is kept"
     return [
-        *labelled(fields, width), (), _title("traceback"), *_traceback(trace, width),
+        *format_fields(fields, width), (), _title("traceback"), *_traceback(trace, width),
         (), *_payload(failed.raw, width, show_arguments),
     ]  # fmt: skip
 
@@ -124,8 +126,12 @@ def _of_job(job: JobInfo, view: ViewModel) -> list[Field]:
         ("status", _status(job.raw), ""),
         ("date", due(job.at, view.now), ""),
         ("enqueued", due(job.enqueued_at, view.now) if job.enqueued_at else "not told by its producer", ""),
-        ("retries", f"{count(job.retries)} used of {count(job.max_retries)}", "warn" if job.retries else ""),
-        ("size", f"{size(len(job.raw))} ({len(job.raw):,} bytes)", ""),
+        (
+            "retries",
+            f"{format_count(job.retries)} used of {format_count(job.max_retries)}",
+            "warn" if job.retries else "",
+        ),
+        ("size", f"{format_size(len(job.raw))} ({len(job.raw):,} bytes)", ""),
     ]
     return fields
 
@@ -165,7 +171,7 @@ def _payload(raw: bytes, width: int, show_arguments: bool) -> list[Line]:
         # What other producers added may be as private as arguments.
         text = json.dumps(value, indent=2, ensure_ascii=False) if show_arguments else f"{HIDDEN} a shows them"
         shown = _wrapped(text if value else "none", width - 1, "" if show_arguments else "dim")
-        lines += [_title(title), *((Piece(" "), *line) for line in shown), ()]
+        lines += [_title(title), *((Span(" "), *line) for line in shown), ()]
     return lines
 
 
@@ -173,30 +179,30 @@ def _traceback(text: str, width: int) -> list[Line]:
     """Return a traceback, with places and the error told apart from code by their tone."""
     lines: list[Line] = []
     for line in text.splitlines():
-        tone: Tone = "" if line.startswith(" ") else "bad"
+        style: StyleName = "" if line.startswith(" ") else "bad"
         if line.startswith("  File "):
-            tone = "accent"
+            style = "accent"
         elif line.startswith("Traceback ") or not line.strip(" ^~"):
-            tone = "dim"
-        lines += [(Piece(" "), *wrapped) for wrapped in _wrapped(line, width - 1, tone)]
+            style = "dim"
+        lines += [(Span(" "), *wrapped) for wrapped in _wrapped(line, width - 1, style)]
     return lines
 
 
 def _title(text: str) -> Line:
-    return (Piece(f" {text} ", "head"),)
+    return (Span(f" {text} ", "head"),)
 
 
-def labelled(fields: Sequence[Field], width: int) -> list[Line]:
+def format_fields(fields: Sequence[Field], width: int) -> list[Line]:
     """Return labels with their texts, wrapped and whole."""
     lines: list[Line] = []
-    for label, value, tone in fields:
-        first, *rest = _wrapped(value, width - _LABEL - 2, tone) or [()]
-        lines.append((piece(f" {label:<{_LABEL}} ", "dim"), *first))
-        lines += [(Piece(" " * (_LABEL + 2)), *line) for line in rest]
+    for label, value, style in fields:
+        first, *rest = _wrapped(value, width - _LABEL - 2, style) or [()]
+        lines.append((make_span(f" {label:<{_LABEL}} ", "dim"), *first))
+        lines += [(Span(" " * (_LABEL + 2)), *line) for line in rest]
     return lines
 
 
-def _wrapped(text: str, width: int, tone: Tone) -> list[Line]:
+def _wrapped(text: str, width: int, style: StyleName) -> list[Line]:
     """Return a text in lines of at most so many columns; nothing is left out."""
     lines: list[Line] = []
     for line in text.replace("\t", "    ").splitlines():
@@ -205,5 +211,5 @@ def _wrapped(text: str, width: int, tone: Tone) -> list[Line]:
             parts = [shown[start : start + width] for start in range(0, len(shown), max(1, width))]
         else:
             parts = chop_cells(shown, max(2, width))
-        lines += [(Piece(part, tone),) for part in parts or [""]]
+        lines += [(Span(part, style),) for part in parts or [""]]
     return lines

@@ -1,4 +1,4 @@
-"""A whole screen as lines, from a view and a navigation: what the terminal draws and what `--snapshot` prints. Pure."""
+"""Draws a whole screen as lines, for the terminal and for `--snapshot`. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..view.format import to_ascii
-from ..view.table import Line, Piece, cut_line, padded, paragraph
+from ..view.table import Line, Span, cut_line, pad_line, wrap_paragraph
 from ..view.view_model import ViewModel
 from . import header, queue_panel
-from .header import Situation
+from .header import Status
 from .navigation import Navigation
 
 _SMALLEST = (40, 10)
@@ -17,7 +17,7 @@ _LOW = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class DrawnScreen:
     """The lines of a screen.
 
     Attributes:
@@ -40,7 +40,7 @@ class Frame:
         table = [*self.table, *[()] * space][:space]
         if self.side:
             left = width - queue_panel.WIDTH
-            table = [(*padded(line, left), *beside) for line, beside in zip(table, self.side, strict=False)]
+            table = [(*pad_line(line, left), *beside) for line, beside in zip(table, self.side, strict=False)]
         lines = [*self.head, *table, *([self.bar] if self.bar else [])]
         return "\n".join("".join(one.text for one in cut_line(line, width)).rstrip() for line in lines)
 
@@ -48,63 +48,67 @@ class Frame:
 def draw(
     view: ViewModel | None,
     navigation: Navigation,
-    situation: Situation,
+    status: Status,
     *,
     width: int,
     height: int,
     now: float = 0.0,
     last_key_at: float = float("-inf"),
     ascii_only: bool = False,
-) -> Frame:
+) -> DrawnScreen:
     """Return the screen.
 
     Args:
-        view: What was seen, None before the first look.
-        navigation: What the person chose.
-        situation: How it stands with the server.
-        width: Of the terminal.
-        height: Of the terminal.
+        view: What is shown; None before the first poll.
+        navigation: Which board is shown, and where in it the cursor is.
+        status: State of the connection and of the polls.
+        width: Columns of the terminal.
+        height: Lines of the terminal.
         now: Monotonic seconds.
-        last_key_at: When a key was pressed last.
-        ascii_only: Whether the terminal takes nothing but ASCII.
+        last_key_at: When a key was pressed last, in the same seconds.
+        ascii_only: Whether the terminal shows ASCII only.
     """
     if width < _SMALLEST[0] or height < _SMALLEST[1]:
-        return _in_ascii(Frame((header.one_line(view, situation, width),)), ascii_only)
+        return _in_ascii(DrawnScreen((header.one_line(view, status, width),)), ascii_only)
     if view is None:
-        words = situation.connection.reason or f"asking {situation.address} ..."
+        words = status.connection.reason or f"asking {status.address} ..."
         head: tuple[Line, ...] = (
-            header.status(view, situation, width),
-            header.tabs(view, navigation.place, width),
+            header.status(view, status, width),
+            header.tabs(view, navigation.location, width),
         )
-        return _in_ascii(Frame(head, ((), *paragraph(words, width)), header.keys_line(width)), ascii_only)
+        return _in_ascii(
+            DrawnScreen(head, ((), *wrap_paragraph(words, width)), header.keys_line(width)), ascii_only
+        )
     rows = navigation.rows(view, now=now, last_key_at=last_key_at)
-    head = _head(view, navigation, situation, width, height, len(rows))
+    head = _head(view, navigation, status, width, height, len(rows))
     space = height - len(head) - 1
-    has_side = width >= queue_panel.LEAST_WIDTH and navigation.place.board == "queues" and bool(rows)
+    has_side = width >= queue_panel.LEAST_WIDTH and navigation.location.board == "queues" and bool(rows)
     # The table first: it finds the row that is under the cursor.
     table, cursor = navigation.table(view, rows, width - (queue_panel.WIDTH if has_side else 0), space)
     beside = queue_panel.lines(view, navigation, space) if has_side else []
-    return _in_ascii(Frame(head, tuple(table), header.keys_line(width), cursor, tuple(beside)), ascii_only)
+    return _in_ascii(
+        DrawnScreen(head, tuple(table), header.keys_line(width), cursor, tuple(beside)), ascii_only
+    )
 
 
 def _head(
-    view: ViewModel, navigation: Navigation, situation: Situation, width: int, height: int, shown: int
+    view: ViewModel, navigation: Navigation, status: Status, width: int, height: int, shown: int
 ) -> tuple[Line, ...]:
-    lines = [header.status(view, situation, width), header.numbers(view, width)]
+    lines = [header.status(view, status, width), header.numbers(view, width)]
     if height >= _LOW:
         lines.append(header.flow(view, width))
-    lines += [header.alerts(view, situation, width), header.tabs(view, navigation.place, width)]
+    lines += [header.alerts(view, status, width), header.tabs(view, navigation.location, width)]
     caption = navigation.caption(view, width, shown)
     return (*lines, caption) if caption else tuple(lines)
 
 
-def _in_ascii(frame: Frame, ascii_only: bool) -> Frame:
+def _in_ascii(frame: DrawnScreen, ascii_only: bool) -> DrawnScreen:
     if not ascii_only:
         return frame
     bar = in_ascii([frame.bar])[0]
-    return Frame(in_ascii(frame.head), in_ascii(frame.table), bar, frame.cursor, in_ascii(frame.side))
+    return DrawnScreen(in_ascii(frame.head), in_ascii(frame.table), bar, frame.cursor, in_ascii(frame.side))
 
 
 def in_ascii(lines: Sequence[Line]) -> tuple[Line, ...]:
     """Return lines in ASCII, as wide as they were."""
-    return tuple(tuple(Piece(to_ascii(one.text), one.tone, one.action) for one in line) for line in lines)
+    return tuple(tuple(Span(to_ascii(one.text), one.style, one.action) for one in line) for line in lines)

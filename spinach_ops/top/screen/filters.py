@@ -1,7 +1,7 @@
 """Which rows are shown: the filter a user types, as a test of one row. Pure.
 
-A filter is words, all of which must hold: ``text``, ``!text``, ``/regex/``, and ``depth>100 oldest>5m state=silent``
-by the heading of a column.
+A filter is words, all of which must hold: ``text``, ``!text``, ``/regex/``, and ``depth>100 oldest>5m
+state=silent`` by the heading of a column.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BadFilter(ValueError):
     """A filter that says nothing; the message says why."""
 
 
-def matcher(text: str, columns: Sequence[Column]) -> Test:
+def parse_filter(text: str, columns: Sequence[Column]) -> Test:
     """Return the test of a filter.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The lines over and under the table: the connection, the numbers that matter, what is wrong, tabs, keys. Pure."""
+"""The lines above and below the table: connection, totals, findings, tabs, keys. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from typing import Final
 from ...findings.rules import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
 from ...polling.connection import Connection, State
 from ...polling.trends import Mark, Pace
-from ..boards import TABS, tab_of
-from ..boards.explain import everything
-from ..view.format import age, clock, count, milliseconds, per_second, short, size, spark
-from ..view.table import Line, Piece, Tone, cut_line, piece, spread, width_of
-from ..view.view_model import Place, ViewModel
+from ..boards import TABS, find_tab
+from ..boards.explain import list_findings
+from ..view.format import (
+    draw_sparkline,
+    format_age,
+    format_count,
+    format_duration,
+    format_rate,
+    format_short,
+    format_size,
+    format_time,
+)
+from ..view.table import Line, Span, StyleName, cut_line, justify_line, make_span, measure_line
+from ..view.view_model import Location, ViewModel
 from .keys import bar
 
 _NAME: Final = "spinach-top"
-_MARKS: Final[dict[State, tuple[str, Tone]]] = {
+_MARKS: Final[dict[State, tuple[str, StyleName]]] = {
     "connecting": ("◐ CONNECTING", "warn"),
     "live": ("● LIVE", "good"),
     "slow": ("◐ SLOW", "warn"),
@@ -25,13 +34,13 @@ _MARKS: Final[dict[State, tuple[str, Tone]]] = {
 }
 _WIDE: Final = 120
 _MEDIUM: Final = 100
-_SPACE: Final = Piece("  ")
+_SPACE: Final = Span("  ")
 # All of it is in the line below.
 _SHORT_REASON: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class Status:
     """What the first line tells beside the view.
 
     Attributes:
@@ -53,18 +62,22 @@ class Situation:
     frozen_seconds: float | None = None
 
 
-def status(view: ViewModel | None, situation: Situation, width: int) -> Line:
+def status(view: ViewModel | None, status: Status, width: int) -> Line:
     """Return the first line: where, how it stands, since when, what a look costs."""
-    state = situation.connection.state(situation.now, situation.interval_seconds)
-    name = f" {_NAME} {situation.version} " if width >= _WIDE else f" {_NAME} "
-    title = (Piece(name, "accent"), Piece(" "), piece(situation.namespace, "strong"))
-    address = piece(f" @{situation.address}", "dim")
-    state_line = (_SPACE, *_state(state, situation, view))
+    state = status.connection.state(status.now, status.interval_seconds)
+    name = f" {_NAME} {status.version} " if width >= _WIDE else f" {_NAME} "
+    title = (Span(name, "accent"), Span(" "), make_span(status.namespace, "strong"))
+    address = make_span(f" @{status.address}", "dim")
+    state_line = (_SPACE, *_state(state, status, view))
     if state == "lost":
         where = (*title, address) if width >= _WIDE else title
         return cut_line((*where, *state_line), width)
-    if situation.frozen_seconds is not None:
-        state_line = (*state_line, _SPACE, Piece(f"FROZEN {age(situation.frozen_seconds)}", "warn", "freeze"))
+    if status.frozen_seconds is not None:
+        state_line = (
+            *state_line,
+            _SPACE,
+            Span(f"FROZEN {format_age(status.frozen_seconds)}", "warn", "freeze"),
+        )
     costs = _costs(view, width)
     # What is dropped first where room is scarce: the address, then what a look costs; never the mark.
     for left, right in (
@@ -72,126 +85,136 @@ def status(view: ViewModel | None, situation: Situation, width: int) -> Line:
         ((*title, *state_line), costs),
         ((*title, *state_line), costs[-1:]),
     ):
-        if width_of(left) + width_of(right) < width:
-            return spread(left, right, width)
-    return spread(cut_line((*title, *state_line), width - 4), costs[-1:], width)
+        if measure_line(left) + measure_line(right) < width:
+            return justify_line(left, right, width)
+    return justify_line(cut_line((*title, *state_line), width - 4), costs[-1:], width)
 
 
-def _state(state: State, situation: Situation, view: ViewModel | None) -> Line:
-    mark, tone = _MARKS[state]
-    connection = situation.connection
+def _state(state: State, status: Status, view: ViewModel | None) -> Line:
+    mark, style = _MARKS[state]
+    connection = status.connection
     if state == "lost":
-        since = situation.now - (connection.lost_since or situation.now)
-        last = f" · last data {clock(view.snapshot.at)}" if view else ""
-        left = max(0.0, (connection.retry_at or situation.now) - situation.now)
+        since = status.now - (connection.lost_since or status.now)
+        last = f" · last data {format_time(view.snapshot.at)}" if view else ""
+        left = max(0.0, (connection.retry_at or status.now) - status.now)
         retry = (
             "trying"
             if connection.looking_since is not None
             else f"retry in {left:.0f}s (#{connection.failures})"
         )
         return (
-            Piece(f"{mark} {age(since)}", tone),
-            piece(f" · {connection.why or connection.reason[:_SHORT_REASON]}", tone),
-            piece(f" · {retry}{last}", "dim"),
+            Span(f"{mark} {format_age(since)}", style),
+            make_span(f" · {connection.why or connection.reason[:_SHORT_REASON]}", style),
+            make_span(f" · {retry}{last}", "dim"),
         )
     if state == "slow":
-        waits = situation.now - (connection.looking_since or situation.now)
-        return (Piece(f"{mark} {age(waits)}", tone),)
+        waits = status.now - (connection.looking_since or status.now)
+        return (Span(f"{mark} {format_age(waits)}", style),)
     if state == "connecting":
-        return (Piece(mark, tone),)
-    return (Piece(f"{mark} {situation.interval_seconds:g}s", tone),)
+        return (Span(mark, style),)
+    return (Span(f"{mark} {status.interval_seconds:g}s", style),)
 
 
 def _costs(view: ViewModel | None, width: int) -> Line:
     if view is None:
-        return (Piece("RO ", "dim"),)
+        return (Span("RO ", "dim"),)
     seen, costs = view.snapshot, view.snapshot.costs
-    trips = f"{costs.round_trips} rt {milliseconds(costs.seconds)}"
+    trips = f"{costs.round_trips} rt {format_duration(costs.seconds)}"
     if width >= _WIDE:
         skew = seen.server.clock_skew_seconds if seen.server else None
-        time = f"{clock(seen.at)} UTC" + (f" (skew {skew * 1e3:+.0f}ms)" if skew is not None else "")
-        return (Piece(f"{time}   {trips} · {costs.commands} cmds   ", "dim"), Piece("READ-ONLY ", "dim"))
-    return (Piece(f"{clock(seen.at)}  {trips}  ", "dim"), Piece("RO ", "dim"))
+        time = f"{format_time(seen.at)} UTC" + (f" (skew {skew * 1e3:+.0f}ms)" if skew is not None else "")
+        return (Span(f"{time}   {trips} · {costs.commands} cmds   ", "dim"), Span("READ-ONLY ", "dim"))
+    return (Span(f"{format_time(seen.at)}  {trips}  ", "dim"), Span("RO ", "dim"))
 
 
 def numbers(view: ViewModel, width: int) -> Line:
     """Return the second line: how many jobs are where, and how old the oldest is."""
     seen = view.snapshot
-    late = f" ({short(seen.overdue)} late)" if seen.overdue else ""
+    late = f" ({format_short(seen.overdue)} late)" if seen.overdue else ""
     workers = f"{'?' if seen.connected is None else seen.connected}/{len(seen.workers)}"
     missing = seen.connected is not None and seen.connected < len(seen.workers)
-    figures: list[tuple[str, str, Tone]] = [
-        ("QUEUED", f"{'' if seen.queues_are_read else '≥'}{count(seen.queued)}", "strong"),
-        ("RUNNING", count(seen.running), "strong"),
+    figures: list[tuple[str, str, StyleName]] = [
+        ("QUEUED", f"{'' if seen.queues_are_read else '≥'}{format_count(seen.queued)}", "strong"),
+        ("RUNNING", format_count(seen.running), "strong"),
         ("WORKERS", f"{'!' if missing else ''}{workers}", "warn" if missing else "strong"),
         ("OLDEST", *_oldest_of_all(view)),
-        ("SCHED", f"{count(seen.scheduled)}{late}", "warn" if late else "strong"),
-        ("FAILED", count(seen.failed), "bad" if seen.failed else "strong"),
+        ("SCHED", f"{format_count(seen.scheduled)}{late}", "warn" if late else "strong"),
+        ("FAILED", format_count(seen.failed), "bad" if seen.failed else "strong"),
     ]
     if seen.reserved:
-        figures.append(("RESERVED", count(seen.reserved), "strong"))
+        figures.append(("RESERVED", format_count(seen.reserved), "strong"))
     if seen.server is not None and width >= _WIDE:
-        limit = f"/{size(seen.server.memory_max_bytes)}" if seen.server.memory_max_bytes else ""
+        limit = f"/{format_size(seen.server.memory_max_bytes)}" if seen.server.memory_max_bytes else ""
         figures.append(
-            ("SERVER", f"{seen.server.version or '?'} {size(seen.server.memory_used_bytes)}{limit}", "")
+            (
+                "SERVER",
+                f"{seen.server.version or '?'} {format_size(seen.server.memory_used_bytes)}{limit}",
+                "",
+            )
         )
     return _figures(figures, width)
 
 
-def _figures(figures: Sequence[tuple[str, str, Tone]], width: int) -> Line:
+def _figures(figures: Sequence[tuple[str, str, StyleName]], width: int) -> Line:
     """Return as many figures as fit whole."""
     line: Line = ()
-    for label, value, tone in figures:
-        longer = (*line, Piece(("  " if line else " ") + f"{label} ", "dim"), piece(value, tone))
-        if width_of(longer) > width:
+    for label, value, style in figures:
+        longer = (*line, Span(("  " if line else " ") + f"{label} ", "dim"), make_span(value, style))
+        if measure_line(longer) > width:
             break
         line = longer
     return line
 
 
-def _oldest_of_all(view: ViewModel) -> tuple[str, Tone]:
+def _oldest_of_all(view: ViewModel) -> tuple[str, StyleName]:
     ages = [queue.oldest_seconds for queue in view.snapshot.queues if queue.depth != 0]
     known = [seconds for seconds in ages if seconds is not None]
     if ages and not known:
         return "?", "strong"
-    text, tone = _oldest(max(known) + view.aged if known else None)
-    return (text if len(known) == len(ages) else f"≥{text}"), tone
+    text, style = _oldest(max(known) + view.stale_seconds if known else None)
+    return (text if len(known) == len(ages) else f"≥{text}"), style
 
 
-def _oldest(seconds: float | None) -> tuple[str, Tone]:
+def _oldest(seconds: float | None) -> tuple[str, StyleName]:
     if seconds is None:
         return "-", "strong"
     if seconds > OLDEST_CRITICAL_SECONDS:
-        return f"!!{age(seconds)}", "bad"
-    return (f"!{age(seconds)}", "warn") if seconds > OLDEST_WARNING_SECONDS else (age(seconds), "strong")
+        return f"!!{format_age(seconds)}", "bad"
+    return (
+        (f"!{format_age(seconds)}", "warn")
+        if seconds > OLDEST_WARNING_SECONDS
+        else (format_age(seconds), "strong")
+    )
 
 
 def flow(view: ViewModel, width: int) -> Line:
-    """Return the third line: how fast jobs come and go, when all is done, and the backlog of the last minutes."""
-    paces = view.history.paces
+    """Return the third line: rates in and out, the time until all is done, the backlog of the last minutes."""
+    paces = view.trends.paces
     mark: Mark = max((pace.mark for pace in paces.values()), key=("", "≈", "≥").index, default="")
     came = sum(pace.in_per_second for pace in paces.values())
     left = sum(pace.out_per_second for pace in paces.values())
-    figures: list[tuple[str, str, Tone]] = [
-        ("IN", f"{mark}{per_second(came)}/s" if paces else "-", "strong"),
-        ("OUT", f"{mark}{per_second(left)}/s" if paces else "-", "strong"),
+    figures: list[tuple[str, str, StyleName]] = [
+        ("IN", f"{mark}{format_rate(came)}/s" if paces else "-", "strong"),
+        ("OUT", f"{mark}{format_rate(left)}/s" if paces else "-", "strong"),
     ]
-    ended = view.history.task_paces
+    ended = view.trends.task_paces
     if ended and width >= _MEDIUM:
         exact = "" if view.snapshot.exact else "≥"
-        figures.append(("DONE", f"{exact}{per_second(sum(one.ended for one in ended.values()))}/s", "strong"))
+        figures.append(
+            ("DONE", f"{exact}{format_rate(sum(one.ended for one in ended.values()))}/s", "strong")
+        )
     if paces and mark != "≥":
         change = Pace(came, left, mark).change or 0.0
         figures.append(("Δ", f"{change:+.1f}/s" if change else "0/s", "warn" if change > 0 else "good"))
         figures.append(("DRAIN", _drain(view.snapshot.queued, change), ""))
     line = _figures(figures, width)
-    room = min(60, width - width_of(line) - 16)
+    room = min(60, width - measure_line(line) - 16)
     if room < 8:
         return line
-    span = view.history.span_seconds
-    bars = spark(view.history.backlog.buckets(room, view.now, span))
-    return spread(
-        line, (Piece(f"BACKLOG {span / 60:.0f}m ", "dim"), Piece(bars, "accent"), Piece(" ")), width
+    span = view.trends.span_seconds
+    bars = draw_sparkline(view.trends.backlog.buckets(room, view.now, span))
+    return justify_line(
+        line, (Span(f"BACKLOG {span / 60:.0f}m ", "dim"), Span(bars, "accent"), Span(" ")), width
     )
 
 
@@ -199,44 +222,44 @@ def _drain(queued: int, change: float) -> str:
     if not queued:
         return "done"
     if change < 0:
-        return age(queued / -change)
+        return format_age(queued / -change)
     return "never" if change > 0 else "even"
 
 
-def alerts(view: ViewModel, situation: Situation, width: int) -> Line:
-    """Return the line of what is wrong, the worst first, or that nothing is; why the server is lost, while it is."""
-    connection = situation.connection
-    if connection.state(situation.now, situation.interval_seconds) == "lost":
+def alerts(view: ViewModel, status: Status, width: int) -> Line:
+    """Return the line of findings, the worst first; while the server is lost, the reason."""
+    connection = status.connection
+    if connection.state(status.now, status.interval_seconds) == "lost":
         why = f"{connection.why}: " if connection.why else ""
-        return cut_line((Piece(" !! no data: ", "bad"), piece(f"{why}{connection.reason}", "bad")), width)
-    found = [finding for finding in everything(view) if finding.severity != "info"]
+        return cut_line((Span(" !! no data: ", "bad"), make_span(f"{why}{connection.reason}", "bad")), width)
+    found = [finding for finding in list_findings(view) if finding.severity != "info"]
     if not found:
-        return (Piece(" ok ", "good"), Piece("nothing is wrong, as far as can be seen", "dim"))
-    tone: Tone = "bad" if found[0].severity == "error" else "warn"
-    number = f" {'!!' if tone == 'bad' else '!'} {len(found)} finding{'' if len(found) == 1 else 's'}: "
+        return (Span(" ok ", "good"), Span("nothing is wrong, as far as can be seen", "dim"))
+    style: StyleName = "bad" if found[0].severity == "error" else "warn"
+    number = f" {'!!' if style == 'bad' else '!'} {len(found)} finding{'' if len(found) == 1 else 's'}: "
     texts = " · ".join(f"{finding.subject}: {finding.evidence}" for finding in found[:5])
-    right = (Piece(" e explain ", "key", "go('explain')"),) if width >= 60 else ()
-    left = (Piece(number, tone, "go('explain')"), piece(texts, tone, "go('explain')"))
-    return spread(cut_line(left, width - width_of(right) - 1), right, width)
+    right = (Span(" e explain ", "key", "go('explain')"),) if width >= 60 else ()
+    left = (Span(number, style, "go('explain')"), make_span(texts, style, "go('explain')"))
+    return justify_line(cut_line(left, width - measure_line(right) - 1), right, width)
 
 
-def tabs(view: ViewModel | None, place: Place, width: int) -> Line:
+def tabs(view: ViewModel | None, location: Location, width: int) -> Line:
     """Return the tabs, with how much is behind them where there is room."""
     for form in (_tab_with_number, _tab, _short_tab):
-        pieces: list[Piece] = []
+        spans: list[Span] = []
         for board in TABS:
-            is_here = board.name == tab_of(place)
+            is_here = board.name == find_tab(location)
             badge = _badge(board.name, view)
             text = (_tab if is_here and form is _short_tab else form)(str(board.number), board.title, badge)
             pad = " " if form is _tab_with_number else ""
-            tone: Tone = "head" if is_here else "dim"
-            pieces += [Piece(" "), Piece(f"{pad}{text}{pad}", tone, f"go('{board.name}')")]
-        if width_of(tuple(pieces)) <= width:
+            style: StyleName = "head" if is_here else "dim"
+            spans += [Span(" "), Span(f"{pad}{text}{pad}", style, f"go('{board.name}')")]
+        if measure_line(tuple(spans)) <= width:
             break
-    explain = Piece(" Explain ", "head")
-    if tab_of(place) == "explain" and width_of((*pieces, explain)) <= width:
-        pieces.append(explain)
-    return cut_line(tuple(pieces), width)
+    explain = Span(" Explain ", "head")
+    if find_tab(location) == "explain" and measure_line((*spans, explain)) <= width:
+        spans.append(explain)
+    return cut_line(tuple(spans), width)
 
 
 def _tab_with_number(number: str, title: str, badge: str) -> str:
@@ -267,24 +290,24 @@ def _badge(name: str, view: ViewModel | None) -> str:
         "failures": seen.failed,
     }
     number = numbers_of.get(name)
-    return short(number) if number is not None else ""
+    return format_short(number) if number is not None else ""
 
 
 def keys_line(width: int) -> Line:
     """Return the bar at the bottom: the keys one needs first, as far as they fit whole."""
-    more = (Piece(" ^p ", "key", "command_palette"), Piece("More", "dim"))
+    more = (Span(" ^p ", "key", "command_palette"), Span("More", "dim"))
     line: Line = ()
     for key in bar():
-        text = (Piece(f" {key.shown.split()[0]} ", "key", key.action), Piece(key.label, "dim", key.action))
-        if width_of((*line, *text, *more)) > width:
+        text = (Span(f" {key.shown.split()[0]} ", "key", key.action), Span(key.label, "dim", key.action))
+        if measure_line((*line, *text, *more)) > width:
             break
         line = (*line, *text)
-    return (*line, *more) if width_of((*line, *more)) <= width else line
+    return (*line, *more) if measure_line((*line, *more)) <= width else line
 
 
-def one_line(view: ViewModel | None, situation: Situation, width: int) -> Line:
+def one_line(view: ViewModel | None, status: Status, width: int) -> Line:
     """Return all that fits a screen which is too small for anything else."""
-    state = situation.connection.state(situation.now, situation.interval_seconds)
-    mark, tone = _MARKS[state]
-    head = (piece(situation.namespace, "strong"), Piece(f" {mark}", tone))
+    state = status.connection.state(status.now, status.interval_seconds)
+    mark, style = _MARKS[state]
+    head = (make_span(status.namespace, "strong"), Span(f" {mark}", style))
     return cut_line((*head, *(numbers(view, 400) if view else ())), width)

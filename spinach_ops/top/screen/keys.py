@@ -1,4 +1,4 @@
-"""Every key, once: what the app binds, what the help and the palette list, and what the documentation must name."""
+"""The keys of spinach-top, in one list that the app, its help, its palette and the documentation share."""
 
 from __future__ import annotations
 

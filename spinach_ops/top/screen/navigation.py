@@ -1,4 +1,4 @@
-"""Where a person stands and what they chose: place, cursor, order, filter. Knows no terminal; pure but for its own state."""
+"""Where the user is and what they chose: place, cursor, order, filter. Knows no terminal; changes only itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..boards import Board, board_of
+from ..boards import Board, find_board
 from ..boards.jobs import next_view
-from ..view.table import Line, Piece, Row, cut_line, layout, padded, paragraph, piece, row_line
-from ..view.view_model import Place, ViewModel
-from .filters import BadFilter, matcher
+from ..view.table import (
+    Line,
+    Row,
+    Span,
+    cut_line,
+    fit_columns,
+    make_row_line,
+    make_span,
+    pad_line,
+    wrap_paragraph,
+)
+from ..view.view_model import Location, ViewModel
+from .filters import BadFilter, parse_filter
 from .sorting import Ranking, Sort, sort_rows
 
 _MAX_DEPTH: Final = 20
@@ -65,42 +75,42 @@ class Navigation:
 
     filters: dict[str, str] = field(default_factory=dict)
     sorts: dict[str, Sort] = field(default_factory=dict)
-    _places: list[Place] = field(default_factory=lambda: [Place()])
-    _viewports: dict[Place, Viewport] = field(default_factory=dict)
+    _places: list[Location] = field(default_factory=lambda: [Location()])
+    _viewports: dict[Location, Viewport] = field(default_factory=dict)
     _ranking: Ranking = field(default_factory=Ranking)
     _keys: list[str] = field(default_factory=list)
 
     @property
-    def place(self) -> Place:
+    def location(self) -> Location:
         """Where one is."""
         return self._places[-1]
 
     @property
     def board(self) -> Board:
         """What is shown there."""
-        return board_of(self.place)
+        return find_board(self.location)
 
     @property
     def viewport(self) -> Viewport:
         """The cursor there."""
-        return self._viewports.setdefault(self.place, Viewport())
+        return self._viewports.setdefault(self.location, Viewport())
 
     def go(self, board: str) -> None:
         """Go to a tab; the jobs are those of the selected queue or worker."""
-        selected, here = self.viewport.key, self.place
+        selected, here = self.viewport.key, self.location
         if board == "jobs" and here.board in ("queues", "workers") and selected:
             view = "head" if here.board == "queues" else "running"
-            self.enter(Place("jobs", of=selected, view="head" if view == "head" else "running"))
+            self.enter(Location("jobs", subject=selected, which_jobs="head" if view == "head" else "running"))
         elif board == "explain":
-            self.enter(Place(board))
-        elif here != Place(board):
-            self._places = [Place(board)]
+            self.enter(Location(board))
+        elif here != Location(board):
+            self._places = [Location(board)]
 
-    def enter(self, place: Place) -> None:
+    def enter(self, location: Location) -> None:
         """Go to a place from which one can come back."""
         self.choose()
-        if place != self.place:
-            self._places = [*self._places[-_MAX_DEPTH:], place]
+        if location != self.location:
+            self._places = [*self._places[-_MAX_DEPTH:], location]
 
     def choose(self) -> None:
         """Keep the cursor on the row where it is."""
@@ -108,7 +118,7 @@ class Navigation:
 
     def back(self) -> bool:
         """End the filter, else go back; return whether there was anything to do."""
-        if self.filters.pop(self.place.board, ""):
+        if self.filters.pop(self.location.board, ""):
             return True
         if len(self._places) > 1:
             self._places.pop()
@@ -117,12 +127,12 @@ class Navigation:
 
     def home(self) -> None:
         """Forget what belongs to one namespace, and keep the screen with its order and filter."""
-        self._places = [Place(self._places[0].board)]
+        self._places = [Location(self._places[0].board)]
         self._viewports.clear()
 
     def turn(self) -> None:
         """Change between the first and the last jobs of a queue."""
-        self._places[-1] = next_view(self.place)
+        self._places[-1] = next_view(self.location)
 
     def sort_by(self, column: str) -> None:
         """Sort by a column; by the same again turns the order round."""
@@ -156,15 +166,15 @@ class Navigation:
             last_key_at: When a key was pressed last.
         """
         board, name = self.board, self.board.name
-        rows: Sequence[Row] = board.rows(view, self.place)
+        rows: Sequence[Row] = board.rows(view, self.location)
         try:
-            test = matcher(self.filters.get(name, ""), board.columns)
+            test = parse_filter(self.filters.get(name, ""), board.columns)
         except BadFilter:  # it was told when it was typed
             test = _all
         sort = self.sorts.get(name)
         found = sort_rows(board, [row for row in rows if test(row)], sort)
         if board.ranked or sort is not None:
-            what = (self.place, sort)
+            what = (self.location, sort)
             found = self._ranking.arrange(found, what=what, now=now, last_key_at=last_key_at)
         self._keys = [row.key for row in found]
         return found
@@ -177,45 +187,45 @@ class Navigation:
         self, view: ViewModel, rows: Sequence[Row], width: int, height: int
     ) -> tuple[list[Line], int | None]:
         """Return the table's lines, heading first, and which of them is under the cursor."""
-        board, places = self.board, layout(self.board.columns, width - _MARGINS)
+        board, places = self.board, fit_columns(self.board.columns, width - _MARGINS)
         viewport, space = self.viewport, max(1, height - 1)
         viewport.follow(self._keys, space)
-        lines = [padded(self._heading(places), width)]
+        lines = [pad_line(self._heading(places), width)]
         if not rows:
             words = (
                 "No row matches the filter."
                 if self.filters.get(board.name)
-                else board.empty(view, self.place)
+                else board.empty(view, self.location)
             )
-            return [*lines, (), *paragraph(words, width)], None
+            return [*lines, (), *wrap_paragraph(words, width)], None
         for number, row in enumerate(rows[viewport.top : viewport.top + space], viewport.top):
-            mark = Piece("▸ ", "accent") if number == viewport.index else Piece("  ")
-            lines.append((mark, *row_line(board.columns, places, row.cells)))
+            mark = Span("▸ ", "accent") if number == viewport.index else Span("  ")
+            lines.append((mark, *make_row_line(board.columns, places, row.cells)))
         return lines, 1 + viewport.index - viewport.top
 
     def _heading(self, places: Sequence[tuple[int, int]]) -> Line:
         board, sort = self.board, self.sorts.get(self.board.name)
-        pieces = [Piece("  ", "head")]
+        spans = [Span("  ", "head")]
         for number, (index, width) in enumerate(places):
             column = board.columns[index]
             name = column.name
             if sort is not None and sort.column == name:
                 name = f"{name}{'▼' if sort.descending else '▲'}"[-max(width, 2) :]
             text = name[:width].rjust(width) if column.align != "left" else name[:width].ljust(width)
-            pieces.append(Piece(("  " if number else "") + text, "head", f"sort_by({column.name!r})"))
-        return tuple(pieces)
+            spans.append(Span(("  " if number else "") + text, "head", f"sort_by({column.name!r})"))
+        return tuple(spans)
 
     def caption(self, view: ViewModel, width: int, shown: int) -> Line:
-        """Return the line over the table: what it is of, filter and order; nothing where there is nothing to say."""
+        """Return the line above the table: its subject, filter and order; empty when there is none."""
         board = self.board
-        texts = [board.caption(view, self.place)]
+        texts = [board.caption(view, self.location)]
         text_filter, sort = self.filters.get(board.name), self.sorts.get(board.name)
-        pieces: list[Piece] = [piece(f" {text} ", "dim") for text in texts if text]
+        spans: list[Span] = [make_span(f" {text} ", "dim") for text in texts if text]
         if text_filter:
-            pieces.append(piece(f" filter {text_filter}: {shown} shown, esc ends ", "warn"))
+            spans.append(make_span(f" filter {text_filter}: {shown} shown, esc ends ", "warn"))
         if sort is not None:
-            pieces.append(piece(f" sorted by {sort.column} {'▼' if sort.descending else '▲'} ", "dim"))
-        return cut_line(tuple(pieces), width)
+            spans.append(make_span(f" sorted by {sort.column} {'▼' if sort.descending else '▲'} ", "dim"))
+        return cut_line(tuple(spans), width)
 
 
 def _all(row: Row) -> bool:

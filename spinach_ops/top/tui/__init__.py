@@ -1,1 +1,1 @@
-"""The terminal: the only part that loads Textual. Draws what `frame` returns, turns keys into what `navigation` does."""
+"""The Textual application, and the only part that loads Textual: shows what `screen` draws, turns keys into actions."""

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ..view.table import Line, Piece
+from ..view.table import Line, Span
 
 _WHEEL_ROWS = 3
 
@@ -81,10 +81,10 @@ class Canvas(Widget):
         segments = [Segment(one.text, base + self._style(one, on_cursor=on_cursor)) for one in line]
         return Strip(segments).adjust_cell_length(width, base)
 
-    def _style(self, one: Piece, *, on_cursor: bool) -> Style:
-        if not one.tone:
+    def _style(self, one: Span, *, on_cursor: bool) -> Style:
+        if not one.style:
             return Style.null()
-        style = self.get_component_rich_style(f"canvas--{one.tone}")
+        style = self.get_component_rich_style(f"canvas--{one.style}")
         if on_cursor and self.app.no_color:
             return Style.null()  # the row is reversed: shades of grey would tear it to pieces
         # The cursor's row keeps its background.

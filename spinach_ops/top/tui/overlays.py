@@ -17,7 +17,7 @@ from ...text import printable
 from ..boards import Board
 from ..screen.draw import in_ascii
 from ..screen.keys import KEYS
-from ..view.table import Line, Piece, padded, piece
+from ..view.table import Line, Span, make_span, pad_line
 from .canvas import Canvas
 
 _SCROLL: list[BindingType] = [
@@ -120,7 +120,7 @@ class Detail(_Reading):
 
     def on_mount(self) -> None:
         """Draw for the first time."""
-        self.query_one("#top", Canvas).show([(piece(f" {self._title} ", "head"),)])
+        self.query_one("#top", Canvas).show([(make_span(f" {self._title} ", "head"),)])
         keys = (
             ("esc", "Back"),
             ("↑↓ PgUp PgDn", "Move"),
@@ -128,7 +128,7 @@ class Detail(_Reading):
             ("y", "Copy all"),
             ("q", "Quit"),
         )
-        line = [one for key, label in keys for one in (Piece(f" {key} ", "key"), Piece(label, "dim"))]
+        line = [one for key, label in keys for one in (Span(f" {key} ", "key"), Span(label, "dim"))]
         self.query_one("#keys", Canvas).show([tuple(line)])
         self.query_one("#lines", Canvas).focus()
         self.call_after_refresh(self.draw)
@@ -192,20 +192,22 @@ class Help(_Reading):
 
 def help_lines(board: Board, width: int) -> list[Line]:
     """Return what the help says."""
-    keys: list[Line] = [(piece(f"{key.shown:>8}  ", "key"), Piece(key.help)) for key in KEYS]
-    columns: list[Line] = [(piece(f"{one.name:>12}  ", "key"), piece(one.help)) for one in board.columns]
-    marks: list[Line] = [
-        (Piece("           =  ", "key"), Piece("a number without a mark is exact")),
-        (Piece("           ≈  ", "key"), Piece("an estimate, from counters or a mean")),
-        (Piece("           ≥  ", "key"), Piece("a lower bound: it may be more")),
-        (Piece("        !  !!  ", "key"), Piece("look here; look here first")),
+    keys: list[Line] = [(make_span(f"{key.shown:>8}  ", "key"), Span(key.help)) for key in KEYS]
+    columns: list[Line] = [
+        (make_span(f"{one.name:>12}  ", "key"), make_span(one.help)) for one in board.columns
     ]
-    head = (Piece(" Keys ", "head"), Piece("   esc closes, q quits", "dim"))
+    marks: list[Line] = [
+        (Span("           =  ", "key"), Span("a number without a mark is exact")),
+        (Span("           ≈  ", "key"), Span("an estimate, from counters or a mean")),
+        (Span("           ≥  ", "key"), Span("a lower bound: it may be more")),
+        (Span("        !  !!  ", "key"), Span("look here; look here first")),
+    ]
+    head = (Span(" Keys ", "head"), Span("   esc closes, q quits", "dim"))
     right = [
-        (piece(f" Columns of {board.title} ", "head"),),
+        (make_span(f" Columns of {board.title} ", "head"),),
         *columns,
         (),
-        (Piece(" Marks ", "head"),),
+        (Span(" Marks ", "head"),),
         *marks,
     ]
     if width < 130:
@@ -214,7 +216,7 @@ def help_lines(board: Board, width: int) -> list[Line]:
     rows = max(len(keys) + 1, len(right))
     left = [head, *keys, *[()] * rows][:rows]
     right += [()] * (rows - len(right))
-    return [(*padded((*mine, Piece("")), half), *theirs) for mine, theirs in zip(left, right, strict=True)]
+    return [(*pad_line((*mine, Span("")), half), *theirs) for mine, theirs in zip(left, right, strict=True)]
 
 
 class Picker(Overlay):
@@ -248,7 +250,7 @@ class Picker(Overlay):
         words = problem or (
             "namespaces with workers on this server" if names else "looking for namespaces ..."
         )
-        title = (piece(f"Namespace (now {self._present}) ", "strong"), piece(words, "dim"))
+        title = (make_span(f"Namespace (now {self._present}) ", "strong"), make_span(words, "dim"))
         self.query_one("#lines", Canvas).show([title])
         self._list(self.query_one(Input).value)
 

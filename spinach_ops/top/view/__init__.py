@@ -1,1 +1,1 @@
-"""What every part of the screen is made of: the view model, table cells, number formats. Pure."""
+"""The vocabulary of every screen part: the view model, table cells, formats of numbers. Pure; knows no board."""

@@ -1,13 +1,13 @@
-"""Comparisons that a person writes: the signs between numbers. Pure, and light to load."""
+"""Comparisons as a user types them: a number with a unit, and a comparison sign. Pure, and light to load."""
 
 from __future__ import annotations
 
 
-def compare(value: float | None, sign: str, limit: float) -> bool:
-    """Return whether a comparison holds; nothing holds for what is not known."""
+def compare(value: float | None, operator: str, limit: float) -> bool:
+    """Return whether a comparison holds; for an unknown value none does."""
     if value is None:
         return False
     return {
         ">": value > limit, "<": value < limit, ">=": value >= limit, "<=": value <= limit,
         "=": value == limit, "!=": value != limit,
-    }[sign]  # fmt: skip
+    }[operator]  # fmt: skip

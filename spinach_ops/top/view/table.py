@@ -1,6 +1,7 @@
-"""What the screen is made of: pieces of text with a tone, cells, rows, columns, and lines of them. Pure.
+"""What the screen is made of: spans of text with a style, lines of spans, and tables of rows and columns. Pure.
 
-Whatever comes from Redis becomes a `Cell` or a `Piece` here and passes `printable`: nothing else reaches the screen.
+Text from Redis must become a `Cell` or a `Span` through `make_cell` or `make_span`: they escape what a terminal
+would obey.
 """
 
 from __future__ import annotations
@@ -13,32 +14,32 @@ from typing import Final, Literal
 from rich.cells import cell_len, set_cell_size
 
 from ...text import printable
-from .format import narrower, spark, squeezed
+from .format import downsample, draw_sparkline, narrow_number
 
-Tone = Literal["", "dim", "good", "warn", "bad", "accent", "strong", "head", "key"]
+StyleName = Literal["", "dim", "good", "warn", "bad", "accent", "strong", "head", "key"]
 Align = Literal["left", "right"]
 
-# A name is cut by its column; this only bounds the work for one that is huge.
+# Bounds the work for a huge name; its column cuts it further.
 _MAX_TEXT: Final = 400
 _GAP: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of a line.
+class Span:
+    """A part of a line in one style.
 
     Attributes:
         text: Safe to show.
-        tone: How it looks; never the only bearer of a meaning.
-        action: What a click on it does, empty for nothing.
+        style: How the text looks; a sign or a word must say the same.
+        action: The action that a click runs, empty for none.
     """
 
     text: str
-    tone: Tone = ""
+    style: StyleName = ""
     action: str = ""
 
 
-Line = tuple[Piece, ...]
+Line = tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,13 @@ class Cell:
 
     Attributes:
         text: Safe to show.
-        tone: How it looks.
-        value: What rows are sorted and filtered by; None is the least.
-        bars: Values over time that are drawn instead of the text, as wide as the column is.
+        style: How the text looks.
+        value: What rows are sorted and filtered by; rows without a value come last.
+        bars: Values over time, drawn as bars instead of the text.
     """
 
     text: str = ""
-    tone: Tone = ""
+    style: StyleName = ""
     value: float | str | None = None
     bars: tuple[float | None, ...] = ()
 
@@ -65,19 +66,19 @@ class Column:
     Attributes:
         name: Its heading.
         help: What it shows, for the help.
-        width: Its width, or the least one where it has a share.
-        share: How much of the width that is left over it takes, relative to the others.
-        most: Its greatest width, 0 for any.
-        keep: Columns with a small number are dropped first where room is scarce.
-        align: To which side.
+        width: Its width; the smallest one when it has a share.
+        share: Its part of the width that is left over, relative to other columns.
+        max_width: Its largest width, 0 for no limit.
+        priority: Narrow terminals drop the columns with the smallest number first.
+        align: The side to which the text is aligned.
     """
 
     name: str
     help: str
     width: int
     share: int = 0
-    most: int = 0
-    keep: int = 5
+    max_width: int = 0
+    priority: int = 5
     align: Align = "right"
 
 
@@ -86,9 +87,9 @@ class Row:
     """One row of a table.
 
     Attributes:
-        key: By which it is found again in the next look.
+        key: Identifies the row from poll to poll.
         cells: One per column of its board.
-        rank: Rows with a higher one come first unless somebody sorts: what is wrong.
+        rank: How urgent the row is; the highest comes first unless the operator sorts.
     """
 
     key: str
@@ -96,23 +97,23 @@ class Row:
     rank: float = 0.0
 
 
-def piece(text: str, tone: Tone = "", action: str = "") -> Piece:
-    """Return a piece of a text from anywhere."""
-    return Piece(printable(text, _MAX_TEXT), tone, action)
+def make_span(text: str, style: StyleName = "", action: str = "") -> Span:
+    """Return a span of a text from any source, made safe to show."""
+    return Span(printable(text, _MAX_TEXT), style, action)
 
 
-def cell(text: str, tone: Tone = "", value: float | str | None = None) -> Cell:
-    """Return a cell of a text from anywhere; without a value it is sorted by its text."""
+def make_cell(text: str, style: StyleName = "", value: float | str | None = None) -> Cell:
+    """Return a cell of a text from any source, made safe to show; without a value its text sorts it."""
     shown = printable(text, _MAX_TEXT)
-    return Cell(shown, tone, shown if value is None else value)
+    return Cell(shown, style, shown if value is None else value)
 
 
 UNKNOWN: Final = Cell("?", "dim")
 NONE: Final = Cell("-", "dim")
 
 
-def fit(text: str, width: int, align: Align = "left", cut: str = "…") -> str:
-    """Return a text in exactly so many terminal columns; a cut is marked."""
+def fit_text(text: str, width: int, align: Align = "left", cut: str = "…") -> str:
+    """Return a text cut or filled to a width in terminal columns; an ellipsis marks a cut."""
     size = cell_len(text)
     if size > width:
         return set_cell_size(text, max(0, width - cell_len(cut))) + cut[: max(0, width)] if width else ""
@@ -120,22 +121,22 @@ def fit(text: str, width: int, align: Align = "left", cut: str = "…") -> str:
     return space + text if align == "right" else text + space
 
 
-def layout(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
-    """Return which columns fit, as (index, width); the first always does."""
+def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
+    """Return the columns that fit into a width, as (index, width); the first is always among them."""
     shown = list(range(len(columns)))
     while len(shown) > 1 and _needed(columns, shown) > width:
-        # Of equals the last goes first.
-        shown.remove(min(reversed(shown[1:]), key=lambda index: columns[index].keep))
+        # Of columns with the same priority the last is dropped first.
+        shown.remove(min(reversed(shown[1:]), key=lambda index: columns[index].priority))
     widths = {index: min(width, columns[index].width) for index in shown}
     spare = max(0, width - _needed(columns, shown))
-    open_ended = [index for index in shown if columns[index].share]
-    while spare and open_ended:
-        # A column for each share in turn: few enough that it need not be clever.
-        for index in open_ended:
-            extra = min(spare, columns[index].share, (columns[index].most or width) - widths[index])
+    growing = [index for index in shown if columns[index].share]
+    while spare and growing:
+        # One terminal column per share and round: at most a few hundred rounds.
+        for index in growing:
+            extra = min(spare, columns[index].share, (columns[index].max_width or width) - widths[index])
             widths[index] += max(0, extra)
             spare -= max(0, extra)
-        open_ended = [index for index in open_ended if widths[index] < (columns[index].most or width)]
+        growing = [index for index in growing if widths[index] < (columns[index].max_width or width)]
     return list(widths.items())
 
 
@@ -143,64 +144,66 @@ def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:
     return sum(columns[index].width for index in shown) + _GAP * (len(shown) - 1)
 
 
-def row_line(columns: Sequence[Column], places: Sequence[tuple[int, int]], cells: Sequence[Cell]) -> Line:
+def make_row_line(
+    columns: Sequence[Column], places: Sequence[tuple[int, int]], cells: Sequence[Cell]
+) -> Line:
     """Return a row's pieces, in columns."""
-    pieces = []
+    spans = []
     for number, (index, width) in enumerate(places):
-        gap, one = " " * _GAP if number else "", cells[index]
-        pieces.append(Piece(gap + _in_column(one, width, columns[index].align), one.tone))
-    return tuple(pieces)
+        gap, cell = " " * _GAP if number else "", cells[index]
+        spans.append(Span(gap + _cell_text(cell, width, columns[index].align), cell.style))
+    return tuple(spans)
 
 
-def _in_column(one: Cell, width: int, align: Align) -> str:
-    if one.bars:
-        return spark(squeezed(one.bars, width)).rjust(width)
-    is_number = align == "right" and isinstance(one.value, int | float)
-    return fit(narrower(one.text, width) if is_number else one.text, width, align)
+def _cell_text(cell: Cell, width: int, align: Align) -> str:
+    if cell.bars:
+        return draw_sparkline(downsample(cell.bars, width)).rjust(width)
+    is_number = align == "right" and isinstance(cell.value, int | float)
+    return fit_text(narrow_number(cell.text, width) if is_number else cell.text, width, align)
 
 
-def width_of(line: Line) -> int:
-    """Return how many terminal columns a line takes."""
-    return sum(cell_len(one.text) for one in line)
+def measure_line(line: Line) -> int:
+    """Return the width of a line in terminal columns."""
+    return sum(cell_len(span.text) for span in line)
 
 
-def plain(line: Line) -> str:
-    """Return a line's text."""
-    return "".join(one.text for one in line)
+def plain_text(line: Line) -> str:
+    """Return the text of a line."""
+    return "".join(span.text for span in line)
 
 
 def cut_line(line: Line, width: int) -> Line:
-    """Return a line that takes at most so many columns."""
+    """Return a line cut to a width in terminal columns."""
     left, found = width, []
-    for one in line:
-        size = cell_len(one.text)
+    for span in line:
+        size = cell_len(span.text)
         if size > left:
-            found.append(Piece(fit(one.text, left), one.tone, one.action))
+            found.append(Span(fit_text(span.text, left), span.style, span.action))
             break
-        found.append(one)
+        found.append(span)
         left -= size
     return tuple(found)
 
 
-def spread(left: Line, right: Line, width: int) -> Line:
-    """Return a line with one part at each side; the right one goes where there is no room."""
-    space = width - width_of(left) - width_of(right)
+def justify_line(left: Line, right: Line, width: int) -> Line:
+    """Return a line with one part at each side; without room for both, the left one alone."""
+    space = width - measure_line(left) - measure_line(right)
     if space < 1:
         return cut_line(left, width)
-    return (*left, Piece(" " * space), *right)
+    return (*left, Span(" " * space), *right)
 
 
-def padded(line: Line, width: int) -> Line:
-    """Return a line of exactly this width, its last tone to the end."""
-    missing = width - width_of(line)
+def pad_line(line: Line, width: int) -> Line:
+    """Return a line cut or filled to a width; the style of its last span fills it."""
+    missing = width - measure_line(line)
     return (
         cut_line(line, width)
         if missing <= 0
-        else (*line, Piece(" " * missing, line[-1].tone if line else ""))
+        else (*line, Span(" " * missing, line[-1].style if line else ""))
     )
 
 
-def paragraph(text: str, width: int) -> list[Line]:
-    """Return a text from anywhere in lines that break between words and take at most so many columns."""
+def wrap_paragraph(text: str, width: int) -> list[Line]:
+    """Return a text from any source as lines that break between words and fit the width."""
     parts = textwrap.wrap(printable(text, _MAX_TEXT), max(1, width - 2 * _GAP))
-    return [cut_line((Piece(" " * _GAP + part, "dim"),), width) for part in parts]
+    return [cut_line((Span(" " * _GAP + part, "dim"),), width) for part in parts]

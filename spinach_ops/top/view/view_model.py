@@ -1,4 +1,4 @@
-"""What a screen is drawn from: one look with what was learnt before, and where the person stands. Pure values."""
+"""What a screen is drawn from: a snapshot with its trends, and the location of the operator. Values only."""
 
 from __future__ import annotations
 
@@ -9,78 +9,78 @@ from spinach.stats import FailedJob, HeldJob, JobInfo, NamespaceSnapshot, Page, 
 
 from ...polling.trends import History
 
-JobsView = Literal["running", "head", "tail"]
-JOBS_VIEWS: Final[tuple[JobsView, ...]] = ("running", "head", "tail")
+WhichJobs = Literal["running", "head", "tail"]
+WHICH_JOBS: Final[tuple[WhichJobs, ...]] = ("running", "head", "tail")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where somebody is: a board, and what of it.
+class Location:
+    """Which board the operator sees, and what it is limited to.
 
     Attributes:
         board: Name of the board.
-        of: The queue or the worker's broker id whose jobs are shown, or the task that fails.
-        view: Which jobs: running ones, or the first or last of a queue.
-        error_type: Of the failures that are shown.
+        subject: The queue or the worker whose jobs are shown (a name or a worker's id), or the task that fails.
+        which_jobs: The running ones, or the first or the last of a queue.
+        error_type: Type of the failures that are shown.
     """
 
     board: str = "queues"
-    of: str = ""
-    view: JobsView = "running"
+    subject: str = ""
+    which_jobs: WhichJobs = "running"
     error_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewModel:
-    """A look, and how it is to be shown.
+    """What the last poll read, and how to show it.
 
     Attributes:
-        snapshot: What was seen.
-        history: What was seen before.
-        aged: Seconds for which ages went on without a new look, 0 while looks come.
+        snapshot: What the last poll read.
+        trends: What the polls before it read.
+        stale_seconds: Time since that poll while the server is lost, 0 otherwise; ages grow by it.
         show_arguments: Whether arguments of jobs may be shown.
     """
 
     snapshot: NamespaceSnapshot
-    history: History = field(default_factory=History)
-    aged: float = 0.0
+    trends: History = field(default_factory=History)
+    stale_seconds: float = 0.0
     show_arguments: bool = False
 
     @property
     def now(self) -> float:
         """Epoch seconds by the server's clock, as far as it is known."""
-        return self.snapshot.at + self.aged
+        return self.snapshot.at + self.stale_seconds
 
     @property
     def is_upstream(self) -> bool:
         """Whether all workers run the published package, which keeps neither counters nor failures."""
         workers = self.snapshot.workers
-        return bool(workers) and not any(worker.is_ours for worker in workers)
+        return bool(workers) and not any(worker.runs_this_package for worker in workers)
 
-    def page(self, kind: str) -> Page | None:
-        """Return the page of a kind that came along."""
+    def find_page(self, kind: str) -> Page | None:
+        """Return the page of a kind that the poll read."""
         return next((page for page in self.snapshot.pages if page.wanted.kind == kind), None)
 
-    def worker(self, worker_id: str) -> WorkerStats | None:
+    def find_worker(self, worker_id: str) -> WorkerStats | None:
         """Return a registered worker."""
         return next((worker for worker in self.snapshot.workers if worker.info.id == worker_id), None)
 
-    def host(self, worker_id: str) -> str:
-        """Return a worker's name for a person: its host and the first characters of its id."""
-        worker = self.worker(worker_id)
+    def worker_label(self, worker_id: str) -> str:
+        """Return how people read a worker's name: its host and the first characters of its id."""
+        worker = self.find_worker(worker_id)
         return f"{worker.info.name if worker else '?'}/{worker_id[:8]}"
 
 
 Item = JobInfo | HeldJob | FailedJob
 
 
-def items_of(page: Page) -> list[tuple[str, Item]]:
-    """Return the single things on a page, each with the key of its row."""
-    things: list[Item] = [*page.jobs, *page.held, *page.failed]
+def list_items(page: Page) -> list[tuple[str, Item]]:
+    """Return the jobs and failures on a page, each with the key of its row."""
+    items: list[Item] = [*page.jobs, *page.held, *page.failed]
     found: dict[str, Item] = {}
-    for number, thing in enumerate(things):
-        name = thing.job.id if isinstance(thing, HeldJob) else thing.id
-        # Texts that are no jobs have no id, and nothing keeps somebody from writing one twice.
-        key = name if name and name not in found else f"{name}#{number}"
-        found[key] = thing
+    for number, item in enumerate(items):
+        job_id = item.job.id if isinstance(item, HeldJob) else item.id
+        # A text that is not a job has no id, and a foreign producer may write one id twice.
+        key = job_id if job_id and job_id not in found else f"{job_id}#{number}"
+        found[key] = item
     return list(found.items())

@@ -1,8 +1,8 @@
-"""Sight: reads state, changes nothing, and never reads more than it was asked for."""
+"""Reads a namespace for tools: snapshots, lists of jobs, key names. Changes nothing; bounds each reply."""
 
 from __future__ import annotations
 
-from .pages import failed_jobs, failure_groups, jobs_of, queued_jobs, running_jobs
+from .jobs import failed_jobs, failure_groups, jobs_of, queued_jobs, running_jobs
 from .scanning import list_names, namespaces, scan
 from .snapshot import snapshot
 

@@ -1,4 +1,4 @@
-"""Steps through the key space, for what stands in no index: bounded, or asked for by an operator."""
+"""Steps through the key space, for what no index lists. Bounded, unless an operator asks for all of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def scan(connection: Connection, pattern: str, page: int, kind: str = "") -> Ite
 
 
 def list_names(connection: Connection, keys: Keys, max_pages: int = MAX_PAGES) -> tuple[set[str], int]:
-    """Return names of lists in the namespace, as far as a bounded look finds them, and the steps it took."""
+    """Return names of lists in the namespace that a bounded scan finds, and the steps it took."""
     prefix = keys("")
     names: set[str] = set()
     number = 0
@@ -39,7 +39,7 @@ def list_names(connection: Connection, keys: Keys, max_pages: int = MAX_PAGES) -
 
 
 def namespaces(connection: Connection, max_pages: int = MAX_PAGES) -> set[str]:
-    """Return namespaces in which workers are registered, as far as a bounded look finds them."""
+    """Return namespaces with registered workers that a bounded scan finds."""
     found: set[str] = set()
     for number, page in enumerate(scan(connection, brokers_of_any(), _PAGE, "hash"), 1):
         found |= {namespace_of_brokers(name.decode(errors="replace")) for name in page}

@@ -1,7 +1,8 @@
-"""The snapshot: a whole namespace in one round trip, two when there is something new to learn.
+"""The snapshot: a whole namespace in one round trip, two when the first names new queues or workers.
 
-Cost: at most 20 commands, 4 per queue and a transaction around each 25 of them, 2 per worker, some samples, and what
-`wanted.py` says of a page; each bounded whatever the keys hold. Never Lua, KEYS, a full read of jobs, nor a scan of the key space unless asked for.
+Cost: at most 20 commands, 4 per queue and a transaction around each 25 queues, 2 per worker, some samples,
+and the cost of the pages (see `pages.py`). Each reply is bounded. It never uses Lua or KEYS, never reads all
+jobs, and scans the key space only when the caller wants that.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from typing import Final
 from ....exc import NotPermitted
 from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats, Wanted
 from ....stats.jobs import JobInfo
+from ....stats.numbers import parse_number
 from ....stats.workers import WorkerStats
+from ...limits import MAX_LOST_WORKERS
 from ..connection import pairs
-from ..keys import MAX_LOST_WORKERS
 from ..session import Session
-from . import parts
+from . import replies
+from .pages import WantedPages
+from .pipeline import Pipeline, Request
 from .queues import Queues
-from .reader import Question, Reader
 from .scanning import list_names
-from .wanted import WantedPages
 from .workers import Workers
 
 _MAX_TASKS: Final = 500
-_MAX_FIELDS: Final = 4100  # a little more than the counters may have
+_MAX_FIELDS: Final = 4100  # a little more than `MAX_COUNTER_FIELDS`
 
 
 def snapshot(
@@ -37,12 +39,12 @@ def snapshot(
     discover: bool = False,
     wanted: Sequence[Wanted] = (),
 ) -> NamespaceSnapshot:
-    """Return what the namespace looks like now; see `Broker.snapshot`."""
-    return _Look(session, known, queues, totals, discover, wanted).take()
+    """Return the state of the namespace; see `Broker.snapshot`."""
+    return _Poll(session, known, queues, totals, discover, wanted).read()
 
 
-class _Look:
-    """One look at a namespace: asks, learns what is new, asks about that, puts together."""
+class _Poll:
+    """One poll: asks for what is known, then for what the answers name, then puts the snapshot together."""
 
     def __init__(
         self,
@@ -59,42 +61,45 @@ class _Look:
         self._discover = discover
         self._began = session.clock.elapsed()
         self._tasks_are_cut = False
-        together = known is None or all(queue.consistent for queue in known.queues)
-        self._reader = Reader(session.connection, together)
-        self._queues = Queues(session.keys, self._reader, known, queues, self._guesses() if discover else ())
-        self._workers = Workers(session.keys, self._reader, known, int(session.clock.now() / 2))
-        self._pages = WantedPages(session.keys, self._reader, known, wanted)
+        atomically = known is None or all(queue.consistent for queue in known.queues)
+        self._pipeline = Pipeline(session.connection, atomically)
+        self._queues = Queues(
+            session.keys, self._pipeline, known, queues, self._list_names() if discover else ()
+        )
+        self._workers = Workers(session.keys, self._pipeline, known, int(session.clock.now() / 2))
+        self._pages = WantedPages(session.keys, self._pipeline, known, wanted)
 
-    def _guesses(self) -> set[str]:
+    def _list_names(self) -> set[str]:
         try:
             names, steps = list_names(self._session.connection, self._session.keys)
         except NotPermitted as error:
-            self._reader.note("permission", "SCAN", str(error))
+            self._pipeline.note("permission", "SCAN", str(error))
             return set()
-        self._reader.round_trips += steps
-        self._reader.commands += steps
+        self._pipeline.round_trips += steps
+        self._pipeline.commands += steps
         return names
 
-    def take(self) -> NamespaceSnapshot:
+    def read(self) -> NamespaceSnapshot:
         """Return the snapshot."""
         self._ask()
         wall_before = self._session.clock.local.now()
-        self._reader.send()
+        self._pipeline.send()
         wall = (wall_before + self._session.clock.local.now()) / 2
         self._read_time(wall)
-        self._workers.learn()
-        self._pages.learn(self._workers.names())
-        self._queues.ask_about(self._names_learnt())
+        self._workers.ask_about_new()
+        self._pages.ask_about_new(self._workers.names())
+        self._queues.ask_about(self._names_found())
+        self._queues.ask_about_parked()
         if self._overdue is None:
             self._ask_overdue(self._now)
-        self._reader.send()
+        self._pipeline.send()
         if self._discover:
             self._queues.ask_about(self._names_of_workers())
-            self._reader.send()
+            self._pipeline.send()
         return self._put_together()
 
     def _ask(self) -> None:
-        keys, ask = self._session.keys, self._reader.ask
+        keys, ask = self._session.keys, self._pipeline.ask
         self._time = ask("TIME")
         self._scheduled = ask("ZCARD", keys.future)
         self._next = ask("ZRANGE", keys.future, 0, 0, "WITHSCORES")
@@ -109,8 +114,8 @@ class _Look:
         self._histograms = (
             ask("HSCAN", keys.histograms, 0, "COUNT", 2 * _MAX_FIELDS) if self._totals else None
         )
-        self._overdue: Question | None = None
-        if self._known is not None:  # the server's time is known well enough
+        self._overdue: Request | None = None
+        if self._known is not None:  # then the clock follows the server already
             self._ask_overdue(self._session.clock.now())
         self._workers.ask()
         self._queues.ask()
@@ -118,7 +123,7 @@ class _Look:
 
     def _ask_overdue(self, now: float) -> None:
         limit = f"{now - OVERDUE_SECONDS:.6f}"
-        self._overdue = self._reader.ask("ZCOUNT", self._session.keys.future, "-inf", limit)
+        self._overdue = self._pipeline.ask("ZCOUNT", self._session.keys.future, "-inf", limit)
 
     def _read_time(self, wall: float) -> None:
         if isinstance(self._time.reply, Exception):
@@ -126,9 +131,9 @@ class _Look:
         self._now = self._session.observe_time(self._time.reply)
         self._skew = wall - self._now
 
-    def _names_learnt(self) -> Iterable[object]:
-        """Return what the first answers name as queues: the index, periodic tasks, jobs that wait or run."""
-        waiting = [text for text, _ in pairs(self._reader.answer(self._next, []))]
+    def _names_found(self) -> Iterable[object]:
+        """Return the queues that the first answers name: index, periodic tasks, waiting and running jobs."""
+        waiting = [text for text, _ in pairs(self._pipeline.answer(self._next, []))]
         jobs = [JobInfo.read(text) for text in (*waiting, *self._workers.sampled_jobs())]
         return [
             *self._queues.indexed(),
@@ -137,21 +142,21 @@ class _Look:
         ]
 
     def _names_of_workers(self, workers: Iterable[WorkerStats] | None = None) -> Iterable[object]:
-        """Return the queues that workers serve, as they say or as their jobs do."""
+        """Return the queues that workers announce, and those that their jobs name."""
         known = self._workers.stats(self._now) if workers is None else workers
         announced = [name for worker in known for name in worker.queues]
         return [*announced, *(JobInfo.read(text).queue for text in self._workers.sampled_jobs())]
 
-    def _periodic_tasks(self) -> tuple[PeriodicStats, ...]:
-        answer = self._reader.answer
-        return parts.periodic(
-            self._reader, answer(self._periodic, None), answer(self._planned, []), self._now
+    def _periodic_tasks(self, workers: Sequence[WorkerStats] = ()) -> tuple[PeriodicStats, ...]:
+        answer, infos = self._pipeline.answer, [worker.info for worker in workers]
+        return replies.periodic(
+            self._pipeline, answer(self._periodic, None), answer(self._planned, []), self._now, infos
         )
 
     def _put_together(self) -> NamespaceSnapshot:
-        answer, workers = self._reader.answer, self._workers.stats(self._now)
+        answer, workers = self._pipeline.answer, self._workers.stats(self._now)
         orphans = self._workers.orphans(workers)
-        self._queues.mention(self._names_of_workers(workers))
+        self._queues.note(self._names_of_workers(workers))
         overdue = answer(self._overdue, None)
         snapshot = NamespaceSnapshot(
             namespace=self._session.keys.namespace,
@@ -164,64 +169,64 @@ class _Look:
             overdue=overdue,
             overdue_seconds=self._overdue_seconds(overdue),
             limits=self._limits_read(),
-            periodic=None if answer(self._periodic, None) is None else self._periodic_tasks(),
+            periodic=None if answer(self._periodic, None) is None else self._periodic_tasks(workers),
             failed=answer(self._failed, None),
-            lost=parts.lost(self._reader, answer(self._lost, ())),
-            server=parts.server((answer(fact, None) for fact in self._facts), self._skew),
+            lost=replies.lost(self._pipeline, answer(self._lost, ())),
+            server=replies.server((answer(fact, None) for fact in self._facts), self._skew),
         )
         if self._workers.is_readable:
             snapshot = replace(
                 snapshot,
                 running=sum(one.running or 0 for one in workers) + sum(one.running for one in orphans),
                 reserved=sum(worker.reserved or 0 for worker in workers),
-                exact=not self._workers.is_cut and all(worker.is_ours for worker in workers),
+                exact=not self._workers.is_cut and all(worker.runs_this_package for worker in workers),
             )
         return self._finished(self._with_totals(snapshot))
 
     def _connected(self, workers: list[WorkerStats]) -> int | None:
-        if self._session.connection.is_cluster:  # one node counts only those that ask it
+        if self._session.connection.is_cluster:  # a node counts only its own subscribers
             return sum(worker.state not in ("silent", "dead") for worker in workers)
         return self._workers.connected()
 
     def _overdue_seconds(self, overdue: int | None) -> float | None:
-        first = pairs(self._reader.answer(self._next, []))
+        first = pairs(self._pipeline.answer(self._next, []))
         if overdue is None or (overdue and not first):
             return None
         if not overdue:
             return 0.0
-        due = parts.time_of(first[0][1])
+        due = parse_number(first[0][1])
         return None if due is None else max(0.0, self._now - due)
 
     def _limits_read(self) -> tuple[LimitStats, ...] | None:
-        limited = self._reader.answer(self._limits, None)
-        taken = self._reader.answer(self._slots, None)
-        return None if limited is None else parts.limits(self._reader, limited, taken)
+        limited = self._pipeline.answer(self._limits, None)
+        taken = self._pipeline.answer(self._slots, None)
+        return None if limited is None else replies.limits(self._pipeline, limited, taken)
 
     def _with_totals(self, snapshot: NamespaceSnapshot) -> NamespaceSnapshot:
-        counters = self._reader.answer(self._counters, None)
+        counters = self._pipeline.answer(self._counters, None)
         if counters is not None:
-            totals, lost, trimmed, folded = parts.counters(counters)
-            self._tasks_are_cut = self._tasks_are_cut or folded > 0 or parts.is_cut(counters)
+            totals, lost, trimmed, folded = replies.counters(counters)
+            self._tasks_are_cut = self._tasks_are_cut or folded > 0 or replies.is_cut(counters)
             snapshot = replace(snapshot, counters=totals, workers_lost=lost, trimmed=trimmed)
-        histograms = self._reader.answer(self._histograms, None)
+        histograms = self._pipeline.answer(self._histograms, None)
         if histograms is not None:
-            waits, runs = parts.histograms(histograms)
+            waits, runs = replies.histograms(histograms)
             snapshot = replace(snapshot, waits=waits, runs=runs)
         return snapshot
 
     def _finished(self, snapshot: NamespaceSnapshot) -> NamespaceSnapshot:
-        pages = (self._reader.answer(page, None) for page in (self._periodic, self._limits))
+        pages = (self._pipeline.answer(page, None) for page in (self._periodic, self._limits))
         cut = {
             "queues": self._queues.is_cut,
             "workers": self._workers.is_cut,
-            "tasks": self._tasks_are_cut or any(map(parts.is_cut, pages)),
+            "tasks": self._tasks_are_cut or any(map(replies.is_cut, pages)),
         }
-        reader, wanted = self._reader, self._pages.found()
+        pipeline, wanted = self._pipeline, self._pages.pages()
         seconds = self._session.clock.elapsed() - self._began
         return replace(
             snapshot,
             truncated=tuple(name for name, is_cut in cut.items() if is_cut),
-            errors=tuple(reader.errors),
+            errors=tuple(pipeline.errors),
             pages=wanted,
-            costs=Costs(reader.round_trips, reader.commands, seconds),
+            costs=Costs(pipeline.round_trips, pipeline.commands, seconds),
         )

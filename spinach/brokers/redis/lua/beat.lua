@@ -1,15 +1,15 @@
--- Say that a worker is alive. Both entries or none: an old worker trips over one without the other.
--- KEYS: brokers, brokers by sight
--- ARGV: worker id, JSON, time of sight
+-- Say that a worker is alive. Writes both entries or neither: an old worker fails on one without the other.
+-- KEYS: brokers, brokers_by_sight
+-- ARGV: worker_id, record, seen_at
 -- Returns: 1, or 0 when the worker is not registered (it was declared dead)
 -- Retry: safe by nature
 -- include:
 
--- A registry of a foreign type holds nobody: joining again mends it.
-if redis.pcall('HEXISTS', KEYS[1], ARGV[1]) ~= 1 then return 0 end
-if type(redis.pcall('ZSCORE', KEYS[2], ARGV[1])) == 'table' then redis.call('DEL', KEYS[2]) end
--- A deletion comes first: it is allowed when memory is full, and so is then the rest.
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+-- A registry of a foreign type holds no worker: the worker joins again, which repairs it.
+if redis.pcall('HEXISTS', brokers, worker_id) ~= 1 then return 0 end
+if type(redis.pcall('ZSCORE', brokers_by_sight, worker_id)) == 'table' then redis.call('DEL', brokers_by_sight) end
+-- When memory is full, Redis allows a deletion, and after it the other writes of the script.
+redis.call('HDEL', brokers, worker_id)
+redis.call('HSET', brokers, worker_id, record)
+redis.call('ZADD', brokers_by_sight, seen_at, worker_id)
 return 1

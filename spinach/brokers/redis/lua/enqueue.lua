@@ -1,69 +1,62 @@
 -- Accept jobs: push those that run now, keep those that wait for their date.
--- KEYS: future, producer lane, queue index, counters, counters of the minute, then one list per queue
--- ARGV: call number, lane ttl, channel, number of queues, number of dated jobs, number of counts,
---       per queue: name, number of texts, texts;
---       per dated job: index of its queue, due time, text;
---       per count: field, increment
--- Returns: server seconds, server microseconds, then 1 (waits) or 2 (pushed) per dated job
+-- KEYS: future, producer, queues, counters, counters_of_minute, queue_key...
+-- ARGV: call_number, notifications, queue_count (number), dated_count (number), count_pairs (number), ...
+--       then the queues, each followed by its texts; the dated jobs; pairs of counter field and increment
+-- each queue: name, texts
+-- each dated: queue, due, text
+-- Returns: server seconds, server microseconds, then the status of each dated job: waiting or queued
 -- Retry: safe; a call number seen before changes nothing
--- include: lib
+-- include: lib job_text counters
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local queues, dated, counts = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local reply = { time[1], time[2] }
-local again = redis.pcall('GET', KEYS[2])
-if is_error(again) then redis.call('DEL', KEYS[2]) end
-again = again == ARGV[1]
+local last_call = redis.pcall('GET', producer)
+if is_error(last_call) then redis.call('DEL', producer) end
+local again = last_call == call_number
 
--- One key needs no look: its push is the first write, and fails alone.
-if queues + dated > 1 or dated > 0 then
-  for q = 1, queues do
-    if not fits(KEYS[5 + q], 'list') then return redis.error_reply('WRONGTYPE ' .. KEYS[5 + q] .. ' is not a queue') end
+-- With one queue alone no check is needed: its push is the first write and fails before anything changed.
+if queue_count + dated_count > 1 or dated_count > 0 then
+  for number = 1, queue_count do
+    if not fits(queue_key(number), 'list') then return wrong_type(queue_key(number), 'a queue') end
   end
-  if dated > 0 and not fits(KEYS[1], 'zset') then
-    return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' does not hold future jobs')
-  end
+  if dated_count > 0 and not fits(future, 'zset') then return wrong_type(future, 'future jobs') end
 end
 
-local at = 7
+local at = first_record
 local names = {}
-for q = 1, queues do
-  local name, texts = ARGV[at], tonumber(ARGV[at + 1])
-  names[q] = name
-  at = at + 2
-  if not again then
-    for from = at, at + texts - 1, 4000 do
-      redis.call('RPUSH', KEYS[5 + q], unpack(ARGV, from, math.min(from + 3999, at + texts - 1)))
-    end
-  end
-  at = at + texts
+for number = 1, queue_count do
+  local name, texts = read_queue(at)
+  names[number] = name
+  local first = at + queue_size
+  at = first + texts
+  if not again then call_in_chunks('RPUSH', queue_key(number), ARGV, first, at - 1) end
 end
-for i = 1, dated do
-  local q, due, text = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-  at = at + 3
+for i = 1, dated_count do
+  local queue, due, text = read_dated(at)
+  at = at + dated_size
   local waits = tonumber(due) > now
-  reply[2 + i] = waits and 1 or 2
-  if not again then
-    if waits then
-      redis.call('ZADD', KEYS[1], due, with_status(text, 1))
-    else
-      redis.call('RPUSH', KEYS[5 + q], with_status(text, 2))
-    end
+  reply[2 + i] = waits and WAITING or QUEUED
+  if again then
+    -- The first call did it.
+  elseif waits then
+    redis.call('ZADD', future, due, with_status(text, WAITING))
+  else
+    redis.call('RPUSH', queue_key(queue), with_status(text, QUEUED))
   end
 end
 if again then return reply end
 
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-for q = 1, queues do
-  local added = redis.pcall('SADD', KEYS[3], names[q])
+redis.call('SET', producer, call_number, 'EX', PRODUCER_TTL_SECONDS)
+for _, name in ipairs(names) do
+  local added = redis.pcall('SADD', queues, name)
   if is_error(added) then
-    redis.pcall('DEL', KEYS[3])
-    redis.pcall('SADD', KEYS[3], names[q])
-  elseif added == 1 and redis.call('SCARD', KEYS[3]) > 1000 then
-    redis.pcall('SREM', KEYS[3], names[q])
+    redis.pcall('DEL', queues)
+    redis.pcall('SADD', queues, name)
+  elseif added == 1 and redis.call('SCARD', queues) > MAX_QUEUES then
+    redis.pcall('SREM', queues, name)
   end
 end
-count_all(KEYS[4], KEYS[5], at, counts)
-news(ARGV[3])
+count_all(counters, counters_of_minute, at, count_pairs)
+notify(notifications)
 return reply

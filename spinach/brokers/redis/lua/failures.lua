@@ -1,43 +1,65 @@
--- Shared by the scripts that keep dead letters, put after lib.lua.
+-- Dead letters and failure groups; put after lib.lua and counters.lua.
 
-local MAX_FAILED = 10000
-local MAX_FAILED_AGE = 2592000
-local MAX_GROUP_FIELDS = 2000 -- four facts a group
+-- Bounds the work of one call. A call adds at most some hundreds of dead letters, so the surplus shrinks.
+local MAX_TRIMMED = 100
+local FACTS_PER_GROUP = 4
 
-local function heal_failed(failed, data, groups)
-  heal(failed, 'zset')
-  heal(data, 'hash')
-  heal(groups, 'hash')
+local function drop_foreign_failures(failed, failed_data, failure_groups)
+  drop_foreign(failed, 'zset')
+  drop_foreign(failed_data, 'hash')
+  drop_foreign(failure_groups, 'hash')
 end
 
-local function trim_failed(failed, data, counters, now)
-  local old = redis.call('ZRANGEBYSCORE', failed, '-inf', now - MAX_FAILED_AGE, 'LIMIT', 0, 100)
-  local excess = redis.call('ZCARD', failed) - #old - MAX_FAILED
+local function trim_dead_letters(failed, failed_data, counters, now)
+  local old = redis.call('ZRANGEBYSCORE', failed, '-inf', now - MAX_DEAD_LETTER_AGE_SECONDS, 'LIMIT', 0, MAX_TRIMMED)
+  local excess = math.min(redis.call('ZCARD', failed) - #old - MAX_DEAD_LETTERS, MAX_TRIMMED)
   if excess > 0 then
-    for _, id in ipairs(redis.call('ZRANGE', failed, #old, #old + math.min(excess, 100) - 1)) do old[#old + 1] = id end
+    for _, id in ipairs(redis.call('ZRANGE', failed, #old, #old + excess - 1)) do old[#old + 1] = id end
   end
   if #old == 0 then return end
   redis.call('ZREM', failed, unpack(old))
-  redis.call('HDEL', data, unpack(old))
+  redis.call('HDEL', failed_data, unpack(old))
   add_to(counters, '["", "", "dead_letters_trimmed"]', #old)
 end
 
--- group: JSON '["task", "error type", ' without its last element; '' counts in no group.
-local function group_failure(groups, group, now, id, message)
-  if group == '' then return end
-  local counted = group .. '"count"]'
-  if redis.call('HEXISTS', groups, counted) == 0 then
-    if redis.call('HLEN', groups) >= MAX_GROUP_FIELDS then return end
-    redis.call('HSET', groups, group .. '"first"]', now)
+-- Reads all groups at most once per call, and only when a new group finds no place: `keys.last_seen` notes when each
+-- was last seen.
+local function remove_oldest_group(keys)
+  if not keys.last_seen then
+    keys.last_seen = {}
+    for field, value in pairs(flat_to_map(redis.call('HGETALL', keys.failure_groups))) do
+      local group, fact = string.match(field, '^(.*)"(%a+)"%]$')
+      group = group or field
+      if fact == 'last' or not keys.last_seen[group] then keys.last_seen[group] = fact == 'last' and tonumber(value) or 0 end
+    end
   end
-  redis.pcall('HINCRBY', groups, counted, 1)
-  redis.call('HSET', groups, group .. '"last"]', now, group .. '"sample"]', id .. ' ' .. message)
+  local oldest
+  for group, at in pairs(keys.last_seen) do
+    if not oldest or at < keys.last_seen[oldest] then oldest = group end
+  end
+  keys.last_seen[oldest] = nil
+  redis.call('HDEL', keys.failure_groups, oldest, oldest .. '"count"]', oldest .. '"first"]', oldest .. '"last"]',
+    oldest .. '"sample"]')
 end
 
--- Writes one dead letter. The keys were healed before the first write.
-local function bury(keys, now, id, record, group, message)
+-- group: JSON '["task", "error type", ' without its last element; '' counts in no group.
+local function group_failure(keys, group, now, id, message)
+  if group == '' then return end
+  local counted = group .. '"count"]'
+  if redis.call('HEXISTS', keys.failure_groups, counted) == 0 then
+    if redis.call('HLEN', keys.failure_groups) >= FACTS_PER_GROUP * MAX_FAILURE_GROUPS then remove_oldest_group(keys) end
+    redis.call('HSET', keys.failure_groups, group .. '"first"]', now)
+  end
+  redis.pcall('HINCRBY', keys.failure_groups, counted, 1)
+  redis.call('HSET', keys.failure_groups, group .. '"last"]', now, group .. '"sample"]', id .. ' ' .. message)
+  if keys.last_seen then keys.last_seen[group] = now end
+end
+
+-- Writes one dead letter. The caller removed foreign types before its first write.
+-- keys: a table with failed, failed_data, failure_groups and counters.
+local function keep_dead_letter(keys, now, id, record, group, message)
   redis.call('ZADD', keys.failed, now, id)
-  redis.call('HSET', keys.data, id, record)
-  group_failure(keys.groups, group, now, id, message)
-  trim_failed(keys.failed, keys.data, keys.counters, now)
+  redis.call('HSET', keys.failed_data, id, record)
+  group_failure(keys, group, now, id, message)
+  trim_dead_letters(keys.failed, keys.failed_data, keys.counters, now)
 end

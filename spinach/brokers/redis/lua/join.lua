@@ -1,21 +1,23 @@
 -- Register a worker.
--- KEYS: brokers, brokers by sight, brokers seen, layout
--- ARGV: worker id, JSON up to last_seen_at's value, layout version, most ids to remember
+-- KEYS: brokers, brokers_by_sight, brokers_seen, layout
+-- ARGV: worker_id, record_head, layout_version
+--       record_head: JSON up to the value of last_seen_at
 -- Returns: 0, or the layout version that is newer than ours (nothing is written)
 -- Retry: safe by nature
 -- include: lib
 
-local layout = redis.pcall('GET', KEYS[4])
-layout = not is_error(layout) and tonumber(layout) or 0
-if layout > tonumber(ARGV[3]) then return layout end
-heal(KEYS[1], 'hash')
-heal(KEYS[2], 'zset')
-heal(KEYS[3], 'zset')
+local version = redis.pcall('GET', layout)
+version = not is_error(version) and tonumber(version) or 0
+if version > tonumber(layout_version) then return version end
+drop_foreign(brokers, 'hash')
+drop_foreign(brokers_by_sight, 'zset')
+drop_foreign(brokers_seen, 'zset')
 local now = redis.call('TIME')[1]
-redis.call('HDEL', KEYS[1], ARGV[1]) -- allowed when memory is full, and so is then the rest
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. now .. '}')
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-redis.call('ZADD', KEYS[3], now, ARGV[1])
-redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[4])
-if layout < tonumber(ARGV[3]) then redis.call('SET', KEYS[4], ARGV[3]) end
+-- When memory is full, Redis allows a deletion, and after it the other writes of the script.
+redis.call('HDEL', brokers, worker_id)
+redis.call('HSET', brokers, worker_id, record_head .. now .. '}')
+redis.call('ZADD', brokers_by_sight, now, worker_id)
+redis.call('ZADD', brokers_seen, now, worker_id)
+redis.call('ZREMRANGEBYRANK', brokers_seen, 0, -1 - MAX_BROKERS_SEEN)
+if version < tonumber(layout_version) then redis.call('SET', layout, layout_version) end
 return 0

@@ -1,18 +1,18 @@
 -- Unregister a worker that stops.
--- KEYS: brokers, brokers by sight, brokers seen, running, reserved
--- ARGV: worker id, channel
--- Returns: number of jobs it still holds; they are recovered like a dead worker's
+-- KEYS: brokers, brokers_by_sight, brokers_seen, running, reserved
+-- ARGV: worker_id, notifications
+-- Returns: number of jobs it still holds; another worker recovers them, as from a dead worker
 -- Retry: safe by nature
 -- include: lib
 
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-local held = fits(KEYS[4], 'hash') and redis.call('HLEN', KEYS[4]) or 0
+redis.call('HDEL', brokers, worker_id)
+redis.call('ZREM', brokers_by_sight, worker_id)
+local held = fits(running, 'hash') and redis.call('HLEN', running) or 0
 if held == 0 then
-  redis.call('DEL', KEYS[5])
-  redis.pcall('ZREM', KEYS[3], ARGV[1])
+  redis.call('DEL', reserved)
+  redis.pcall('ZREM', brokers_seen, worker_id)
 else
-  redis.pcall('ZADD', KEYS[3], 0, ARGV[1])
+  redis.pcall('ZADD', brokers_seen, 0, worker_id)
 end
-news(ARGV[2])
+notify(notifications)
 return held

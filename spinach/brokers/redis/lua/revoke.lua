@@ -1,23 +1,23 @@
--- Declare a worker dead: from here on nothing it sends changes anything.
--- KEYS: brokers, brokers by sight, brokers seen, counters, counters of the minute, lost workers
--- ARGV: worker id, its entry as judged, its sight as judged ('' for either: whatever it is now), its record,
---       epoch seconds, records kept, seconds they are kept
--- Returns: 1 when this call declared it, 0 when it moved meanwhile or is gone
+-- Declare a worker dead: from here on nothing that it sends changes anything.
+-- KEYS: brokers, brokers_by_sight, brokers_seen, counters, counters_of_minute, lost_workers
+-- ARGV: worker_id, judged_record, judged_sight, lost_record, now
+--       judged_record, judged_sight: what the registry must still say; '' for either: no matter what it says
+-- Returns: 1 when this call declared it, 0 when its entry changed meanwhile or is gone
 -- Retry: safe; the second call finds it gone
--- include: lib
+-- include: lib counters
 
-local entry = redis.call('HGET', KEYS[1], ARGV[1])
-local sight = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if not entry and not sight then return 0 end
-if ARGV[2] ~= '' and entry ~= ARGV[2] then return 0 end
-if ARGV[3] ~= '' and (not sight or tonumber(sight) ~= tonumber(ARGV[3])) then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-heal(KEYS[3], 'zset')
-redis.call('ZADD', KEYS[3], 0, ARGV[1])
-count(KEYS[4], KEYS[5], '["", "", "workers_lost_silent"]', 1)
-heal(KEYS[6], 'zset')
-redis.pcall('ZADD', KEYS[6], ARGV[5], ARGV[4])
-redis.pcall('ZREMRANGEBYRANK', KEYS[6], 0, -1 - ARGV[6])
-redis.pcall('EXPIRE', KEYS[6], ARGV[7])
+local record = redis.call('HGET', brokers, worker_id)
+local sight = redis.call('ZSCORE', brokers_by_sight, worker_id)
+if not record and not sight then return 0 end
+if judged_record ~= '' and record ~= judged_record then return 0 end
+if judged_sight ~= '' and (not sight or tonumber(sight) ~= tonumber(judged_sight)) then return 0 end
+redis.call('HDEL', brokers, worker_id)
+redis.call('ZREM', brokers_by_sight, worker_id)
+drop_foreign(brokers_seen, 'zset')
+redis.call('ZADD', brokers_seen, 0, worker_id)
+count(counters, counters_of_minute, '["", "", "workers_lost_silent"]', 1)
+drop_foreign(lost_workers, 'zset')
+redis.pcall('ZADD', lost_workers, now, lost_record)
+redis.pcall('ZREMRANGEBYRANK', lost_workers, 0, -1 - MAX_LOST_WORKERS)
+redis.pcall('EXPIRE', lost_workers, LOST_WORKERS_TTL_SECONDS)
 return 1

@@ -1,34 +1,35 @@
 -- Push one job for each periodic task whose run is due, and plan its next run.
--- KEYS: periodic queue, counters, counters of the minute, queue index, then one list per queue
--- ARGV: channel, number of tasks, per task: name, planned run as read, next run, index of its queue, text,
---       counter field, queue name
--- Returns: per task 1 (pushed), 0 (another worker did it), -1 (its queue's key is foreign)
--- Retry: safe; a run that was planned anew is another run
--- include: lib
+-- KEYS: periodic_queue, counters, counters_of_minute, queues, queue_key...
+-- ARGV: notifications, tasks (number), ...
+-- each task: name, planned, following, queue, text, counter, queue_name
+--       planned: the run as the caller read it; following: the run after it
+-- Returns: per task 1 (pushed), 0 (another worker did it), -1 (its queue's key holds a foreign type)
+-- Retry: safe; once the next run is planned, the run of the first call is not due any more
+-- include: lib counters
 
-if not fits(KEYS[1], 'zset') then return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' does not hold periodic tasks') end
-redis.call('ZREM', KEYS[1], '') -- allowed when memory is full, and so is then the rest
+if not fits(periodic_queue, 'zset') then return wrong_type(periodic_queue, 'periodic tasks') end
+redis.call('ZREM', periodic_queue, '') -- when memory is full, Redis allows a deletion, and after it the other writes
 local usable = {}
-for q = 5, #KEYS do usable[q] = fits(KEYS[q], 'list') end
+for number = 1, queue_keys do usable[number] = fits(queue_key(number), 'list') end
 local reply, pushed = {}, false
-for task = 1, tonumber(ARGV[2]) do
-  local at = 3 + (task - 1) * 7
-  local planned = redis.call('ZSCORE', KEYS[1], ARGV[at])
-  local q = 4 + tonumber(ARGV[at + 3])
-  if not planned or tonumber(planned) ~= tonumber(ARGV[at + 1]) then
-    reply[task] = 0
+for number = 1, tasks do
+  local at = first_record + (number - 1) * task_size
+  local name, planned, following, queue, text, counter, queue_name = read_task(at)
+  local found = redis.call('ZSCORE', periodic_queue, name)
+  if not found or tonumber(found) ~= tonumber(planned) then
+    reply[number] = 0
   else
-    redis.call('ZADD', KEYS[1], 'XX', ARGV[at + 2], ARGV[at])
-    if usable[q] then
-      redis.call('RPUSH', KEYS[q], ARGV[at + 4])
-      redis.pcall('SADD', KEYS[4], ARGV[at + 6])
-      count(KEYS[2], KEYS[3], ARGV[at + 5], 1)
-      reply[task] = 1
+    redis.call('ZADD', periodic_queue, 'XX', following, name)
+    if usable[tonumber(queue)] then
+      redis.call('RPUSH', queue_key(queue), text)
+      redis.pcall('SADD', queues, queue_name)
+      count(counters, counters_of_minute, counter, 1)
+      reply[number] = 1
       pushed = true
     else
-      reply[task] = -1
+      reply[number] = -1
     end
   end
 end
-if pushed then news(ARGV[1]) end
+if pushed then notify(notifications) end
 return reply

@@ -1,95 +1,95 @@
--- End running jobs: requeue, retry later, or keep as dead letters. For a worker's own jobs, and a dead one's.
--- KEYS: brokers, running, reserved, future, limits, slots taken, failed, failed data, failure groups,
---       counters, counters of the minute, brokers seen, then one list per queue
--- ARGV: worker id, 'own' or 'dead', channel, number of jobs, number of counts,
---       per job (10): held as, expected text (own: its beginning) or '', 'push' | 'date' | 'fail' | 'head', task, index of its queue,
---                     due time, text or record, dead letter id, failure group, message;
---       per count: field, increment
--- Returns: 'revoked' (own, not registered) | 'alive' (dead, registered) | per job 0 (not held) 1 (waits)
---          2 (queued) 5 (dead letter) -1 (still held: the key where it has to wait holds another type)
+-- End running jobs: push them to their queue, keep them for a later date, or keep them as dead letters.
+-- A worker ends its own jobs by it, and a survivor the jobs of a dead worker.
+-- KEYS: brokers, running, reserved, future, limits, slots_taken, failed, failed_data, failure_groups,
+--       counters, counters_of_minute, brokers_seen, queue_key...
+-- ARGV: worker_id, whose, notifications, jobs (number), count_pairs (number), ...
+--       whose: 'own' or 'dead'; then the jobs, then pairs of counter field and increment
+-- each job: held_as, expected, kind, task, queue, due, text, letter_id, group, message
+--       expected: the text that must be held, of an own job its beginning, '' for any;
+--       kind: 'push' | 'head' | 'date' | 'fail'; text: of the job, or for 'fail' the record of the dead letter;
+--       group: the failure group, for 'head' the counter that took the job for started
+-- Returns: 'revoked' (own, not registered) | 'alive' (dead, registered) | per job its new status, 0 when it was not
+--          held, -1 when it is still held because the key where it has to wait holds another type
 -- Retry: safe; a job that is not held any more is left alone, and counts are added only with a job
--- include: lib failures
+-- include: lib job_text slots counters failures
 
-local own = ARGV[2] == 'own'
-local registered = redis.pcall('HEXISTS', KEYS[1], ARGV[1]) == 1
+local own = whose == 'own'
+local registered = redis.pcall('HEXISTS', brokers, worker_id) == 1
 if own and not registered then return 'revoked' end
 if not own and registered then return 'alive' end
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local jobs, counts = tonumber(ARGV[4]), tonumber(ARGV[5])
-local fields = 10
-local limits = limits_of(KEYS[5])
-local slots = limits and slots_of(KEYS[6])
-local can_wait = fits(KEYS[4], 'zset')
-heal(KEYS[2], 'hash')
-heal_failed(KEYS[7], KEYS[8], KEYS[9])
-heal(KEYS[3], 'hash')
+local task_limits = read_limits(limits)
+local slots = task_limits and read_slots(slots_taken)
+local can_wait = fits(future, 'zset')
+drop_foreign(running, 'hash')
+drop_foreign_failures(failed, failed_data, failure_groups)
+drop_foreign(reserved, 'hash')
 local usable = {}
-for q = 13, #KEYS do usable[q] = fits(KEYS[q], 'list') end
-local dead_letters = { failed = KEYS[7], data = KEYS[8], groups = KEYS[9], counters = KEYS[10] }
+for number = 1, queue_keys do usable[number] = fits(queue_key(number), 'list') end
+local letter_keys = { failed = failed, failed_data = failed_data, failure_groups = failure_groups, counters = counters }
 
-local function is_held(at)
-  if ARGV[at + 1] == '' then return true end
-  local held, expected = redis.call('HGET', KEYS[2], ARGV[at]), ARGV[at + 1]
+local function is_held(held_as, expected)
+  if expected == '' then return true end
+  local held = redis.call('HGET', running, held_as)
   if not held then return false end
-  -- The worker's own job is known by the beginning of its text; it may have come back meanwhile, for another attempt.
+  -- The beginning identifies the attempt: the job may have come back to this worker for another one.
   if own then return string.sub(held, 1, #expected) == expected end
   return held == expected
 end
 
--- A queue whose key is foreign cannot take the job: it waits among the future ones.
-local function push(command, at)
-  local key = 12 + tonumber(ARGV[at + 4])
-  if usable[key] then
-    redis.call(command, KEYS[key], with_status(ARGV[at + 6], 2))
-    return 2
+-- A queue whose key holds a foreign type cannot take the job: it waits in the future.
+local function push(command, queue, text)
+  if usable[queue] then
+    redis.call(command, queue_key(queue), with_status(text, QUEUED))
+    return QUEUED
   end
-  redis.call('ZADD', KEYS[4], now, with_status(ARGV[at + 6], 1))
-  return 1
+  redis.call('ZADD', future, now, with_status(text, WAITING))
+  return WAITING
 end
 
-local function has_no_place(at)
-  if can_wait or ARGV[at + 2] == 'fail' then return false end
-  return not usable[12 + tonumber(ARGV[at + 4])] or (ARGV[at + 2] == 'date' and tonumber(ARGV[at + 5]) > now)
-end
-
-local function place(at, job)
-  local kind = ARGV[at + 2]
-  if kind == 'fail' then
-    -- Microseconds apart, so that their order is kept.
-    bury(dead_letters, now + job / 1000000, ARGV[at + 7], ARGV[at + 6], ARGV[at + 8], ARGV[at + 9])
-    return 5
-  end
-  if kind == 'head' then return push('LPUSH', at) end
-  if kind == 'push' or tonumber(ARGV[at + 5]) <= now then return push('RPUSH', at) end
-  redis.call('ZADD', KEYS[4], ARGV[at + 5], with_status(ARGV[at + 6], 1))
-  return 1
+local function place(kind, queue, due, text)
+  if kind == 'head' then return push('LPUSH', queue, text) end
+  if kind == 'push' or tonumber(due) <= now then return push('RPUSH', queue, text) end
+  redis.call('ZADD', future, due, with_status(text, WAITING))
+  return WAITING
 end
 
 local reply, changed = {}, false
-for job = 1, jobs do
-  local at = 6 + (job - 1) * fields
-  if has_no_place(at) then
-    reply[job] = -1
-  elseif is_held(at) and redis.call('HDEL', KEYS[2], ARGV[at]) == 1 then
+local at = first_record
+for number = 1, jobs do
+  local held_as, expected, kind, task, queue, due, text, letter_id, group, message = read_job(at)
+  at = at + job_size
+  queue = tonumber(queue)
+  local must_wait = kind ~= 'fail' and (not usable[queue] or (kind == 'date' and tonumber(due) > now))
+  if must_wait and not can_wait then
+    reply[number] = -1
+  elseif is_held(held_as, expected) and redis.call('HDEL', running, held_as) == 1 then
     changed = true
-    local was_reserved = redis.call('HDEL', KEYS[3], ARGV[at]) == 1
-    reply[job] = place(at, job)
-    -- Handed out as claimed, given back unstarted: it did not start after all.
-    if ARGV[at + 2] == 'head' and not was_reserved then count(KEYS[10], KEYS[11], ARGV[at + 8], -1) end
-    local task = ARGV[at + 3]
-    if limits and limits[task] then set_slots(KEYS[6], slots, task, (tonumber(slots[task]) or 0) - 1) end
+    local was_reserved = redis.call('HDEL', reserved, held_as) == 1
+    if kind == 'fail' then
+      -- A microsecond apart, so that dead letters keep the order of the jobs.
+      keep_dead_letter(letter_keys, now + number / 1000000, letter_id, text, group, message)
+      reply[number] = FAILED
+    else
+      reply[number] = place(kind, queue, due, text)
+    end
+    -- The worker claimed the job and gives it back: it did not start after all.
+    if kind == 'head' and not was_reserved then count(counters, counters_of_minute, group, -1) end
+    if task_limits and task_limits[task] then
+      set_slots(slots_taken, slots, task, (tonumber(slots[task]) or 0) - 1)
+    end
   else
-    reply[job] = 0
+    reply[number] = 0
   end
 end
-if not own and redis.call('EXISTS', KEYS[2]) == 0 then
-  redis.call('DEL', KEYS[3])
-  redis.pcall('ZREM', KEYS[12], ARGV[1])
+if not own and redis.call('EXISTS', running) == 0 then
+  redis.call('DEL', reserved)
+  redis.pcall('ZREM', brokers_seen, worker_id)
 end
 if changed then
-  count_all(KEYS[10], KEYS[11], 6 + jobs * fields, counts)
-  news(ARGV[3])
+  count_all(counters, counters_of_minute, at, count_pairs)
+  notify(notifications)
 end
 return reply

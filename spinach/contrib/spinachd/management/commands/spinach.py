@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = "Run the background jobs of the project."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Describe the command line."""
+        """Add the options to Django's parser."""
         parser.add_argument(
             "--threads", type=int, default=const.DEFAULT_WORKER_NUMBER,
             help="how many jobs run at once (default: %(default)s)",
@@ -31,11 +31,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--stop-when-queue-empty",
             action="store_true",
-            help="end once the queue is empty and nothing runs here",
+            help="stop once the queue is empty and nothing runs here",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run workers until a signal comes, or the queue is empty."""
+        """Run workers until a signal arrives or, on request, the queue is empty."""
         try:
             spin.start_workers(
                 number=options["threads"],

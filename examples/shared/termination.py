@@ -1,6 +1,6 @@
-"""How a run ends: one way for Ctrl-C, SIGTERM and a closed terminal, and no process that outlives it.
+"""Ends a run: Ctrl-C, SIGTERM and a closed terminal act alike, and no child outlives its parent.
 
-Never decides what is ended: that is for whoever started it.
+Does not choose what to end: the code that started a process ends it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt` alike, whatever they did before.
+    """Make SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, also where they were ignored.
 
     A process that a script started with ``&`` ignores SIGINT, one under ``nohup`` SIGHUP.
     """
@@ -30,14 +30,14 @@ def interrupt_on_signals() -> None:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # A terminal that is closed may say so more than once; the clean-up is under way.
+    # A closed terminal may send SIGHUP more than once; it must not interrupt the clean-up.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Hold these signals back; processes started meanwhile never hear them."""
+def signals_blocked() -> Iterator[None]:
+    """Block these signals; processes started meanwhile inherit the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -45,19 +45,19 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def bound(command: Sequence[str], number: int = signal.SIGKILL) -> list[str]:
-    """Return a command that runs another, which gets a signal when the thread that started it ends (on Linux).
+def ended_with_parent(command: Sequence[str], number: int = signal.SIGKILL) -> list[str]:
+    """Return a command line whose process gets a signal when the thread that started it ends.
 
-    The net below the clean-up: it holds even where this process is killed. Elsewhere it is the command itself.
+    It works even when this process is killed, and only on Linux; elsewhere the command line stays as it is.
     """
     if _LIBC is None:
         return [*command]
-    # Not in a function between fork and exec: that is unsafe where there are threads.
+    # A process of its own, because Python code between fork and exec is unsafe with threads.
     return [sys.executable, "-IS", __file__, str(os.getpid()), str(int(number)), *command]
 
 
-def end_with(parent: int, number: int = signal.SIGKILL) -> None:
-    """Let this process get a signal when its parent ends; end it at once when that is gone already."""
+def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Send this process a signal when its parent ends; end it now if the parent is already gone."""
     if _LIBC is None:
         return
     _LIBC.prctl(_PR_SET_PDEATHSIG, number)
@@ -65,11 +65,11 @@ def end_with(parent: int, number: int = signal.SIGKILL) -> None:
         os._exit(1)
 
 
-def _become(parent: int, number: int, command: list[str]) -> None:
-    end_with(parent, number)
+def _execute(parent: int, number: int, command: list[str]) -> None:
+    end_with_parent(parent, number)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the command would inherit that
     os.execvp(command[0], command)
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    _execute(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -1,9 +1,12 @@
-"""From replies to the read model: each function reads one kind of thing, leniently. Does no I/O."""
+"""Turns replies of the server into values of `stats`, one function per kind of reply.
+
+It reads leniently: a reply that cannot be read is noted as an error, never raised. No I/O.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ....stats import (
@@ -17,11 +20,12 @@ from ....stats import (
     ServerStats,
 )
 from ....stats.jobs import JobInfo
-from ....stats.workers import WorkerInfo
+from ....stats.numbers import integer, parse_count, parse_integer, parse_number
+from ....stats.workers import WorkerInfo, is_abandoned
 from ..connection import pairs
-from .reader import Reader
+from .pipeline import Pipeline
 
-# Elements beyond are not worth sending back and forth; rates are then unknown.
+# Each poll sends a marker to the server and back. A queue with a larger last element has no rates.
 _MAX_MARKER_BYTES: Final = 16_384
 _MAX_NAME: Final = 1024
 _LOST: Final = "workers_lost_"
@@ -33,7 +37,7 @@ Histograms = Mapping[str, HistogramStats]
 
 
 def queue_name(name: object) -> str | None:
-    """Return the name of a queue as text; None for what cannot be one."""
+    """Return the name of a queue as text; None when it cannot be one."""
     if isinstance(name, bytes):
         try:
             name = name.decode()
@@ -41,14 +45,8 @@ def queue_name(name: object) -> str | None:
             return None
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or name.startswith("_"):
         return None
-    # Lone surrogates come from JSON escapes and cannot be sent.
+    # JSON escapes may give lone surrogates, which cannot be sent.
     return name if name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name) else None
-
-
-def time_of(score: Any) -> float | None:
-    """Return a score as a time; None for what is none, such as an infinity."""
-    time = float(score)
-    return time if abs(time) < 2**53 else None
 
 
 def hash_of(page: Any) -> dict[bytes, bytes]:
@@ -57,31 +55,31 @@ def hash_of(page: Any) -> dict[bytes, bytes]:
 
 
 def is_cut(page: Any) -> bool:
-    """Whether a reply to a scan command is not all there is."""
+    """Whether a reply to a scan command is only a part."""
     return bool(page) and page[0] not in (b"0", 0)
 
 
-def object_of(reader: Reader, text: bytes, what: str) -> dict[str, Any] | None:
-    """Return a JSON object, or note that it is none."""
+def object_of(pipeline: Pipeline, text: bytes, what: str) -> dict[str, Any] | None:
+    """Return a JSON object; note an error when the text is not one."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reader.note("malformed", what, str(error))
+        pipeline.note("malformed", what, str(error))
         return None
     if type(fields) is not dict:
-        reader.note("malformed", what, f"not an object: {type(fields).__name__}")
+        pipeline.note("malformed", what, f"not an object: {type(fields).__name__}")
         return None
     return fields
 
 
 def queue_stats(
-    reader: Reader, name: str, now: float, *, depth: int | None, head: bytes | None, tail: bytes | None
+    pipeline: Pipeline, name: str, now: float, *, depth: int | None, head: bytes | None, tail: bytes | None
 ) -> QueueStats:
-    """Return what length, first and last element say of a queue."""
+    """Return a queue, given its length, first and last element."""
     oldest: float | None = 0.0 if depth == 0 else None
     job = JobInfo.read(head) if head is not None else None
     if job is not None and job.error:
-        reader.note("malformed", f"first job of queue {name}", job.error)
+        pipeline.note("malformed", f"first job of queue {name}", job.error)
     if job is not None and job.ready_since is not None:
         oldest = max(0.0, now - job.ready_since)
     return QueueStats(
@@ -95,44 +93,47 @@ def queue_stats(
     )
 
 
-def limits(reader: Reader, limited: Any, taken: Any) -> tuple[LimitStats, ...]:
-    """Return the limits and the slots taken."""
+def limits(pipeline: Pipeline, limited: Any, taken: Any) -> tuple[LimitStats, ...]:
+    """Return the limits, by task name."""
     counted = hash_of(taken)
     found = []
     for field, text in sorted(hash_of(limited).items()):
         name = field.decode(errors="replace")
-        limit, slots = _count(text), _count(counted.get(field, b"0"))
+        limit, slots = parse_count(text), parse_count(counted.get(field, b"0"))
         if limit is None or slots is None:
-            reader.note("malformed", f"concurrency limit of {name}", f"{text!r}, {counted.get(field)!r}")
+            pipeline.note("malformed", f"concurrency limit of {name}", f"{text!r}, {counted.get(field)!r}")
         else:
             found.append(LimitStats(name, limit, slots))
     return tuple(found)
 
 
-def periodic(reader: Reader, tasks: Any, planned: Any, now: float) -> tuple[PeriodicStats, ...]:
+def periodic(
+    pipeline: Pipeline, tasks: Any, planned: Any, now: float, workers: Sequence[WorkerInfo] = ()
+) -> tuple[PeriodicStats, ...]:
     """Return the periodic tasks, soonest first."""
-    runs = {name: time_of(score) for name, score in pairs(planned)}
+    runs = {name: parse_number(score) for name, score in pairs(planned)}
     found = []
     for field, text in hash_of(tasks).items():
         name = field.decode(errors="replace")
-        fields = object_of(reader, text, f"periodic task {name}")
+        fields = object_of(pipeline, text, f"periodic task {name}")
         if fields is None:
             continue
-        period, run = fields.get("periodicity"), runs.get(field)
+        run, abandoned = runs.get(field), is_abandoned(name, workers)
         found.append(
             PeriodicStats(
                 task_name=name,
                 queue=queue_name(fields.get("queue")) or "",
-                period_seconds=period if type(period) is int else None,
+                period_seconds=integer(fields.get("periodicity")),
                 next_run=run,
-                late_seconds=0.0 if run is None else max(0.0, now - run),
+                late_seconds=0.0 if run is None or abandoned else max(0.0, now - run),
+                abandoned=abandoned,
             )
         )
     return tuple(sorted(found, key=lambda task: (task.next_run or 0.0, task.task_name)))
 
 
 def counters(page: Any) -> tuple[Counters, dict[str, int], int, int]:
-    """Return totals, workers lost by reason, dead letters trimmed, counts without a name of their own."""
+    """Return totals, workers lost by reason, dead letters trimmed, counts without a field of their own."""
     totals: dict[tuple[str, str, str], int] = {}
     lost: dict[str, int] = {}
     special = {_TRIMMED: 0, _FOLDED: 0}
@@ -147,7 +148,7 @@ def counters(page: Any) -> tuple[Counters, dict[str, int], int, int]:
 
 
 def histograms(page: Any) -> tuple[Histograms, Histograms]:
-    """Return the times in the queue and in the task, by queue."""
+    """Return the times that jobs waited and that attempts ran, by queue."""
     found: dict[str, dict[str, tuple[list[int], list[int]]]] = {"wait": {}, "run": {}}
     for queue, kind, bucket, number in _named(hash_of(page)):
         if kind not in found:
@@ -166,7 +167,7 @@ def histograms(page: Any) -> tuple[Histograms, Histograms]:
 
 def _named(fields: Mapping[bytes, bytes]) -> Iterable[tuple[str, str, str, int]]:
     for field, text in fields.items():
-        number = _count(text)
+        number = parse_count(text)
         try:
             names = json.loads(field)
         except (ValueError, RecursionError):
@@ -175,14 +176,14 @@ def _named(fields: Mapping[bytes, bytes]) -> Iterable[tuple[str, str, str, int]]
             yield str(names[0]), str(names[1]), str(names[2]), number
 
 
-def lost(reader: Reader, texts: Iterable[bytes]) -> tuple[LostWorker, ...]:
-    """Return the workers that were lost, as their records say."""
-    found = (object_of(reader, text, "record of a lost worker") for text in texts)
-    return tuple(LostWorker.from_obituary(fields) for fields in found if fields is not None)
+def lost(pipeline: Pipeline, texts: Iterable[bytes]) -> tuple[LostWorker, ...]:
+    """Return the lost workers that their records describe."""
+    found = (object_of(pipeline, text, "record of a lost worker") for text in texts)
+    return tuple(LostWorker.from_record(fields) for fields in found if fields is not None)
 
 
 def server(texts: Iterable[Any], skew: float) -> ServerStats:
-    """Return what INFO says of the server."""
+    """Return the server that replies to INFO describe."""
     facts: dict[str, str] = {}
     for text in texts:
         lines = text.decode(errors="replace").splitlines() if isinstance(text, bytes) else ()
@@ -190,27 +191,13 @@ def server(texts: Iterable[Any], skew: float) -> ServerStats:
     version = facts.get("valkey_version") or facts.get("redis_version")
     return ServerStats(
         version=version,
-        memory_used_bytes=_integer(facts.get("used_memory", "").encode()),
-        memory_max_bytes=_integer(facts.get("maxmemory", "").encode()),
+        memory_used_bytes=parse_integer(facts.get("used_memory", "").encode()),
+        memory_max_bytes=parse_integer(facts.get("maxmemory", "").encode()),
         eviction_policy=facts.get("maxmemory_policy"),
         clock_skew_seconds=skew,
     )
 
 
 def is_malformed(info: WorkerInfo, entry: bytes) -> bool:
-    """Whether a registry entry could not be read and counts by its sight alone."""
+    """Whether a registry entry could not be read, so that only the heartbeat of its worker is known."""
     return bool(entry) and not info.details
-
-
-def _count(text: bytes) -> int | None:
-    # Nothing that is counted is less than none: such a number is no count of ours.
-    number = _integer(text)
-    return number if number is not None and number >= 0 else None
-
-
-def _integer(text: bytes) -> int | None:
-    # Redis knows 64 bits; anything longer is none of its integers.
-    try:
-        return int(text) if len(text) <= 20 else None
-    except ValueError:
-        return None

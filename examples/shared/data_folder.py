@@ -1,4 +1,4 @@
-"""The data folder of a run: made anew, held by one run at a time. Never deletes what is not a run's."""
+"""The data folder of a run: emptied at the start, locked for one run. Deletes no files of others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-# Only a folder with this file in it is ever emptied, and only by who holds the lock on it.
+# A run empties a folder only if it has this file, and only while it holds the lock on it.
 MARKER: Final = ".spinach-demo"
 
 
@@ -18,11 +18,11 @@ class FolderRefused(Exception):
 
 
 @contextmanager
-def claimed(data: Path) -> Iterator[Path]:
-    """Empty the folder and hold it for this run, as long as the block lasts; yield its absolute path.
+def exclusive_folder(data: Path) -> Iterator[Path]:
+    """Empty the folder and lock it until the block ends; yield its absolute path.
 
     Raises:
-        FolderRefused: it holds something else, another run uses it, or it cannot be made.
+        FolderRefused: it has other files, another run uses it, or it cannot be created.
     """
     with ExitStack() as held:
         try:
@@ -34,7 +34,7 @@ def claimed(data: Path) -> Iterator[Path]:
 
 
 def _locked(data: Path) -> IO[bytes]:
-    """Return the marker, locked until it is closed or the process ends, however it ends."""
+    """Return the marker file, locked until it is closed or the process ends."""
     data.mkdir(parents=True, exist_ok=True)
     if any(data.iterdir()) and not (data / MARKER).exists():
         raise FolderRefused(f"{data} holds files that are not the demo's; name another folder with --data")

@@ -1,4 +1,4 @@
-"""An e-mail on its way through Redis: MIME text, sender and recipients, and back to what e-mail backends take."""
+"""An e-mail as a job carries it: MIME text, sender and recipients, packed and unpacked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.core.mail import EmailMultiAlternatives
 
 logger = getLogger(__name__)
 
-# These have attributes of their own, or are written by whoever encodes the message.
+# The message has attributes for these, or writes them itself when it is encoded.
 _OWN_HEADERS: Final = {
     "subject", "from", "to", "cc", "reply-to", "mime-version", "content-type", "content-transfer-encoding",
 }  # fmt: skip
@@ -24,7 +24,10 @@ _OWN_HEADERS: Final = {
 def pack(message: Any) -> tuple[str, str, list[str]]:
     """Return an e-mail of Django as MIME (base64), envelope sender and envelope recipients.
 
-    The recipients are kept apart: nobody finds those of Bcc in the MIME text.
+    The recipients are separate, because the MIME text does not name those of Bcc.
+
+    Args:
+        message: A `django.core.mail.EmailMessage`.
     """
     mime = message.message().as_bytes()
     recipients = [str(recipient) for recipient in message.recipients()]
@@ -34,13 +37,14 @@ def pack(message: Any) -> tuple[str, str, list[str]]:
 class PackedEmail(EmailMultiAlternatives):
     """An e-mail whose MIME text is final.
 
-    `message` and `recipients` give what was packed. For backends that speak to a web service instead of a mail
-    server, subject, bodies, headers and attachments are read back from the text; attributes that Django does not know are lost.
+    `message` and `recipients` return what was packed. Backends that call a web service, and not a mail
+    server, read
+    attributes: subject, bodies, headers and attachments are read back from the text; others are lost.
 
     Args:
-        mime: What `pack` returned.
-        sender: Of the envelope.
-        recipients: Of the envelope, Bcc included.
+        mime: MIME text (base64), as `pack` returned it.
+        sender: Sender of the envelope.
+        recipients: Recipients of the envelope, with those of Bcc.
 
     Raises:
         ValueError: `mime` is not base64.
@@ -52,15 +56,21 @@ class PackedEmail(EmailMultiAlternatives):
         self._recipients = list(recipients)
         try:
             self._read_back(self.message())
-        except Exception:  # the parser of headers has bugs; a mail server needs none of this
-            logger.warning("An e-mail could not be read back; web services may get less of it", exc_info=True)
+        except Exception:  # the parser of headers has bugs; a mail server needs only the text
+            logger.warning(
+                "Not all of an e-mail could be read; a web service that sends it may get less", exc_info=True
+            )
 
     def recipients(self) -> list[str]:
         """Return the recipients of the envelope."""
         return list(self._recipients)
 
     def message(self, *, policy: EmailPolicy[Any] = email.policy.default) -> PackedMime:
-        """Return the MIME message; written out again, it is the packed text to the byte, line ends aside."""
+        """Return the MIME message. Its bytes are those of the packed text, except for line ends.
+
+        Args:
+            policy: How to read and write headers.
+        """
         exact = policy.clone(refold_source="none")
         parsed = email.message_from_bytes(self._mime, _class=PackedMime, policy=exact)
         assert isinstance(parsed, PackedMime)  # noqa: S101 - for the type checker
@@ -69,8 +79,8 @@ class PackedEmail(EmailMultiAlternatives):
     def _read_back(self, parsed: EmailMessage) -> None:
         self.subject = str(parsed.get("Subject", ""))
         self.to, self.cc = _addresses(parsed, "To"), _addresses(parsed, "Cc")
-        shown = {_bare(address) for address in self.to + self.cc}
-        self.bcc = [address for address in self._recipients if _bare(address) not in shown]
+        shown = {_bare_address(address) for address in self.to + self.cc}
+        self.bcc = [address for address in self._recipients if _bare_address(address) not in shown]
         self.reply_to = _addresses(parsed, "Reply-To")
         self.extra_headers = dict(_further_headers(parsed, self.from_email))
         plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
@@ -86,10 +96,16 @@ class PackedEmail(EmailMultiAlternatives):
 
 
 class PackedMime(EmailMessage):
-    """A MIME message that can be written the way the backends of each Django release ask for."""
+    """A MIME message that the e-mail backends of every Django release can write."""
 
     def as_bytes(self, unixfrom: bool = False, policy: Any = None, linesep: str | None = None) -> bytes:
-        """Return the text; before Django 6 its backends pass `linesep` instead of a policy."""
+        """Return the text.
+
+        Args:
+            unixfrom: Begin with a line ``From ...``, as in a mailbox file.
+            policy: How to write headers and line ends.
+            linesep: Line end; backends before Django 6 pass it instead of a policy.
+        """
         policy = policy or self.policy
         return super().as_bytes(unixfrom, policy.clone(linesep=linesep) if linesep else policy)
 
@@ -99,7 +115,7 @@ def _addresses(parsed: EmailMessage, header: str) -> list[str]:
     return [] if value is None else [str(address) for address in value.addresses]
 
 
-def _bare(address: str) -> str:
+def _bare_address(address: str) -> str:
     return address.rpartition("<")[2].rstrip("> ").lower()
 
 

@@ -1,4 +1,4 @@
-"""Processes that a run starts: each with a log of its own, ended by who started it, none outlives the run."""
+"""The processes that a run starts. Each has its own log, and none outlives the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from .ending import bound
+from .termination import ended_with_parent
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
@@ -24,17 +24,17 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
 class ChildFailed(Exception):
-    """A process ended by itself or did not start; the message holds the end of its log."""
+    """A process ended by itself or did not start; the message has the end of its log."""
 
 
-class Child:
+class ChildProcess:
     """One process and its log.
 
     Args:
-        name: Of the process, and of its log file.
-        command: What to run.
+        name: Name of the process and of its log file.
+        command: The command line.
         data: Folder for the log.
-        environment: Variables beside those of this process.
+        environment: Variables to add to those of this process.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class Child:
         self._ended_on_purpose = False
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                bound(command),
+                ended_with_parent(command),
                 cwd=REPOSITORY,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for this process, which ends the others in order
+                start_new_session=True,  # Ctrl-C interrupts this process, which ends the others in order
             )
         self.pid = self._process.pid
 
@@ -61,7 +61,7 @@ class Child:
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Make sure that it runs, or was ended on purpose.
+        """Check that it runs, or was ended on purpose.
 
         Raises:
             ChildFailed: it ended by itself.
@@ -94,7 +94,7 @@ class Child:
             time.sleep(_POLL_SECONDS)
 
     def kill(self) -> None:
-        """End it at once: it gets no chance to finish or hand back anything."""
+        """End it at once: it can neither finish nor give back a job."""
         self._ended_on_purpose = True
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(_STOP_SECONDS)
@@ -109,7 +109,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
-        except KeyboardInterrupt:  # a person who does not wait; nothing may be left behind
+        except KeyboardInterrupt:  # the person does not wait; no process may stay
             self._process.kill()
             raise
 
@@ -128,20 +128,20 @@ def answers(url: str) -> bool:
         return False
 
 
-def script(name: str, module: str) -> list[str]:
-    """Return how to run a command of this package, installed or not."""
+def command_of(name: str, module: str) -> list[str]:
+    """Return the command line of a command of this package, whether it is installed or not."""
     path = Path(sys.executable).with_name(name)
     return [str(path)] if path.exists() else [sys.executable, "-m", module]
 
 
-def accepts(port: int) -> bool:
-    """Whether somebody listens on a port of the loopback."""
+def accepts_connections(port: int) -> bool:
+    """Whether a process listens on a port of the loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on just now."""
+    """Return a port of the loopback that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,6 +1,6 @@
-"""What a run shows: one line that changes on a terminal, a line now and then elsewhere.
+"""The output of a run: on a terminal one line that changes, elsewhere a line every two seconds.
 
-Never fails: a terminal that was closed must not keep a run from ending what it started.
+Never fails: a closed terminal must not stop a run from ending its processes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _EVERY_SECONDS: Final = 2.0
 _BAR_WIDTH: Final = 24
 
 
-class Screen:
-    """Prints the demo's story and its progress.
+class Console:
+    """Prints messages and progress.
 
     Args:
         stream: Where to, by default standard output.
@@ -31,18 +31,18 @@ class Screen:
         self._held: list[str] | None = None
 
     def hold(self) -> None:
-        """Keep what is said until `release`: something else has the terminal."""
+        """Keep messages until `release`: another program has the terminal."""
         self._held = []
 
     def release(self) -> None:
-        """Print what was said meanwhile, and go on."""
+        """Print the kept messages, and print directly from now on."""
         held, self._held = self._held, None
         for text in held or ():
             self._write(text, end="\n")
 
     @property
     def seconds(self) -> float:
-        """Seconds since the demo began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._started
 
     def say(self, text: str = "") -> None:
@@ -54,7 +54,7 @@ class Screen:
         self._write(text, end="\n")
 
     def progress(self, done: int, total: int, rest: str) -> None:
-        """Show how far things are; the line is replaced by what is printed next."""
+        """Show the progress; the next output replaces this line."""
         if self._held is not None:
             return
         if not self._is_terminal and self.seconds - self._last < _EVERY_SECONDS:
@@ -78,10 +78,10 @@ class Screen:
             self._stream.write(before + text + end)
             self._stream.flush()
         except OSError:
-            self._go_on_unseen()
+            self._discard_output()
 
-    def _go_on_unseen(self) -> None:
-        # What stands in the buffer goes there, too: Python writes it when it ends.
+    def _discard_output(self) -> None:
+        # The buffer goes there, too: Python writes it when it ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What stands in a dashboard's file: its expressions, and the metrics and labels they name. Reads JSON, knows no SDK."""
+"""The PromQL expressions in generated files, and the metrics and labels they name. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 # Labels that Prometheus gives, not the metric; `le` belongs to buckets.
 GIVEN_LABELS: Final = frozenset({"job", "instance", "le", "__name__"})
-# Looks like a metric and is none.
+# Looks like a metric, but is a label.
 _LABELS: Final = frozenset({"spinach_namespace"})
 _NAME: Final = re.compile(r"\b(spinach[_:][\w:]+)\b(\{[^}]*\})?")
 _NAMES_AS_REGEX: Final = re.compile(r'\{__name__=~"([\w|:]+)"([^}]*)\}')
@@ -19,14 +19,14 @@ _GROUPED: Final = re.compile(r"\bby \(([^)]*)\)\s*\(")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One expression of a dashboard and where it stands."""
+    """One expression of a dashboard, and the panel or annotation that has it."""
 
     where: str
     expr: str
 
 
 def queries_in(dashboard: Mapping[str, Any]) -> Iterator[Query]:
-    """Yield the expressions of panels and annotations; not those of variables."""
+    """Yield the expressions of panels and annotations, not of variables."""
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
             yield Query(f"{panel['title']} {target['refId']}", target["expr"])
@@ -47,7 +47,7 @@ def variable_queries_in(dashboard: Mapping[str, Any]) -> Iterator[tuple[str, str
 def metrics_in(dashboard: Mapping[str, Any]) -> set[tuple[str, frozenset[str]]]:
     """Return every metric that a dashboard names, with the labels it is selected and grouped by.
 
-    Labels that Prometheus itself gives are left out, and so is what is not this project's.
+    Labels that Prometheus itself adds and metrics of other projects are left out.
     """
     exprs = [query.expr for query in queries_in(dashboard)]
     exprs += [f"max by ({label}) ({selector})" for _, selector, label in variable_queries_in(dashboard)]
@@ -55,7 +55,7 @@ def metrics_in(dashboard: Mapping[str, Any]) -> set[tuple[str, frozenset[str]]]:
 
 
 def metrics_of(exprs: Iterable[str]) -> set[tuple[str, frozenset[str]]]:
-    """Return every metric of this project that expressions name, like `metrics_in`."""
+    """Return every metric of this project that the expressions name; see `metrics_in`."""
     found: dict[str, set[str]] = {}
     for expr in exprs:
         _collect(expr, found)
@@ -63,7 +63,7 @@ def metrics_of(exprs: Iterable[str]) -> set[tuple[str, frozenset[str]]]:
 
 
 def expressions_of_rules(text: str) -> list[str]:
-    """Return the expressions of a file of rules that `rule.to_yaml` wrote."""
+    """Return the expressions of a file of rules that `prometheus_rules.to_yaml` wrote."""
     return re.findall(r"expr: \|-\n((?: {10}.*\n)+)", text)
 
 

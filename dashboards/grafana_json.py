@@ -1,6 +1,6 @@
-"""From what the SDK writes to JSON that any Grafana from 10 on imports and provisions as it is.
+"""Turns the SDK's dashboards into JSON files that Grafana 10 and newer import and provision unchanged.
 
-Owns the form of the files: no nulls, no identifiers of an installation, what is required said, panels numbered.
+The files hold no nulls and no identifiers of an installation. Panels are numbered, and requirements declared.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-# Grafana 10 to 12 migrate it; a newer one would shut out the older.
+# Grafana 10 to 12 migrate this version; Grafana 10 refuses a newer one.
 SCHEMA_VERSION: Final = 36
 _OLDEST_GRAFANA: Final = "10.0.0"
-# The SDK's id of what has none.
+# The SDK writes this id where there is none.
 _NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 _PANEL_NAMES: Final = {
     "gauge": "Gauge",
@@ -31,7 +31,7 @@ _PANEL_NAMES: Final = {
 def to_json(builder: Dashboard) -> str:
     """Return the text of a dashboard's file."""
     dashboard = json.loads(JSONEncoder(sort_keys=True).encode(builder.build()))
-    dashboard = _without_nothing(dashboard)
+    dashboard = _without_empty_values(dashboard)
     for number, panel in enumerate(dashboard["panels"], start=1):
         panel["id"] = number
     dashboard["schemaVersion"] = SCHEMA_VERSION
@@ -39,16 +39,18 @@ def to_json(builder: Dashboard) -> str:
     return json.dumps(dashboard, indent=2, sort_keys=True) + "\n"
 
 
-def _without_nothing(value: Any) -> Any:
-    """Return the value without nulls and empty refIds: they overwrite what Grafana would choose itself."""
+def _without_empty_values(value: Any) -> Any:
+    """Return the value without nulls and empty refIds, which would overwrite Grafana's own defaults."""
     if isinstance(value, dict):
-        return {key: _without_nothing(inner) for key, inner in value.items() if not _is_nothing(key, inner)}
+        return {
+            key: _without_empty_values(inner) for key, inner in value.items() if not _is_empty(key, inner)
+        }
     if isinstance(value, list):
-        return [_without_nothing(inner) for inner in value if inner is not None]
+        return [_without_empty_values(inner) for inner in value if inner is not None]
     return value
 
 
-def _is_nothing(key: str, value: Any) -> bool:
+def _is_empty(key: str, value: Any) -> bool:
     return value is None or value == _NO_ID or (key == "refId" and value == "")
 
 
