@@ -1,4 +1,4 @@
-"""The dashboards and rules that this package carries: read from the wheel or the checkout, written to a folder."""
+"""The dashboards and rules that this package carries: reads them, and writes them to a folder."""
 
 from __future__ import annotations
 

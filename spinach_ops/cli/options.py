@@ -1,4 +1,4 @@
-"""Options that commands share: which server, which namespace, which form of output. Connects to nothing by itself."""
+"""Options that commands share: server, namespace, form of output. Contacts no server."""
 
 from __future__ import annotations
 

@@ -119,10 +119,13 @@ def _head(snapshot: NamespaceSnapshot, address: str) -> str:
     version = snapshot.server.version if snapshot.server else None
     costs = snapshot.costs
     late = f" ({snapshot.overdue} late)" if snapshot.overdue else ""
+    at_least = "" if snapshot.queues_are_read else "≥"
     return (
-        f"namespace {printable(snapshot.namespace)} at {printable(address)}, server {printable(version or '?')}; "
+        f"namespace {printable(snapshot.namespace)} at {printable(address)}, "
+        f"server {printable(version or '?')}; "
         f"{costs.round_trips} round trips, {costs.commands} commands, {duration(costs.seconds)}\n"
-        f"queued {'' if snapshot.queues_are_read else '≥'}{snapshot.queued}  running {_number(snapshot.running)}  reserved {_number(snapshot.reserved)}  "
+        f"queued {at_least}{snapshot.queued}  running {_number(snapshot.running)}  "
+        f"reserved {_number(snapshot.reserved)}  "
         f"waiting {_number(snapshot.scheduled)}{late}  failed {_number(snapshot.failed)}  "
         f"workers {_number(snapshot.connected)} connected, {len(snapshot.workers)} registered"
     )

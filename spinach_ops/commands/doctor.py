@@ -117,7 +117,7 @@ def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
         Finding(
             "limit_drift", "error" if taken > running else "warning", Subject("task", task),
             f"{taken} slots count as taken, {running} of its jobs run",
-            "a worker of this package counts them again within a heartbeat; workers of 0.0.25 never do: start one",
+            "a worker of this package counts them again within a heartbeat; start one if none runs",
         )
         for task, (taken, running) in drifts[0].items()
         if all(drift.get(task) == (taken, running) for drift in drifts)
@@ -125,7 +125,7 @@ def limit_drift(broker: Broker, snapshot: NamespaceSnapshot) -> list[Finding]:
 
 
 def _drift(broker: Broker, snapshot: NamespaceSnapshot) -> dict[str, tuple[int, int]]:
-    """Return (slots taken, jobs held) of tasks where they differ; nothing when some jobs could not be read."""
+    """Return (slots taken, jobs held) of tasks where they differ; nothing if some jobs cannot be read."""
     limits = snapshot.limits or ()
     held = (snapshot.running or 0) + (snapshot.reserved or 0)
     if not limits or held > _MAX_JOBS_AT_WORK or "workers" in snapshot.truncated:

@@ -67,7 +67,8 @@ def _plain(groups: Sequence[FailureGroup], jobs: Sequence[FailedJob], given: arg
     rows = [("TASK", "ERROR", "COUNT", "SINCE", "LAST", "SAMPLE")]
     rows += [
         (
-            group.task_name, group.error_type, str(group.count), date(group.first_seen), date(group.last_seen),
+            group.task_name, group.error_type, str(group.count), date(group.first_seen),
+            date(group.last_seen),
             group.sample_message,
         )
         for group in groups

@@ -15,7 +15,8 @@ from spinach.const import VERSION
 
 from ..cli.errors import run_command
 
-# A command is a module with HELP, add_arguments(parser) and run(given) -> exit code; importing it loads no client.
+# A command is a module with HELP, add_arguments(parser) and run(given) -> exit code; importing it loads no
+# client.
 COMMANDS: Final = {
     "status": "spinach_ops.commands.status",
     "failed": "spinach_ops.commands.failed",

@@ -51,7 +51,7 @@ def _check_removable(name: str, tasks: tuple[PeriodicStats, ...], namespace: str
         raise UsageError(f"namespace {namespace!r} has no periodic task {name!r}; it has: {known}")
     if not found.abandoned:
         raise UsageError(
-            f"periodic task {name!r} may be in the code of a registered worker, which would register it again: "
+            f"periodic task {name!r} may be in the code of a worker, which would register it again: "
             "take it out of the code and restart the workers first"
         )
 

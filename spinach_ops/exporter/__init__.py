@@ -1,1 +1,1 @@
-"""What `spinach-ops exporter` serves: metrics of namespaces, and where their workers serve metrics of their own."""
+"""What `spinach-ops exporter` serves: metrics of namespaces, and the addresses of their workers."""

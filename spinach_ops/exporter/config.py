@@ -103,6 +103,6 @@ def check_distinct(targets: Sequence[Target]) -> None:
     twice = sorted(namespace for namespace, count in counts.items() if count > 1)
     if twice:
         raise UsageError(
-            f"namespace {', '.join(twice)} is named more than once: series of two servers would have the same "
+            f"namespace {', '.join(twice)} is named more than once: series of both would have the same "
             "labels; run an exporter for each server"
         )

@@ -13,7 +13,7 @@ from ..web.addresses import is_loopback
 
 
 def http_sd(snapshot: NamespaceSnapshot, *, here: str) -> list[dict[str, Any]]:
-    """Return a target group for each worker that serves metrics at an address others can reach; not for dead ones.
+    """Return a target group for each live worker that serves metrics at an address that others can reach.
 
     Labels begin with ``__meta_``: Prometheus drops them unless a relabelling rule keeps them.
 

@@ -1,1 +1,1 @@
-"""What is wrong in a namespace: rules over a snapshot, each of which yields findings. Reads nothing itself."""
+"""What is wrong in a namespace: rules over a snapshot yield findings. Reads nothing itself."""

@@ -1,4 +1,4 @@
-"""A finding: one thing that is wrong, about what, how bad, the evidence and what to do. Values only, no rules."""
+"""A finding: one thing that is wrong, how bad it is, the evidence and what to do. Contains no rule."""
 
 from __future__ import annotations
 

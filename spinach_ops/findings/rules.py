@@ -1,4 +1,4 @@
-"""Rules over a snapshot: each says what is wrong with jobs, queues and workers. Pure; they read nothing themselves."""
+"""Rules over a snapshot: each says what is wrong with jobs, queues and workers. Pure: they read nothing."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _failing_tasks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
                 "task_fails", "warning", Subject("task", task),
                 f"{raised} of {ended} attempts ended in an error since counting began; "
                 f"{attempts[task, 'retried']} of them were retried",
-                "run spinach-ops failed for jobs that failed for good; a worker's log has the errors of retried ones",
+                "see spinach-ops failed; errors of jobs that are still retried are in the log of a worker",
             )  # fmt: skip
 
 
@@ -117,8 +117,10 @@ def recent_failures(groups: Iterable[FailureGroup], now: float) -> list[Finding]
     """
     return [
         Finding(
-            "failed_lately", "warning", Subject("task", group.task_name, "" if group.task_name else "task (none)"),
-            f"{jobs(group.count)} failed for good with {group.error_type}, first {duration(now - group.first_seen)} ago, "
+            "failed_lately", "warning",
+            Subject("task", group.task_name, "" if group.task_name else "task (none)"),
+            f"{jobs(group.count)} failed for good with {group.error_type}, "
+            f"first {duration(now - group.first_seen)} ago, "
             f"last {duration(max(0.0, now - group.last_seen))} ago",
             "run spinach-ops failed --traceback",
         )
@@ -153,7 +155,7 @@ def _not_connected(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             "workers_not_connected", "warning", _namespace(snapshot),
             f"{registered} workers registered, {snapshot.connected} connected; "
             f"longest silent: {_longest_silent(snapshot)}",
-            "check its host: a worker that crashed a moment ago or cannot reach the server is still registered",
+            "check its host: a worker that just crashed, or cannot reach the server, is still registered",
         )  # fmt: skip
 
 
@@ -216,7 +218,8 @@ def _overdue(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     if snapshot.overdue and snapshot.connected and (snapshot.overdue_seconds or 0) > _OVERDUE_SECONDS:
         yield Finding(
             "overdue", "error", Subject("schedule", snapshot.namespace, snapshot.namespace),
-            f"{snapshot.overdue} jobs are past their date, the first by {duration(snapshot.overdue_seconds or 0)}, "
+            f"{snapshot.overdue} jobs are past their date, "
+            f"the first by {duration(snapshot.overdue_seconds or 0)}, "
             f"though {snapshot.connected} workers are connected",
             "look for errors in the workers' logs: every worker moves due jobs to their queue; "
             "the key of the first job's queue may be of another type",
@@ -227,7 +230,8 @@ def _abandoned(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for task in snapshot.periodic or ():
         if task.abandoned:
             yield Finding(
-                "periodic_abandoned", "warning", Subject("task", task.task_name, f"periodic task {task.task_name}"),
+                "periodic_abandoned", "warning",
+                Subject("task", task.task_name, f"periodic task {task.task_name}"),
                 f"none of {len(snapshot.workers)} workers can run it, so it is not scheduled",
                 "start a worker that has it, or remove it: "
                 f"spinach-ops periodic --remove {shlex.quote(task.task_name)}",

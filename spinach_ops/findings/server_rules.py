@@ -1,4 +1,4 @@
-"""Rules about the server, about clocks, and about what could not be read. Pure; they read nothing themselves."""
+"""Rules about the server, about clocks, and about what could not be read. Pure: they read nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _server(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     if server.evicting:
         yield Finding(
             "eviction", "error" if server.memory_max_bytes else "warning", _SERVER,
-            f"maxmemory-policy is {server.eviction_policy}: when its memory is full, the server may delete jobs",
+            f"maxmemory-policy is {server.eviction_policy}: when memory is full, the server may delete jobs",
             "set maxmemory-policy to noeviction",
         )  # fmt: skip
     if server.memory_max_bytes and (server.memory_used_bytes or 0) > _ALMOST_FULL * server.memory_max_bytes:

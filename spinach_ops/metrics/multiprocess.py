@@ -1,8 +1,8 @@
 """Keeps `PROMETHEUS_MULTIPROC_DIR` from ending or filling a process that serves its metrics itself.
 
-With that variable the client library writes every value to files of the folder, for a web server that gathers the values
-of several processes. A worker and an exporter serve what they count themselves. Loads the client library only where the
-variable is set.
+With that variable the client library writes every value to files of the folder, for a web server that gathers
+the values of several processes. A worker and an exporter serve what they count themselves. Loads the client
+library only where the variable is set.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _VARIABLES: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 def ignore_multiprocess_folder() -> None:
     """Load the client library as if the variable were not set; a line in the log says so.
 
-    The library reads the variable when it is first imported. Where the application has imported it already, the values
-    do go to the folder, which is made if it is missing.
+    The library reads the variable when it is first imported. Where the application has imported it already,
+    the values do go to the folder, which is made if it is missing.
     """
     found = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     if not found:

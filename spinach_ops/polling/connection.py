@@ -15,10 +15,14 @@ _JITTER: Final = 0.2
 # What a person on call reads first; the first that is found in a reason.
 _WORDS: Final = (
     ("password needed", ("noauth", "authentication required")),
-    ("wrong password", ("wrongpass", "invalid password", "invalid username-password", "user name or password")),
+    (
+        "wrong password",
+        ("wrongpass", "invalid password", "invalid username-password", "user name or password"),
+    ),
     ("not permitted", ("noperm", "not permitted", "not permit")),
     ("connection refused", ("connection refused", "connect call failed")),
-    ("name not found", ("name or service not known", "name resolution", "getaddrinfo", "nodename nor servname",
+    ("name not found", ("name or service not known", "name resolution", "getaddrinfo",
+        "nodename nor servname",
                         "no address associated")),
     ("timeout", ("timed out", "timeout")),
     ("connection closed", ("connection closed", "reset by peer", "broken pipe")),

@@ -100,7 +100,7 @@ def rates(
 
 
 def began_anew(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
-    """Whether the namespace was emptied between two polls: every counter decreased, and no worker took a job."""
+    """Whether the namespace was emptied between two polls: all counters decreased, no worker took a job."""
     if not before.counters or after.counters is None:
         return False
     now = after.counters

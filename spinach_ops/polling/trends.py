@@ -56,7 +56,7 @@ class Series:
         return self._times[-1] - self._times[0] if self._times else 0.0
 
     def buckets(self, number: int, now: float, seconds: float = TREND_SECONDS) -> list[float | None]:
-        """Return the highest value in each of `parts` equal spans of the last seconds, None where no poll was made."""
+        """Return the highest value in each of `parts` equal spans of the last seconds, None without poll."""
         found: list[float | None] = [None] * number
         last, filled = math.nan, 0
         for at, value in zip(self._times, self._values, strict=True):
@@ -190,7 +190,7 @@ def _counts(snapshot: NamespaceSnapshot) -> bool:
 
 
 def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
-    """Return the rates by the counters: started jobs left the queue, and the change of depth gives the arrivals."""
+    """Return the rates by the counters: started jobs left the queue; the change of depth gives the others."""
     if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or began_anew(before, now):
         return {}
     started, unstarted = _started(now), _unstarted(now)

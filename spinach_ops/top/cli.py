@@ -27,11 +27,12 @@ _DEFAULT_INTERVAL_SECONDS: Final = 2.0
 _INTERVALS: Final = (0.2, 3600.0)
 _SIZES: Final = (20, 1000)
 _CODES: Final = (
-    "Exit codes: 0 fine, 1 a condition of --fail-if holds, 2 the command line is wrong, 3 the server cannot be reached, "
-    "a condition cannot be told or output cannot be written, 4 not permitted, 130 interrupted, 143 terminated."
+    "Exit codes: 0 fine, 1 a condition of --fail-if holds, 2 the command line is wrong, "
+    "3 the server cannot be reached, "
+    "a condition is not known or output cannot be written, 4 not permitted, 130 interrupted, 143 terminated."
 )
 _NO_SCREEN: Final = (
-    "the screen is drawn on standard error, and that is no terminal here: leave it alone and give --log FILE, "
+    "the screen is drawn on standard error, which is not a terminal: do not redirect it, use --log FILE, "
     "or look without a screen with --once, --count, --plain or --json"
 )
 
@@ -71,7 +72,7 @@ def _add_headless(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--plain", action="store_true", help="plain text, a block per look")
     group.add_argument(
         "--fail-if", metavar="EXPR", action="append", default=[],
-        help="with --once or --count: exit with 1 when this holds, such as 'oldest>5m' or 'workers.connected<1'",
+        help="with --once or --count: exit with 1 if this holds, e.g. 'oldest>5m' or 'workers.connected<1'",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The entry point of `spinach-top`. Loads nothing itself, so that an interrupt during loading ends it silently."""
+"""The entry point of `spinach-top`. Loads nothing itself: an interrupt while it loads ends it silently."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def suppress_instrumentation() -> Iterator[None]:
 
 
 def submission_context(context: Context) -> Context | None:
-    """Return the context to trace a call that schedules in, or None if other code asks for no instrumentation.
+    """Return the context for the span of a call that schedules; None if other code asks for no spans.
 
     Jobs that a receiver schedules in the thread of a background service are traced.
     """

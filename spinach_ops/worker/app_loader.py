@@ -37,7 +37,8 @@ def load_engine(target: str) -> Engine:
         found = _call(found, target)
     if not isinstance(found, Engine):
         raise TargetError(
-            f"{target} is of type {type(found).__name__}, expected a spinach.Engine or a function that returns one"
+            f"{target} is of type {type(found).__name__}, expected a spinach.Engine or a function that "
+            "returns one"
         )
     return found
 

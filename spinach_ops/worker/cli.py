@@ -152,7 +152,7 @@ def run_worker(options: argparse.Namespace) -> int:
 
 
 def add_working_folder() -> None:
-    """Let the application be imported from the working folder, as `python -m` does; one that was deleted is no place."""
+    """Let the application be imported from the working folder, as `python -m` does, unless it was deleted."""
     try:
         folder = os.getcwd()
     except OSError:

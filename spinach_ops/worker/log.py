@@ -159,8 +159,10 @@ class AttemptLog:
 
     def _on_worker_lost(self, _: str, worker_info: WorkerInfo, recovered: int, failed: int) -> None:
         logger.warning(
-            "worker %s on %s (pid %s) is dead: %d of its jobs queued again, %d failed because they must not run twice",
-            worker_info.id[:8], worker_info.name or "an unknown host", worker_info.details.get("pid", "unknown"),
+            "worker %s on %s (pid %s) is dead: %d of its jobs queued again, %d failed because they must not "
+            "run twice",
+            worker_info.id[:8], worker_info.name or "an unknown host",
+            worker_info.details.get("pid", "unknown"),
             recovered, failed,
             extra={"outcome": "LOST"},
         )  # fmt: skip

@@ -999,7 +999,7 @@ def test_registering_again_changes_nothing(make_broker: MakeBroker) -> None:
 
 
 def test_a_periodic_task_that_no_worker_has_is_not_scheduled(make_broker: MakeBroker) -> None:
-    """A periodic task that is gone from the code of all workers stays planned and gets no job; one that is not does."""
+    """A periodic task that is gone from the code of all workers stays planned and gets no job."""
     service = make_broker.worker()
     service.register([task("gone", period=5)])
     worker = make_broker.worker()

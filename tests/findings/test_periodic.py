@@ -1,4 +1,6 @@
-"""Periodic tasks that are gone from the code: one warning, no dead letters, a finding, and a command to remove them."""
+"""Periodic tasks that are gone from the code: one warning, no dead letters, a finding, and a command to
+remove them.
+"""
 
 from __future__ import annotations
 

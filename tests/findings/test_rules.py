@@ -20,8 +20,10 @@ def worker(state: str = "running", seen: float = 1.0) -> WorkerStats:
 
 
 CALM = NamespaceSnapshot(
-    "ns", NOW, queues=(QueueStats("mail", depth=3, oldest_seconds=1.0, next_task="send"),), workers=(worker(),), connected=1,
-    scheduled=0, overdue=0, overdue_seconds=0.0, running=1, reserved=0, limits=(), periodic=(), failed=0, exact=True,
+    "ns", NOW, queues=(QueueStats("mail", depth=3, oldest_seconds=1.0, next_task="send"),),
+    workers=(worker(),), connected=1,
+    scheduled=0, overdue=0, overdue_seconds=0.0, running=1, reserved=0, limits=(), periodic=(), failed=0,
+    exact=True,
 )  # fmt: skip
 
 
@@ -36,7 +38,9 @@ def test_nothing_is_wrong_with_a_calm_namespace() -> None:
 
 @pytest.mark.parametrize("gone", [worker("stopping"), worker("quiet"), worker(seen=45.0), worker(seen=100.0)])
 def test_workers_that_take_no_jobs_are_no_workers(gone: WorkerStats) -> None:
-    """One that stops, is quiet, silent or dead still listens; jobs that wait for it are an error all the same."""
+    """One that stops, is quiet, silent or dead still listens; jobs that wait for it are an error all the
+    same.
+    """
     found = told(replace(CALM, workers=(gone,)))
     assert gone.state in found["no_workers"]
     assert "3 jobs queued" in found["no_workers"]
@@ -62,7 +66,9 @@ def test_a_worker_that_was_lost_is_named_for_a_while() -> None:
 
 
 def test_an_old_queue_is_told_with_its_cause() -> None:
-    """A first job that is ready for a minute is a warning, for five an error; a full limit at the head is named."""
+    """A first job that is ready for a minute is a warning, for five an error; a full limit at the head is
+    named.
+    """
     old = replace(CALM, queues=(QueueStats("mail", depth=3, oldest_seconds=120.0, next_task="send"),))
     assert "waited for a worker for 2 min 0 s" in told(old)["queue_old"]
     held = replace(old, limits=(LimitStats("send", 1, 1),))
@@ -78,7 +84,9 @@ def test_an_old_queue_is_told_with_its_cause() -> None:
 
 
 def test_a_task_that_mostly_fails_is_told_while_it_is_still_retried() -> None:
-    """More than half of at least ten attempts ended in an error: nothing of it stands among the failed jobs yet."""
+    """More than half of at least ten attempts ended in an error: nothing of it stands among the failed jobs
+    yet.
+    """
     counters = {
         ("mail", "send", "succeeded"): 4,
         ("mail", "send", "retried"): 5,

@@ -12,14 +12,17 @@ from spinach_ops.metrics.catalog import Metric
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = {
-    "spinach_namespace", "queue", "task", "outcome", "state", "status", "operation", "service", "error_type", "version",
+    "spinach_namespace", "queue", "task", "outcome", "state", "status", "operation", "service", "error_type",
+    "version",
     "reason", "signal", "worker", "python", "redis_client",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
 def test_a_metric_is_named_by_the_rules(metric: Metric) -> None:
-    """Counters, and only they, end in `_total`; units are base units; labels are allowed ones; the help is a sentence."""
+    """Counters, and only they, end in `_total`; units are base units; labels are allowed ones; the help is a
+    sentence.
+    """
     assert metric.name.startswith("spinach_")
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert set(metric.labels) <= LABELS

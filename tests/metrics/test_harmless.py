@@ -75,7 +75,9 @@ def test_receivers_that_raise(engine: Engine, error: type[BaseException]) -> Non
 
 
 def test_a_receiver_that_hangs_costs_one_slot(engine: Engine) -> None:
-    """A receiver runs in the thread of its job: that job waits for it, the others do not, and none is repeated."""
+    """A receiver runs in the thread of its job: that job waits for it, the others do not, and none is
+    repeated.
+    """
     release, hanging = threading.Event(), threading.Event()
 
     def hangs(_: str, job: Any) -> None:
@@ -222,7 +224,9 @@ def test_an_exporter_that_is_killed_or_suspended(
 def test_a_server_that_hangs_and_comes_back(
     make_server: Callable[..., Server], make_fleet: Callable[..., Fleet]
 ) -> None:
-    """While the server is suspended the page is served, says so, and keeps the process's own numbers; then all is back."""
+    """While the server is suspended the page is served, says so, and keeps the process's own numbers; then
+    all is back.
+    """
     server = make_server("valkey")
     fleet = make_fleet(server)
     fleet.ours(metrics=True, client={"socket_timeout": 5})

@@ -52,7 +52,9 @@ def test_a_loop_that_ended_or_hangs_is_named() -> None:
 
 
 def test_a_loop_that_hangs_elsewhere_shows_in_an_outage_too() -> None:
-    """Only who waits for the broker is excused while that answers nobody; a heartbeat that hangs hides nothing."""
+    """Only who waits for the broker is excused while that answers nobody; a heartbeat that hangs hides
+    nothing.
+    """
     outage = replace(with_arbiter(400, asking=True), heartbeat_seconds=400.0, answered_seconds=400.0)
     assert liveness(outage).ok
     assert [check.name for check in readiness(outage).checks if not check.ok] == ["broker"]

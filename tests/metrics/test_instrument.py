@@ -61,7 +61,9 @@ def test_one_call_counts_and_traces(engine: Engine, provider: TracerProvider, sp
 
 
 def test_spans_can_be_added_later(engine: Engine, provider: TracerProvider, spans: Spans) -> None:
-    """An engine that is only counted, since it was served first, is traced from a later call on; all comes off together."""
+    """An engine that is only counted, since it was served first, is traced from a later call on; all comes
+    off together.
+    """
     server = serve(engine, port=0)
     instrumentation = instrument(engine, tracer_provider=provider)
     run_one(engine)
@@ -121,7 +123,9 @@ def test_a_wrong_option_leaves_nothing_behind(
 
 
 def test_a_variable_that_opentelemetry_refuses_stops_nobody() -> None:
-    """Where its packages cannot even be loaded, jobs are counted and not traced, and the log says why; asked for, it is an error."""
+    """Where its packages cannot even be loaded, jobs are counted and not traced, and the log says why; asked
+    for, it is an error.
+    """
     code = (
         "import logging; logging.basicConfig()\n"
         "from spinach import Engine, MemoryBroker\n"

@@ -26,7 +26,8 @@ THRESHOLD_SECONDS = 3
 def exporter(fleet: Fleet, *options: str) -> Iterator[str]:
     """Run `spinach-ops exporter` on the fleet's namespace; yield its URL."""
     command = [
-        sys.executable, "-m", "spinach_ops.commands.main", "exporter", "--listen", "0", "--json", "--cache", "0.5s",
+        sys.executable, "-m", "spinach_ops.commands.main", "exporter", "--listen", "0", "--json", "--cache",
+        "0.5s",
         "--redis", f"redis://127.0.0.1:{fleet.server.port}/0", "-n", fleet.namespace, *options,
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -72,7 +73,9 @@ def fleet_by_outcome(prometheus: Prometheus) -> dict[str, float]:
 def test_a_known_workload_is_counted_exactly(
     valkey_server: Server, make_fleet: Callable[..., Fleet], make_prometheus: MakePrometheus
 ) -> None:
-    """500 good, 7 failing, 3 retried, 20 delayed jobs and a killed worker: every figure is exact, in both families."""
+    """500 good, 7 failing, 3 retried, 20 delayed jobs and a killed worker: every figure is exact, in both
+    families.
+    """
     fleet = make_fleet(valkey_server)
     workers = [fleet.ours(threshold=THRESHOLD_SECONDS, metrics=True) for _ in range(2)]
     engine = fleet.engine()
@@ -124,7 +127,8 @@ def test_a_known_workload_is_counted_exactly(
         assert prometheus.values("sum by (status) (spinach_jobs_submitted_total)", "status") == {
             "queued": GOOD + FAILING + RETRIED, "waiting": DELAYED,
         }  # fmt: skip
-        assert prometheus.values("sum by (error_type) (last_over_time(spinach_job_errors_total[10m]))", "error_type") == {
+        assert prometheus.values("sum by (error_type) (last_over_time(spinach_job_errors_total[10m]))",
+            "error_type") == {
             "ValueError": FAILING, "spinach.task.RetryException": RETRIED,
         }  # fmt: skip
         attempts = fleet_jobs["started"] - 1  # the killed one never ended

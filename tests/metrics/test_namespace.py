@@ -45,7 +45,8 @@ BASE = NamespaceSnapshot(
     namespace="ns",
     at=NOW,
     queues=(QueueStats("mail", depth=3, oldest_seconds=7.5), QueueStats("odd", depth=None)),
-    workers=(worker("a", slots=4, queues=["mail"], state="running"), worker("b", seen=100.0, slots=4, queues=["mail"])),
+    workers=(worker("a", slots=4, queues=["mail"], state="running"),
+        worker("b", seen=100.0, slots=4, queues=["mail"])),
     orphans=(OrphanStats("gone", 5),),
     connected=1,
     scheduled=10,
@@ -147,7 +148,9 @@ def test_what_could_not_be_read_is_absent() -> None:
 
 
 def test_where_old_workers_take_part_capacity_is_not_guessed() -> None:
-    """Old workers do not say what they serve: slots and consumers are absent, counters are marked incomplete."""
+    """Old workers do not say what they serve: slots and consumers are absent, counters are marked
+    incomplete.
+    """
     mixed = replace(BASE, workers=(*BASE.workers, worker("old", version=None)), exact=False)
     assert value(mixed, "spinach_slots") is None
     assert value(mixed, "spinach_queue_workers", queue="mail") is None
@@ -175,7 +178,9 @@ def test_too_many_versions_are_folded() -> None:
 
 
 def test_counters_of_any_number_of_tasks_are_bounded() -> None:
-    """Beyond the caps counters are added up under `other`, the same names at each scrape; the page says so."""
+    """Beyond the caps counters are added up under `other`, the same names at each scrape; the page says
+    so.
+    """
     counters = {(f"queue-{number % 150}", f"task-{number}", "succeeded"): 1 for number in range(1000)}
     waits = {f"queue-{number}": HistogramStats((1,) * 10, 1.0) for number in range(150)}
     many = replace(BASE, counters=counters, waits=waits)
@@ -196,7 +201,9 @@ def test_counters_of_any_number_of_tasks_are_bounded() -> None:
 
 
 def test_starts_that_were_taken_back_are_no_reset() -> None:
-    """A job that was claimed and handed back unstarted does not make the counter of starts go back; a flush does."""
+    """A job that was claimed and handed back unstarted does not make the counter of starts go back; a flush
+    does.
+    """
     counters = [
         {"enqueued": 9, "started": 7, "succeeded": 5},
         {"enqueued": 9, "started": 5, "succeeded": 5},  # two were handed back
@@ -344,7 +351,9 @@ def test_one_namespace_that_answers_is_enough_to_be_ready() -> None:
 
 
 def test_workers_of_a_namespace_in_an_outage_stay_targets() -> None:
-    """While their namespace cannot be read, the workers that were known are still scraped; nothing known is an error."""
+    """While their namespace cannot be read, the workers that were known are still scraped; nothing known is
+    an error.
+    """
     serving = worker("a", metrics_url="http://10.0.0.1:9850/metrics")
     snapshots: list[NamespaceSnapshot] = []
 

@@ -1,4 +1,6 @@
-"""The process family: every transition is counted once, in bounded series, and nothing of it touches a job."""
+"""The process family: every transition is counted once, in bounded series, and nothing of it touches a
+job.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def test_a_delay_that_was_asked_for_is_no_wait(engine: Engine, samples: Samples)
 
 
 def test_series_of_attached_tasks_exist_before_they_count(engine: Engine, samples: Samples) -> None:
-    """A task that never ran is 0, not unknown, also when it was attached after the engine was instrumented."""
+    """A task that never ran is 0, not unknown, also when it was attached after the engine was
+    instrumented.
+    """
     engine.task(lambda: None, name="never", queue="quiet")
     for outcome in ("succeeded", "retried", "failed"):
         assert samples("spinach_jobs_finished_total", queue="quiet", task="never", outcome=outcome) == 0
@@ -92,7 +96,9 @@ def test_series_of_attached_tasks_exist_before_they_count(engine: Engine, sample
 
 
 def test_an_unknown_task_counts_as_an_attempt_that_failed(engine: Engine, samples: Samples) -> None:
-    """A job nobody can run counts as started and failed, as the broker counts it, with the reason; it took no time."""
+    """A job nobody can run counts as started and failed, as the broker counts it, with the reason; it took no
+    time.
+    """
     task = engine.task(lambda: None, name="gone")
     engine.schedule(task)
     engine._tasks.tasks.clear()
@@ -120,7 +126,9 @@ def test_a_dead_workers_job_counts_as_recovered_or_lost(engine: Engine, samples:
 
 
 def test_slots_state_and_services_of_a_worker(engine: Engine, samples: Samples) -> None:
-    """A process that works tells its capacity, its state and its background loops; a client has none of them."""
+    """A process that works tells its capacity, its state and its background loops; a client has none of
+    them.
+    """
     assert samples("spinach_worker_slots") is None
     engine.start_workers(3, block=False)
     assert samples("spinach_worker_slots") == 3

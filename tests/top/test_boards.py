@@ -88,7 +88,9 @@ def test_a_queue_that_cannot_be_read() -> None:
 
 
 def test_running_jobs_of_a_queue() -> None:
-    """RUN counts live workers that serve only this queue; it is a lower bound while old ones do not say what they serve."""
+    """RUN counts live workers that serve only this queue; it is a lower bound while old ones do not say what
+    they serve.
+    """
     old = worker("w2", version=None, running=7)
     (row,) = shown(view(queue(), workers=(worker(running=3), old)), Location())
     assert (row["RUN"], row["WORK"]) == ("≥3", "≥1")
@@ -106,7 +108,9 @@ def test_ages_go_on_while_the_server_is_lost() -> None:
 
 
 def test_workers() -> None:
-    """Each worker has its state in a word and a sign, silent ones the time they have left, orphans what they hold."""
+    """Each worker has its state in a word and a sign, silent ones the time they have left, orphans what they
+    hold.
+    """
     silent = worker("w2", version=None, seen=100)
     seen = view(workers=(worker(running=4), silent, worker("w3", seen=90)), orphans=(OrphanStats("gone", 2),))
     live, late, dead, orphan = shown(seen, Location("workers"))
@@ -152,12 +156,15 @@ def test_arguments_are_hidden() -> None:
 
 
 def test_a_page_of_another_queue_is_not_shown() -> None:
-    """Right after turning to a queue, its other end or a worker, jobs of the place before are not taken for its own."""
+    """Right after turning to a queue, its other end or a worker, jobs of the place before are not taken for
+    its own.
+    """
     other = view(queue(), pages=(jobs_page(job(), of="other"),))
     head = view(queue(), pages=(jobs_page(job()),))
     anybody = view(queue(), pages=(running_page(HeldJob("w2", job())),))
     for seen, location in (
-        (other, Location("jobs", "q", "head")), (head, Location("jobs", "q", "tail")), (anybody, Location("jobs", "w1")),
+        (other, Location("jobs", "q", "head")), (head, Location("jobs", "q", "tail")),
+        (anybody, Location("jobs", "w1")),
     ):  # fmt: skip
         assert shown(seen, location) == []
         assert find_board(location).empty(seen, location) == "Reading ..."
@@ -185,7 +192,9 @@ def test_scheduled_jobs() -> None:
 
 
 def test_periodic_tasks_and_limits() -> None:
-    """Periodic tasks show how late they are, limits what is taken, and drift where all running jobs were seen."""
+    """Periodic tasks show how late they are, limits what is taken, and drift where all running jobs were
+    seen.
+    """
     periodic = (PeriodicStats("tick", "q", 60, NOW - 200, 200.0), PeriodicStats("tock", "q", None, None, 0.0))
     limits = (LimitStats("task", 2, 2), LimitStats("other", 5, 1))
     page = running_page(HeldJob("w1", job("a")))
@@ -203,7 +212,9 @@ def test_periodic_tasks_and_limits() -> None:
 
 
 def test_drift_needs_all_jobs() -> None:
-    """What a limit counts is compared only where every job that workers hold was seen, those beyond their slots, too."""
+    """What a limit counts is compared only where every job that workers hold was seen, those beyond their
+    slots, too.
+    """
     page = running_page(HeldJob("w1", job("a")))
     for reserved, actual in ((0, "1"), (1, "?")):
         seen = view(limits=(LimitStats("task", 2, 2),), running=1, reserved=reserved, pages=(page,))
@@ -275,7 +286,9 @@ def test_a_huge_payload_is_shown_whole() -> None:
 
 
 def test_a_job_is_followed() -> None:
-    """A job that is looked at is found again by its id, and when it is gone that is said and its last state shown."""
+    """A job that is looked at is found again by its id, and when it is gone that is said and its last state
+    shown.
+    """
     first = view(queue(), pages=(jobs_page(job("b"), job("a")),))
     followed = FollowedItem.of(first, "a")
     assert followed is not None

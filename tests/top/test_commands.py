@@ -73,7 +73,9 @@ def console(
 
 
 def test_json_is_what_the_schema_says(console: Console) -> None:
-    """`--once --json` prints one object as the checked-in schema describes it, with the numbers of the namespace."""
+    """`--once --json` prints one object as the checked-in schema describes it, with the numbers of the
+    namespace.
+    """
     client, worker = console.make(), console.make.worker(slots=3)
     client.enqueue([queued(number) for number in range(5)])
     client.enqueue([waiting(client, 1, seconds=60)])
@@ -111,7 +113,9 @@ def test_count_gives_rates(console: Console) -> None:
 
 
 def test_textual_is_not_loaded(console: Console) -> None:
-    """A headless look loads neither the screen's library nor the exporter's (redis-py itself may load OpenTelemetry)."""
+    """A headless look loads neither the screen's library nor the exporter's (redis-py itself may load
+    OpenTelemetry).
+    """
     console.make().enqueue([queued(1)])
     code = (
         "import sys\n"
@@ -167,7 +171,9 @@ def test_nothing_a_terminal_obeys_is_printed(console: Console, arguments: tuple[
 
 
 def test_poison_never_breaks_a_look(console: Console) -> None:
-    """Numbers that are none, foreign types and malformed entries leave a document that keeps to the schema."""
+    """Numbers that are none, foreign types and malformed entries leave a document that keeps to the
+    schema.
+    """
     prefix = f"{console.make.default_namespace}/"
     console.make.redis.set(prefix + "_future-jobs", "x")
     console.make.redis.zadd(prefix + "_all_brokers_zset", {"w": float("inf"), "v": float("-inf")})
@@ -236,7 +242,9 @@ def test_no_right_is_exit_code_4(console: Console, make_server: Callable[..., Se
 def test_url_comes_from_file_and_environment(
     console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The URL is taken from the option, then SPINACH_REDIS_URL, then REDIS_URL; a file keeps it out of sight."""
+    """The URL is taken from the option, then SPINACH_REDIS_URL, then REDIS_URL; a file keeps it out of
+    sight.
+    """
     url = console.make.server.url
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     console.json()  # SPINACH_REDIS_URL
@@ -291,7 +299,9 @@ def test_colour_is_for_terminals() -> None:
 
 
 def test_failed_shows_groups_and_jobs(console: Console) -> None:
-    """`failed` shows what fails how often, then the newest failed jobs; arguments and tracebacks only when asked."""
+    """`failed` shows what fails how often, then the newest failed jobs; arguments and tracebacks only when
+    asked.
+    """
     client, worker = console.make(), console.make.worker()
     assert "no failed jobs" in console.ops("failed")
     client.enqueue([queued("secret", retries=0)])
@@ -343,7 +353,9 @@ def test_doctor_finds_jobs_without_workers(console: Console) -> None:
 
 
 def test_a_namespace_that_is_not_there_is_no_healthy_one(console: Console) -> None:
-    """Doctor calls an empty namespace an error and names the one that was meant; so does `failed`, in words."""
+    """Doctor calls an empty namespace an error and names the one that was meant; so does `failed`, in
+    words.
+    """
     console.make.worker()
     meant = console.make.default_namespace
     text = console.ops("doctor", "-n", f"{meant}x", code=1)
@@ -353,7 +365,9 @@ def test_a_namespace_that_is_not_there_is_no_healthy_one(console: Console) -> No
 
 
 def test_doctor_says_what_failed_lately(console: Console) -> None:
-    """Jobs that failed for good in the last quarter of an hour are a warning, with task, error and since when."""
+    """Jobs that failed for good in the last quarter of an hour are a warning, with task, error and since
+    when.
+    """
     worker = console.make.worker()
     console.make().enqueue([queued(1)])
     settle(worker, failed(worker, claim(worker)[0]))
@@ -438,7 +452,9 @@ def test_doctor_finds_wrong_clocks(console: Console) -> None:
 
 
 def test_a_frame_as_text(console: Console) -> None:
-    """`--snapshot` prints the home screen once, as wide and high as asked, and loads no library for screens."""
+    """`--snapshot` prints the home screen once, as wide and high as asked, and loads no library for
+    screens.
+    """
     console.make().enqueue([queued(number, queue="thumbnails") for number in range(7)])
     text = console.top("--snapshot", "80x24", "-i", "0.2")
     assert len(text.splitlines()) == 24
@@ -455,7 +471,9 @@ def test_no_sizes(console: Console, size: str) -> None:
 
 
 def test_conditions_decide_the_exit_code(console: Console) -> None:
-    """With --fail-if the exit code is 1 when one of the conditions holds, and what was seen is said on stderr."""
+    """With --fail-if the exit code is 1 when one of the conditions holds, and what was seen is said on
+    stderr.
+    """
     console.make().enqueue([queued(number) for number in range(3)])
     console.top("--once", "--fail-if", "depth>100", "--fail-if", "workers.dead>0")
     assert console.err == ""
@@ -467,7 +485,9 @@ def test_conditions_decide_the_exit_code(console: Console) -> None:
 
 
 def test_a_condition_that_cannot_be_told(console: Console) -> None:
-    """Where a queue cannot be read a condition neither holds nor passes: exit code 3, 4 where a right is missing; JSON says null."""
+    """Where a queue cannot be read a condition neither holds nor passes: exit code 3, 4 where a right is
+    missing; JSON says null.
+    """
     client, namespace = console.make(), console.make.default_namespace
     client.enqueue([queued(number) for number in range(3)])
     client.enqueue([queued(1, queue="other")])
@@ -531,7 +551,9 @@ def test_output_that_cannot_be_written(console: Console, arguments: tuple[str, .
 
 
 def test_output_in_ascii(console: Console) -> None:
-    """Where the output says that it takes ASCII only, there is nothing else in it, and our signs by their likeness."""
+    """Where the output says that it takes ASCII only, there is nothing else in it, and our signs by their
+    likeness.
+    """
     console.make().enqueue([queued(1)])
     console.make.redis.set(f"{console.make.default_namespace}/odd", 5)
     console.make.redis.sadd(f"{console.make.default_namespace}/_queues", "odd")

@@ -45,7 +45,8 @@ COLUMNS = (
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0s"), (59.9, "59s"), (60, "1m00s"), (252, "4m12s"), (3600, "1h00m"), (11_220, "3h07m"), (90_000, "1d1h"),
+        (0, "0s"), (59.9, "59s"), (60, "1m00s"), (252, "4m12s"), (3600, "1h00m"), (11_220, "3h07m"),
+        (90_000, "1d1h"),
         (86_400 * 400, "400d"), (-5, "-5s"), (None, "?"), (float("nan"), "?"), (float("inf"), "?"),
     ],
 )  # fmt: skip
@@ -107,7 +108,9 @@ def test_ascii_keeps_the_width() -> None:
 
 @given(st.text(max_size=60), st.integers(min_value=1, max_value=40), st.sampled_from(["left", "right"]))
 def test_any_text_fits(text: str, width: int, align: str) -> None:
-    """Whatever a name is, its cell has the width of the column, and nothing in it moves the cursor of a terminal."""
+    """Whatever a name is, its cell has the width of the column, and nothing in it moves the cursor of a
+    terminal.
+    """
     shown = make_cell(text).text
     assert shown.isprintable()
     assert cell_len(fit_text(shown, width, align)) == width  # type: ignore[arg-type]
@@ -115,7 +118,9 @@ def test_any_text_fits(text: str, width: int, align: str) -> None:
 
 @given(st.integers(min_value=1, max_value=200))
 def test_columns_fit(width: int) -> None:
-    """The columns that are shown fit the width, the first is always there, and the least important go first."""
+    """The columns that are shown fit the width, the first is always there, and the least important go
+    first.
+    """
     places = fit_columns(COLUMNS, width)
     shown = [index for index, _ in places]
     assert shown[0] == 0
@@ -128,7 +133,8 @@ def test_columns_fit(width: int) -> None:
 @pytest.mark.parametrize(
     ("text", "width", "shown"),
     [
-        ("1,000,000", 9, "1,000,000"), ("1,000,000", 7, "1.0M"), ("≥999.9k", 6, "≥999k"), ("!!14m41s", 8, "!!14m41s"),
+        ("1,000,000", 9, "1,000,000"), ("1,000,000", 7, "1.0M"), ("≥999.9k", 6, "≥999k"),
+        ("!!14m41s", 8, "!!14m41s"),
         ("!!14m41s", 7, "!!14m"), ("1,999/2,000", 10, "1.9k/2.0k"), ("12345", 4, "12k"), ("+85.7", 3, "+85"),
     ],
 )  # fmt: skip
@@ -166,6 +172,8 @@ def test_lines_are_cut_and_spread() -> None:
 
 
 def test_a_graph() -> None:
-    """A graph has as many rows as asked for, is full where the highest value is, and shows that nothing was seen."""
+    """A graph has as many rows as asked for, is full where the highest value is, and shows that nothing was
+    seen.
+    """
     assert draw_graph([0, 4, 8, None], 2) == ["  █ ", "▁██ "]
     assert draw_graph([0, None], 2) == ["  ", "▁ "]

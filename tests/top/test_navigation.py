@@ -38,8 +38,10 @@ def names(navigation: Navigation, seen: ViewModel) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("", ["mail", "mail-low", "pay"]), ("mail", ["mail", "mail-low"]), ("!mail", ["pay"]), ("mail !low", ["mail"]),
-        ("/^p.y$/", ["pay"]), ("MAIL", ["mail", "mail-low"]), ("depth>100", ["mail-low", "pay"]), ("depth>=1k", ["pay"]),
+        ("", ["mail", "mail-low", "pay"]), ("mail", ["mail", "mail-low"]), ("!mail", ["pay"]),
+        ("mail !low", ["mail"]),
+        ("/^p.y$/", ["pay"]), ("MAIL", ["mail", "mail-low"]), ("depth>100", ["mail-low", "pay"]),
+        ("depth>=1k", ["pay"]),
         ("oldest>5m", ["pay"]), ("oldest<=30s mail", ["mail"]), ("queue=low", ["mail-low"]), ("nothing", []),
         ("in>1", []), ("x=y", []), ("!depth>100", ["mail"]),
     ],
@@ -216,7 +218,8 @@ def full() -> ViewModel:
     seen = snapshot(
         queue("default", 5200, 174, next_task="app.sync"), queue("exports", 0), queue("日本語", 3, 400),
         workers=(worker(), worker("w2", version=None, seen=100)), connected=1, scheduled=1204, overdue=3,
-        overdue_seconds=71.0, running=37, failed=2, counters={("q", "t", "started"): 5}, limits=(), periodic=(),
+        overdue_seconds=71.0, running=37, failed=2, counters={("q", "t", "started"): 5}, limits=(),
+        periodic=(),
         pages=(jobs_page(job(), of="default"),),
     )  # fmt: skip
     history.add(seen, {})
@@ -235,11 +238,15 @@ def test_every_board_fits_every_size(size: tuple[int, int], name: str) -> None:
 
 
 def test_the_home_screen_at_80_columns() -> None:
-    """At 80x24 everything is there: state, cost, totals, rates, what is wrong, eight tabs, seven columns, keys."""
+    """At 80x24 everything is there: state, cost, totals, rates, what is wrong, eight tabs, seven columns,
+    keys.
+    """
     text = draw(full(), Navigation(), status(), width=80, height=24).text(80, 24)
     for part in (
-        "● LIVE 2s", "RO", "QUEUED 5,203", "RUNNING 37", "WORKERS !1/2", "OLDEST !!6m40s", "SCHED 1,204 (3 late)",
-        "findings:", "e explain", "1 Queues", "8 Tasks", "QUEUE", "DEPTH", "IN/s", "OUT/s", "OLDEST", "ETA", "RUN",
+        "● LIVE 2s", "RO", "QUEUED 5,203", "RUNNING 37", "WORKERS !1/2", "OLDEST !!6m40s",
+        "SCHED 1,204 (3 late)",
+        "findings:", "e explain", "1 Queues", "8 Tasks", "QUEUE", "DEPTH", "IN/s", "OUT/s", "OLDEST", "ETA",
+        "RUN",
         "TREND", "▸ 日本語", "!2m54s", "q Quit", "^p More",
     ):  # fmt: skip
         assert part in text
@@ -263,15 +270,19 @@ def test_a_lost_server_is_told() -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("redis at 10.0.0.1:6379: Error 111 connecting to 10.0.0.1:6379. Connection refused.", "connection refused"),
+        ("redis at 10.0.0.1:6379: Error 111 connecting to 10.0.0.1:6379. Connection refused.",
+            "connection refused"),
         ("redis at 10.0.0.1:6379: Timeout reading from socket", "timeout"),
         ("redis at host.example.internal:6379: WRONGPASS invalid username-password pair or user is disabled.",
          "wrong password"),
-        ("redis at host.example.internal:6379: Error -2 connecting. Name or service not known.", "name not found"),
+        ("redis at host.example.internal:6379: Error -2 connecting. Name or service not known.",
+            "name not found"),
     ],
 )  # fmt: skip
 def test_why_the_server_is_lost_can_be_read(reason: str, words: str, width: int) -> None:
-    """At every width the first line and the line of what is wrong begin with why the server is lost; nothing is called ok."""
+    """At every width the first line and the line of what is wrong begin with why the server is lost; nothing
+    is called ok.
+    """
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason, ever_live=True)
     frame = draw(view(queue()), Navigation(), status(lost), width=width, height=24)
     first, *rest = frame.text(width, 24).splitlines()
@@ -281,7 +292,9 @@ def test_why_the_server_is_lost_can_be_read(reason: str, words: str, width: int)
 
 
 def test_words_instead_of_rows_are_wrapped() -> None:
-    """Why there is nothing to see is told in full at 40 columns: before the first look, and where a board is empty."""
+    """Why there is nothing to see is told in full at 40 columns: before the first look, and where a board is
+    empty.
+    """
     reason = "redis at host.example.internal:6379 does not answer: Error 111 connecting. Connection refused."
     lost = Connection(failures=3, lost_since=88.0, retry_at=104.0, reason=reason)
     for seen in (None, view()):
@@ -323,8 +336,10 @@ def test_nothing_is_drawn_but_ascii_when_asked() -> None:
 def test_nothing_a_terminal_obeys_is_drawn(name: str) -> None:
     """Names, messages and arguments with escapes, controls and marks of direction are written out."""
     seen = view(
-        queue(ESCAPES, 3, 500, next_task=ESCAPES), workers=(worker(ESCAPES, seen=90, state=ESCAPES, queues=[ESCAPES]),),
-        counters={(ESCAPES, ESCAPES, "started"): 1}, pages=(jobs_page(job(ESCAPES, task_name=ESCAPES, task_args=[ESCAPES])),),
+        queue(ESCAPES, 3, 500, next_task=ESCAPES),
+        workers=(worker(ESCAPES, seen=90, state=ESCAPES, queues=[ESCAPES]),),
+        counters={(ESCAPES, ESCAPES, "started"): 1},
+        pages=(jobs_page(job(ESCAPES, task_name=ESCAPES, task_args=[ESCAPES])),),
     )  # fmt: skip
     navigation = Navigation()
     navigation.go(name)
@@ -372,7 +387,8 @@ def test_intervals() -> None:
     ("text", "holds"),
     [
         ("oldest>5m", True), ("oldest > 500", False), ("depth>=5200", True), ("workers.connected<1", False),
-        ("workers.connected<2", True), ("scheduled.late>60", True), ("scheduled.overdue>3", False), ("failed!=2", False),
+        ("workers.connected<2", True), ("scheduled.late>60", True), ("scheduled.overdue>3", False),
+        ("failed!=2", False),
         ("orphaned=0", True),
     ],
 )  # fmt: skip
@@ -402,13 +418,18 @@ def test_what_is_not_known_cannot_be_told(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "holds"),
     [
-        ("depth>99", True), ("depth>=100", True), ("depth>100", None), ("depth<100", False), ("depth<=99", False),
-        ("depth<=100", None), ("depth=99", False), ("depth=100", None), ("depth!=99", True), ("depth!=100", None),
-        ("queued>5", True), ("queued<500", None), ("oldest>50", True), ("oldest>5m", None), ("running>0", None),
+        ("depth>99", True), ("depth>=100", True), ("depth>100", None), ("depth<100", False),
+        ("depth<=99", False),
+        ("depth<=100", None), ("depth=99", False), ("depth=100", None), ("depth!=99", True),
+        ("depth!=100", None),
+        ("queued>5", True), ("queued<500", None), ("oldest>50", True), ("oldest>5m", None),
+        ("running>0", None),
     ],
 )  # fmt: skip
 def test_a_lower_bound_proves_what_it_can(text: str, holds: bool | None) -> None:
-    """Where one queue or worker could not be read, the others still prove that there is more than something."""
+    """Where one queue or worker could not be read, the others still prove that there is more than
+    something.
+    """
     unread = replace(worker("w2", running=0), running=None)
     seen = snapshot(queue("a", 100, 60), queue("b", None, None), workers=(unread,))
     condition = Condition.parse(text)
@@ -420,7 +441,9 @@ def test_a_lower_bound_proves_what_it_can(text: str, holds: bool | None) -> None
 
 
 def test_the_panel_beside_the_queues() -> None:
-    """From 140 columns on, the selected queue's next jobs, its mix of tasks and its depth stand beside the table."""
+    """From 140 columns on, the selected queue's next jobs, its mix of tasks and its depth stand beside the
+    table.
+    """
     jobs = [job(f"id-{number}", queue="default") for number in range(12)]
     jobs += [job("odd", queue="default", task_name=ESCAPES)]
     seen = full()

@@ -20,7 +20,9 @@ __all__ = ["make_fleet", "old_python"]
 def test_a_limit_makes_rates_bounds(
     make_fleet: Callable[..., Fleet], valkey_server: Server, old_python: Path
 ) -> None:
-    """Old workers look past jobs that a limit holds back: rates are lower bounds there, and never called exact."""
+    """Old workers look past jobs that a limit holds back: rates are lower bounds there, and never called
+    exact.
+    """
     fleet = make_fleet(valkey_server, old_python)
     fleet.old(number=2, limit=1)
     blocked = [{"task": "limited", "args": [f"blocked-{number}", 60]} for number in range(6)]

@@ -116,7 +116,9 @@ def test_from_a_failure_to_its_traceback(make: MakeRedisBroker) -> None:
 
 
 def test_arguments_are_hidden_at_first(make: MakeRedisBroker) -> None:
-    """No board and no job in full shows or copies arguments until a is pressed; then each does until it is pressed again."""
+    """No board and no job in full shows or copies arguments until a is pressed; then each does until it is
+    pressed again.
+    """
     fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
@@ -257,7 +259,9 @@ def test_the_interval_and_the_help(make: MakeRedisBroker) -> None:
 
 
 def test_who_looks_away_costs_less(make: MakeRedisBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nobody looked at the terminal for a while the interval is five times as long; it is as before at once on return."""
+    """When nobody looked at the terminal for a while the interval is five times as long; it is as before at
+    once on return.
+    """
     monkeypatch.setattr("spinach_ops.top.tui.app._AWAY_SECONDS", 0.05)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
@@ -271,7 +275,9 @@ def test_who_looks_away_costs_less(make: MakeRedisBroker, monkeypatch: pytest.Mo
 
 
 def test_nothing_dear_is_sent(make_server: Callable[..., Server]) -> None:
-    """On all boards together the server is asked nothing that scans, blocks or changes, but for one search for queues."""
+    """On all boards together the server is asked nothing that scans, blocks or changes, but for one search
+    for queues.
+    """
     make = MakeRedisBroker(make_server("valkey"))
     fill(make)
 
@@ -372,7 +378,9 @@ def test_a_size_of_one_line(make: MakeRedisBroker) -> None:
 
 
 def test_a_number_leads_out_of_everything(make: MakeRedisBroker) -> None:
-    """From a job in full or from the help a number leads to its board; other keys do nothing to the table below."""
+    """From a job in full or from the help a number leads to its board; other keys do nothing to the table
+    below.
+    """
     fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
@@ -406,7 +414,9 @@ def test_the_end(make: MakeRedisBroker, keys: list[str], code: int) -> None:
 
 
 def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> None:
-    """Without the server the screen keeps what it saw, says since when and why, and works on; then it is live again."""
+    """Without the server the screen keeps what it saw, says since when and why, and works on; then it is live
+    again.
+    """
     make = MakeRedisBroker(make_server("valkey", "--appendonly", "yes"))
     fill(make)
 
@@ -477,7 +487,9 @@ def test_keys_work_while_the_server_hangs(make_server: Callable[..., Server]) ->
 
 
 def test_hostile_names_are_only_text(make: MakeRedisBroker) -> None:
-    """Names and messages with markup and escapes are shown as text on every board and in full, and do nothing."""
+    """Names and messages with markup and escapes are shown as text on every board and in full, and do
+    nothing.
+    """
     worker = make.worker(ESCAPES.replace("\n", ""), slots=2)
     make().enqueue([queued(ESCAPES, name=ESCAPES, queue=ESCAPES, retries=0) for _ in range(3)])
     job = claim(worker, 1, ESCAPES)[0]

@@ -20,7 +20,9 @@ _JOBS = 150
 
 
 def test_jobs_given_back_did_not_come(make_fleet: Callable[..., Fleet], valkey_server: Server) -> None:
-    """While a worker takes the last jobs of a queue, stops and gives them back, no rate says that any came."""
+    """While a worker takes the last jobs of a queue, stops and gives them back, no rate says that any
+    came.
+    """
     fleet = make_fleet(valkey_server)
     worker = fleet.ours(number=2)
     poller = Poller(

@@ -44,7 +44,8 @@ class Terminal:
         return done.stdout
 
     def run(self, server: Server, namespace: str, *arguments: str) -> None:
-        command = f"{sys.executable} -m spinach_ops.top.cli --redis {server.url} -n {namespace} {' '.join(arguments)}"
+        command = f"{sys.executable} -m spinach_ops.top.cli --redis {server.url} -n {namespace} "
+        command += " ".join(arguments)
         self.type(f"cd {REPOSITORY} && {command}; echo ended-with-$?")
 
     def type(self, text: str) -> None:
@@ -159,7 +160,9 @@ def test_a_closed_terminal_ends_it(
 def test_standard_error_elsewhere(
     make: MakeRedisBroker, open_terminal: Callable[[int, int], Terminal], tmp_path: Path
 ) -> None:
-    """With standard error in a file there is no screen: it ends with exit code 2 and says why, here and there."""
+    """With standard error in a file there is no screen: it ends with exit code 2 and says why, here and
+    there.
+    """
     terminal, log = open_terminal(80, 24), tmp_path / "err.log"
     terminal.run(make.server, make.default_namespace, f"2>{log}")
     terminal.wait_for("ended-with-2", "drawn on standard error", "--once")

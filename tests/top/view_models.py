@@ -70,8 +70,10 @@ def running_page(*held: HeldJob, of: str = "") -> Page:
 
 def failure(job_id: str = "id-1", **facts: Any) -> FailedJob:
     given = {
-        "reason": "failed", "failed_at": NOW - 30, "queue": "q", "task_name": "task", "error_type": "app.Boom",
-        "message": "it broke", "traceback": "Traceback (most recent call last):\n  File x\napp.Boom: it broke",
+        "reason": "failed", "failed_at": NOW - 30, "queue": "q", "task_name": "task",
+        "error_type": "app.Boom",
+        "message": "it broke",
+        "traceback": "Traceback (most recent call last):\n  File x\napp.Boom: it broke",
         "attempts": 4, "worker": "w1", **facts,
     }  # fmt: skip
     return FailedJob(id=job_id, raw=job_text(job_id), **given)  # type: ignore[arg-type]
@@ -90,7 +92,8 @@ def group(task: str = "task", error_type: str = "app.Boom", **facts: Any) -> Fai
 
 def status(connection: Connection | None = None, **facts: Any) -> Status:
     given = {
-        "namespace": "ns", "address": "127.0.0.1:6379", "version": "1.0", "now": 100.0, "interval_seconds": 2.0,
+        "namespace": "ns", "address": "127.0.0.1:6379", "version": "1.0", "now": 100.0,
+        "interval_seconds": 2.0,
         "connection": connection or Connection().succeeded(), **facts,
     }  # fmt: skip
     return Status(**given)  # type: ignore[arg-type]

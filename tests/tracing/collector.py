@@ -102,7 +102,8 @@ def parse(text: str) -> list[Received]:
     return spans
 
 
-_FIELDS = {"Trace ID": "trace", "Parent ID": "parent", "ID": "id", "Name": "name", "Kind": "kind", "Status code": "status"}  # fmt: skip
+_FIELDS = {"Trace ID": "trace", "Parent ID": "parent", "ID": "id", "Name": "name", "Kind": "kind",
+    "Status code": "status"}  # fmt: skip
 
 
 def _parse_detail(line: str, part: str, resource: dict[str, str], spans: list[Received]) -> None:

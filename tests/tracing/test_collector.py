@@ -85,7 +85,8 @@ class Workers:
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"worker-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "spinach_ops.worker.cli", "worker", "shop:engine", "--trace", *arguments],
+                [sys.executable, "-m", "spinach_ops.worker.cli", "worker", "shop:engine", "--trace",
+                    *arguments],
                 cwd=self.folder, env={**self.environment, **environment},
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
@@ -151,7 +152,9 @@ def wait_for(collector: Collector, workers: Workers, name: str, count: int = 1) 
 def test_a_collector_gets_the_whole_story(
     client: Engine, workers: Workers, collector: Collector, tmp_path: Path
 ) -> None:
-    """Through OTLP arrive parents, links, attributes and errors of clients, workers and the tasks' own spans."""
+    """Through OTLP arrive parents, links, attributes and errors of clients, workers and the tasks' own
+    spans.
+    """
     worker = workers.start("--threads", "2")
     job = client.schedule("ok", "secret")
     client.schedule("again", str(tmp_path / "again"))

@@ -292,7 +292,9 @@ def test_messages_of_errors_can_be_left_out(engine: Engine, traces: Traces) -> N
 def test_an_exception_is_an_event_while_nobody_takes_logs(
     engine: Engine, traces: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for as log records without a logger provider, or with one that drops them, exceptions stay events."""
+    """Asked for as log records without a logger provider, or with one that drops them, exceptions stay
+    events.
+    """
     from opentelemetry import _logs
 
     monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs")
@@ -371,7 +373,9 @@ def test_a_periodic_run_is_a_root(engine: Engine, traces: Traces) -> None:
     ],
 )
 def test_headers_that_say_nothing_give_a_root(engines: Engines, traces: Traces, headers: Any) -> None:
-    """Missing, malformed or foreign headers: a root without links, and no error, whatever span is current there."""
+    """Missing, malformed or foreign headers: a root without links, and no error, whatever span is current
+    there.
+    """
     client, worker = engines(), engines()
     worker.wrap_attempts(lambda _attempt: traces.tracer.start_as_current_span("ambient"))
     traces.watch(worker, baggage=("tenant",))
@@ -426,7 +430,8 @@ def test_headers_lost_on_the_way_give_a_root(engine: Engine, traces: Traces) -> 
     assert "spinach.job.origin" not in attributes(second)
 
 
-@pytest.mark.parametrize(("propagation", "is_child", "is_linked"), [("child", True, True), ("link", False, True), ("none", False, False)])  # fmt: skip
+@pytest.mark.parametrize(("propagation", "is_child", "is_linked"),
+    [("child", True, True), ("link", False, True), ("none", False, False)])  # fmt: skip
 def test_the_tie_can_be_chosen(
     engine: Engine, traces: Traces, propagation: Any, is_child: bool, is_linked: bool
 ) -> None:
@@ -464,7 +469,8 @@ def test_named_baggage_reaches_the_function(engine: Engine, traces: Traces) -> N
 
 @pytest.mark.parametrize(
     "sampler",
-    [ParentBased(ALWAYS_ON), LinkedSampler(ParentBased(ALWAYS_ON)), ParentBased(ParentBased(ALWAYS_ON), remote_parent_sampled=ParentBased(ALWAYS_ON))],
+    [ParentBased(ALWAYS_ON), LinkedSampler(ParentBased(ALWAYS_ON)),
+        ParentBased(ParentBased(ALWAYS_ON), remote_parent_sampled=ParentBased(ALWAYS_ON))],
 )  # fmt: skip
 def test_an_unsampled_job_stays_unsampled(engine: Engine, sampler: Any) -> None:
     """The worker follows the decision of the client, and so does what the function makes."""
@@ -491,7 +497,9 @@ def test_an_unsampled_job_stays_unsampled(engine: Engine, sampler: Any) -> None:
 
 
 def test_an_unsampled_trace_is_passed_on(engine: Engine) -> None:
-    """What an unsampled request schedules, alone or in a batch, is of its trace and not sampled, retries included."""
+    """What an unsampled request schedules, alone or in a batch, is of its trace and not sampled, retries
+    included.
+    """
     traces = Traces(sampler=LinkedSampler(ParentBased(ALWAYS_ON)))
     off = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("application")
     seen: list[tuple[int, str | None]] = []
@@ -540,7 +548,11 @@ def test_a_sampler_that_decides_for_itself_is_asked(engine: Engine) -> None:
     """One that keeps children of unsampled parents, anywhere, keeps them, whatever it calls itself."""
     off = Off(Decision.DROP)
     for number, sampler in enumerate(
-        (KeepsAll(ALWAYS_OFF), LinkedSampler(KeepsAll(ALWAYS_OFF)), ParentBased(ALWAYS_OFF, remote_parent_not_sampled=off), ALWAYS_ON, ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON), remote_parent_not_sampled=ALWAYS_ON))
+        (KeepsAll(ALWAYS_OFF), LinkedSampler(KeepsAll(ALWAYS_OFF)),
+            ParentBased(ALWAYS_OFF, remote_parent_not_sampled=off), ALWAYS_ON,
+            ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON),
+            ParentBased(ALWAYS_ON, local_parent_not_sampled=ParentBased(ALWAYS_ON),
+                        remote_parent_not_sampled=ALWAYS_ON))
     ):  # fmt: skip
         client, worker = Traces(sampler=ALWAYS_OFF), Traces(sampler=sampler)
         engine.task(lambda: None, name=f"task-{number}")

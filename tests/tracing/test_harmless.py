@@ -114,7 +114,9 @@ def test_telemetry_that_raises_touches_no_job(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Wherever it raises, jobs are scheduled, run and retried as ever, once each; it is told once per kind."""
+    """Wherever it raises, jobs are scheduled, run and retried as ever, once each; it is told once per
+    kind.
+    """
     engine = engines()
     raises = Raises(point, error)
     monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", raises.propagator())
@@ -195,7 +197,9 @@ def test_an_exporter_that_hangs_delays_neither_jobs_nor_the_stop(
 
 
 def test_engines_wait_for_one_provider_once(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many engines stop, a provider that hangs is waited for once, and is asked by one thread at a time."""
+    """However many engines stop, a provider that hangs is waited for once, and is asked by one thread at a
+    time.
+    """
     monkeypatch.setattr(tracers, "FLUSH_SECONDS", 1.0)
     asked, released = [], threading.Event()
 
@@ -263,7 +267,9 @@ def test_duties_ask_for_no_instrumentation(engines: Engines, traces: Traces) -> 
 
 
 def test_what_a_receiver_schedules_in_a_duty_is_traced(engines: Engines, traces: Traces) -> None:
-    """A receiver of a signal that a background duty sends does not poll: its jobs have spans, unless it wants none."""
+    """A receiver of a signal that a background duty sends does not poll: its jobs have spans, unless it wants
+    none.
+    """
     engine = engines()
     traces.watch(engine)
 
@@ -345,7 +351,9 @@ def test_the_global_provider_may_come_later(engines: Engines, monkeypatch: pytes
 def test_a_provider_that_cannot_be_had_is_told_once(
     engines: Engines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A global provider that cannot be loaded is asked for once, not with every job, and jobs are not traced."""
+    """A global provider that cannot be loaded is asked for once, not with every job, and jobs are not
+    traced.
+    """
     asked: list[int] = []
 
     def fails() -> Any:
@@ -369,13 +377,16 @@ def test_a_provider_that_cannot_be_had_is_told_once(
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
 def test_nothing_is_left_behind(redis_engines: Engines, workers: Any) -> None:
-    """After 10,000 attempts that end in every way there is no context, no open span, and no more objects than before."""
+    """After 10,000 attempts that end in every way there is no context, no open span, and no more objects than
+    before.
+    """
     engine, traces = redis_engines(), Traces()
     traces.exporter.export = lambda spans: SpanExportResult.SUCCESS  # type: ignore[method-assign, assignment]
     traces.watch(engine)
     finished = Finished(engine)
     at_start: list[Any] = []
-    errors = [None, ValueError, AbortException, RetryException, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]  # fmt: skip
+    errors = [None, ValueError, AbortException, RetryException, KeyboardInterrupt, asyncio.CancelledError,
+        GeneratorExit]  # fmt: skip
 
     async def coroutine(number: int) -> None:
         at_start.append(trace.get_current_span().get_span_context().span_id)
@@ -442,7 +453,9 @@ def test_the_application_may_leave_a_mess(engines: Engines, traces: Traces) -> N
 def test_no_value_spoils_the_batch(
     engines: Engines, traces: Traces, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Texts that are no UTF-8, and numbers beyond 64 bits, in errors or attributes: every span can still be encoded."""
+    """Texts that are no UTF-8, and numbers beyond 64 bits, in errors or attributes: every span can still be
+    encoded.
+    """
     caplog.set_level(logging.CRITICAL)  # the engine logs the error, and no report of a test may hold it
     engine = engines()
     spoilt = type("Spoilt", (Exception,), {"__module__": "app\ud800"})

@@ -59,7 +59,9 @@ def test_engines_made_meanwhile_are_traced(engines: Engines, traces: Traces) -> 
 def test_an_engine_is_made_whatever_a_provider_does(
     engines: Engines, traces: Traces, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A meter provider that raises costs the metrics of that engine, not the engine nor its traces; told once."""
+    """A meter provider that raises costs the metrics of that engine, not the engine nor its traces; told
+    once.
+    """
 
     class Spoilt(NoOpMeterProvider):
         def get_meter(self, *_args: Any, **_options: Any) -> Any:
@@ -120,7 +122,9 @@ engine.start_workers(1, stop_when_queue_empty=True)
 def test_the_real_command_traces_client_and_worker(
     valkey_server: Server, redis_engines: Engines, collector: Collector, tmp_path: Path
 ) -> None:
-    """`opentelemetry-instrument python app.py`: an application that knows nothing of tracing is traced to a collector."""
+    """`opentelemetry-instrument python app.py`: an application that knows nothing of tracing is traced to a
+    collector.
+    """
     (tmp_path / "app.py").write_text(PROGRAM)
     command = Path(sys.executable).with_name("opentelemetry-instrument")
     if not command.exists():

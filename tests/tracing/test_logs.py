@@ -40,7 +40,9 @@ def lines(stream: io.StringIO, logger: str) -> list[dict[str, Any]]:
 def test_a_record_says_which_job_wrote_it(
     engines: Engines, traces: Traces, stream: io.StringIO, workers: Any
 ) -> None:
-    """Records of the application and of the engine carry job and trace, inside the attempt and nowhere else."""
+    """Records of the application and of the engine carry job and trace, inside the attempt and nowhere
+    else.
+    """
     engine = engines()
     traces.watch(engine)
     end = track_jobs(engine)
@@ -86,7 +88,9 @@ def test_an_old_remover_does_nothing(engines: Engines) -> None:
 
 
 def test_a_line_is_strict_json(stream: io.StringIO) -> None:
-    """Numbers that JSON does not know are texts; other numbers beside them, and what contains itself, stay numbers."""
+    """Numbers that JSON does not know are texts; other numbers beside them, and what contains itself, stay
+    numbers.
+    """
 
     def refuse(word: str) -> None:
         raise AssertionError(word)

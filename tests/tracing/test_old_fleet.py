@@ -1,4 +1,6 @@
-"""Old workers and old clients in the same namespace: they lose what they do not know, and nothing is made up for it."""
+"""Old workers and old clients in the same namespace: they lose what they do not know, and nothing is made up
+for it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def fleet(valkey_server: Server, make_fleet: Callable[..., Fleet], old_python: P
 
 @pytest.mark.slow
 def test_a_retry_by_an_old_worker_gives_a_root(fleet: Fleet, traces: Traces) -> None:
-    """It drops the headers: the next attempt, by a worker of ours, has no link and no origin, and is no error."""
+    """It drops the headers: the next attempt, by a worker of ours, has no link and no origin, and is no
+    error.
+    """
     engine = fleet.engine()
     traces.watch(engine)
     old = fleet.old(number=1)

@@ -49,7 +49,9 @@ def measured() -> Iterator[Measured]:
 
 
 def test_calls_and_attempts_are_measured(engines: Engines, measured: Measured) -> None:
-    """Every job counts once as sent and once per attempt, with the attributes of the conventions and its task."""
+    """Every job counts once as sent and once per attempt, with the attributes of the conventions and its
+    task.
+    """
     engine = engines()
     end = instrument_otel_metrics(engine, meter_provider=measured.provider)
     instrument_otel_metrics(engine, meter_provider=measured.provider)()
@@ -83,7 +85,8 @@ def test_calls_and_attempts_are_measured(engines: Engines, measured: Measured) -
     assert {facts.get("spinach.task.name") for facts, _ in calls} == {None, "ok"}
     assert calls[0][1].explicit_bounds == otel_metrics.BUCKETS
     consumed = measured.points(otel_metrics.CONSUMED_MESSAGES)
-    assert {(facts["spinach.task.name"], facts.get("error.type")): point.value for facts, point in consumed} == {
+    assert {(facts["spinach.task.name"], facts.get("error.type")): point.value for facts,
+        point in consumed} == {
         ("ok", None): 3, ("fails", "ValueError"): 1,
     }  # fmt: skip
     assert sum(point.count for _, point in measured.points(otel_metrics.PROCESS_DURATION)) == 4
@@ -136,7 +139,9 @@ def test_error_types_are_bounded(engines: Engines, measured: Measured) -> None:
 
 
 def test_queues_and_tasks_are_bounded(engines: Engines, measured: Measured) -> None:
-    """Names beyond the caps, which come from anybody's jobs, are one series, in calls and attempts; counts stay right."""
+    """Names beyond the caps, which come from anybody's jobs, are one series, in calls and attempts; counts
+    stay right.
+    """
     engine = engines()
     caps = LabelCaps(queues=2, tasks=3)
     end = instrument_otel_metrics(engine, meter_provider=measured.provider, caps=caps)

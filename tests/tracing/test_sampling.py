@@ -54,7 +54,9 @@ def test_others_are_left_to_the_other_sampler(sampled: bool) -> None:
 
 
 def test_stories_are_whole(engines: Engines) -> None:
-    """Of a large batch and of retried jobs, at a ratio of one half, every attempt is kept if and only if its send was."""
+    """Of a large batch and of retried jobs, at a ratio of one half, every attempt is kept if and only if its
+    send was.
+    """
     traces = Traces(sampler=LinkedSampler(ParentBased(TraceIdRatioBased(0.5))))
     engine = engines()
     done: list[int] = []
@@ -102,5 +104,7 @@ def test_stories_are_whole(engines: Engines) -> None:
     ],
 )
 def test_the_usual_samplers_are_known(sampler: Any, known: bool) -> None:
-    """Of those that follow the parent it is known that they drop children of what was not sampled; of no other."""
+    """Of those that follow the parent it is known that they drop children of what was not sampled; of no
+    other.
+    """
     assert drops_children_of_unsampled(sampler) is known

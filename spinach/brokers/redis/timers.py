@@ -28,7 +28,7 @@ from .session import Session
 _OLD_SCORE_SECONDS: Final = 1.0
 # Bounds one call of the script; the next call runs the others.
 _MAX_PERIODIC_RUNS: Final = 500
-# How long a worker that found no worker for a periodic task does not look again: one that starts schedules it.
+# How long a worker that found no worker for a periodic task waits before it checks again.
 _ABANDONED_SECONDS: Final = 60.0
 # What `timedelta` can hold, and what a job's text can.
 _MAX_PERIOD_SECONDS: Final = 86_400 * 999_999_999
@@ -161,7 +161,7 @@ class Timers:
                 if is_abandoned(name, workers):
                     self._abandoned_until[name] = elapsed + _ABANDONED_SECONDS
                     session.report_once(
-                        f"periodic task {name!r} is due, and no worker of namespace {session.keys.namespace!r} can "
+                        f"periodic task {name!r} is due, and no worker of {session.keys.namespace!r} can "
                         "run it: it is not scheduled. Start a worker that has the task, or remove the task: "
                         f"spinach-ops periodic --remove {shlex.quote(name)}",
                         level=logging.WARNING,

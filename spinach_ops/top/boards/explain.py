@@ -93,7 +93,8 @@ class Explain(Board):
             if _key(finding) == key:
                 mark, style = _MARKS[finding.severity]
                 return [
-                    ("level", mark, style), ("what", str(finding.subject), "strong"), ("evidence", finding.evidence, ""),
+                    ("level", mark, style), ("what", str(finding.subject), "strong"),
+                    ("evidence", finding.evidence, ""),
                     ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
                 ]  # fmt: skip
         return [("gone", "this is not so any more", "good")]

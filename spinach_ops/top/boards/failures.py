@@ -125,7 +125,10 @@ class Failures(Board):
         if not page.is_readable:
             return "Failures cannot be read: e says why."
         if view.is_upstream:
-            return "It cannot be known: workers of the published package 0.0.25 keep no failures. See their logs."
+            return (
+                "It cannot be known: workers of the published package 0.0.25 keep no failures. "
+                "See their logs."
+            )
         return "Nothing failed for good."
 
 

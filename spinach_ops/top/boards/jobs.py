@@ -215,7 +215,8 @@ class QueuedJobs(Board):
         depth = next((queue.depth for queue in view.snapshot.queues if queue.name == location.subject), None)
         which = "last" if location.which_jobs == "tail" else "first"
         shown = len(page.jobs) if page else 0
-        return f"queue {location.subject}: {which} {shown} of {format_plural(depth, 'job', 'jobs')} (v: the other end)"
+        total = format_plural(depth, "job", "jobs")
+        return f"queue {location.subject}: {which} {shown} of {total} (v: the other end)"
 
     def empty(self, view: ViewModel, location: Location) -> str:
         page = _page(view, location)

@@ -135,7 +135,8 @@ class Scheduled(Board):
             if seen.overdue
             else ""
         )
-        return f"next {len(page.jobs) if page else 0} of {format_count(seen.scheduled)} that wait for their date{late}"
+        shown = len(page.jobs) if page else 0
+        return f"next {shown} of {format_count(seen.scheduled)} that wait for their date{late}"
 
     def empty(self, view: ViewModel, location: Location) -> str:
         return "No job waits for its date." if view.find_page("scheduled") else "Reading ..."

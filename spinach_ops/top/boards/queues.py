@@ -166,7 +166,8 @@ class Queues(Board):
         return Location("jobs", subject=key, which_jobs="head")
 
     def empty(self, view: ViewModel, location: Location) -> str:
-        return f"No queues under {view.snapshot.namespace!r}: nothing was scheduled here yet. n chooses another namespace."
+        name = view.snapshot.namespace
+        return f"No queues under {name!r}: nothing was scheduled here yet. n chooses another namespace."
 
 
 BOARD: Final = Queues()

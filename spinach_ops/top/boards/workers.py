@@ -1,4 +1,4 @@
-"""The board of workers: registration, last heartbeat, jobs held; and workers that are gone but still hold jobs."""
+"""The board of workers: their heartbeats and jobs, and workers that are gone but still hold jobs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ..view.view_model import Location, ViewModel
 from .board import Board
 
 COLUMNS: Final = (
-    Column("WORKER", "host and beginning of its id; enter: what it runs", 18, share=3, max_width=28, priority=9, align="left"),
-    Column("STATE", "live, silent (beats late), dead, quiet, stopping, orphan (gone, holds jobs)", 8, priority=9, align="left"),
+    Column("WORKER", "host and beginning of its id; enter: what it runs", 18, share=3, max_width=28,
+        priority=9, align="left"),
+    Column("STATE", "live, silent (beats late), dead, quiet, stopping, orphan (gone, holds jobs)", 8,
+        priority=9, align="left"),
     Column("SEEN", "since its last heartbeat; up to 1 min is normal for 0.0.25", 6, priority=8),
     Column("RUN", "jobs it runs", 4, priority=8),
     Column("SLOTS", "jobs it can run at once", 5, priority=6),
@@ -116,7 +118,8 @@ class Workers(Board):
         known = [worker for worker in seen.workers if worker.slots and worker.state != "dead"]
         slots, running = sum(one.slots or 0 for one in known), sum(one.running or 0 for one in known)
         busy = f", {running} of {slots} slots busy" if known else ""
-        return f"connected {'?' if seen.connected is None else seen.connected}, registered {len(seen.workers)}{busy}"
+        connected = "?" if seen.connected is None else seen.connected
+        return f"connected {connected}, registered {len(seen.workers)}{busy}"
 
     def empty(self, view: ViewModel, location: Location) -> str:
         return "No worker is registered. Start one: spinach worker package.module:engine"

@@ -1,4 +1,4 @@
-"""One job or dead letter in full: every field, arguments as JSON, traceback, as lines of a given width. Pure."""
+"""One job or dead letter in full, as lines of a given width: fields, arguments as JSON, traceback. Pure."""
 
 from __future__ import annotations
 

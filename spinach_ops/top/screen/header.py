@@ -188,7 +188,7 @@ def _oldest(seconds: float | None) -> tuple[str, StyleName]:
 
 
 def flow(view: ViewModel, width: int) -> Line:
-    """Return the third line: rates in and out, the time until all is done, the backlog of the last minutes."""
+    """Return the third line: rates in and out, time until all is done, the backlog of the last minutes."""
     paces = view.trends.paces
     mark: Mark = max((pace.mark for pace in paces.values()), key=("", "≈", "≥").index, default="")
     came = sum(pace.in_per_second for pace in paces.values())

@@ -1,4 +1,4 @@
-"""Where the user is and what they chose: place, cursor, order, filter. Knows no terminal; changes only itself."""
+"""Where the operator is and what they chose: location, cursor, order, filter. Knows no terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel beside the queues on wide terminals: next jobs, mix of tasks and depth of the selected queue. Pure."""
+"""The panel beside the queues on wide terminals: next jobs, tasks and depth of one queue. Pure."""
 
 from __future__ import annotations
 

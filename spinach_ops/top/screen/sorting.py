@@ -46,7 +46,7 @@ def _by(rows: Sequence[Row], index: int, *, descending: bool) -> list[Row]:
 
 @dataclass(slots=True)
 class Ranking:
-    """Keeps the order of rows between two rankings, so that a row does not move while the user moves to it."""
+    """Keeps the order of rows between two rankings, so that no row moves while the cursor moves to it."""
 
     _order: dict[str, int] = field(default_factory=dict)
     _what: object = None

@@ -1,1 +1,1 @@
-"""The Textual application, and the only part that loads Textual: shows what `screen` draws, turns keys into actions."""
+"""The Textual application: shows what `screen` draws, turns keys into actions. Only it loads Textual."""

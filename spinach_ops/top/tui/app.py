@@ -1,6 +1,7 @@
 """The application: lays out the screen, draws it, and does what each key and each click means.
 
-It reads nothing itself: `PolledNamespace` polls. What a part of the screen shows is decided in `screen` and `boards`.
+It reads nothing itself: `PolledNamespace` polls. What a part of the screen shows is decided in `screen` and
+`boards`.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class TopApp(App[int]):
         navigation: Which board is shown, and where in it the cursor is.
         options: What the command line says about the screen.
         polled: Polls the namespace.
-        show_arguments: Whether arguments of jobs are shown; at first not, because other people may see the screen.
+        show_arguments: Whether arguments of jobs are shown; at first not, because other people may see the
+            screen.
     """
 
     CSS_PATH = "top.tcss"

@@ -1,4 +1,4 @@
-"""The line in which one types a filter: filters the board at each letter, and says what is wrong with a filter."""
+"""The line for a filter: filters the board at each letter, and says what is wrong with a filter."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class PolledNamespace:
         self.polling_thread.want(tuple(pages))
 
     def accept(self, report: Report) -> bool:
-        """Keep a report, unless it is about a namespace that is not shown any more; return whether it was kept."""
+        """Keep a report if it is about the namespace that is shown; return whether it is."""
         if report.poller.broker is not self._broker:
             return False
         if report.poll is not None:

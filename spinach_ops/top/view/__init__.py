@@ -1,1 +1,1 @@
-"""The vocabulary of every screen part: the view model, table cells, formats of numbers. Pure; knows no board."""
+"""What every part of the screen uses: the view model, table cells, formats of numbers. Knows no board."""

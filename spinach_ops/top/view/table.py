@@ -1,7 +1,7 @@
-"""What the screen is made of: spans of text with a style, lines of spans, and tables of rows and columns. Pure.
+"""What the screen is made of: spans of text with a style, lines of spans, rows and columns. Pure.
 
-Text from Redis must become a `Cell` or a `Span` through `make_cell` or `make_span`: they escape what a terminal
-would obey.
+Text from Redis must become a `Cell` or a `Span` through `make_cell` or `make_span`: they escape what a
+terminal would obey.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ class Location:
 
     Attributes:
         board: Name of the board.
-        subject: The queue or the worker whose jobs are shown (a name or a worker's id), or the task that fails.
+        subject: The queue or the worker whose jobs are shown (a name or a worker's id), or the task that
+            fails.
         which_jobs: The running ones, or the first or the last of a queue.
         error_type: Type of the failures that are shown.
     """
