@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,40 @@ def loaded_scripts() -> dict[str, scripts_module.Script]:
 def test_every_script_is_loaded() -> None:
     """Each file of the folder is a script that is loaded once, or a part."""
     assert sorted(script.name for script in loaded_scripts().values()) == [path.stem for path in scripts()]
+
+
+# Words that the glossary in ARCHITECTURE.md replaces by words such as worker, hook, poll, snapshot.
+RETIRED_WORDS = frozenset(
+    (
+        "crew", "seam", "ratchet", "desk", "scene", "sight", "feed", "look", "upkeep", "pacing", "pace",
+        "whereabouts", "ledger", "news", "obituary", "bury", "told", "situation", "stage", "anew", "lane",
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("package", ["spinach", "spinach_ops", "dashboards"])
+def test_names_keep_to_the_glossary(package: str) -> None:
+    """No file, class, function or attribute has a word in its name that the glossary has replaced."""
+    found = set()
+    for path in sorted((REPOSITORY / package).rglob("*.py")):
+        for name in {path.stem, *_defined_names(ast.parse(path.read_text(encoding="utf-8")))}:
+            words = re.findall(r"[A-Z]?[a-z]+", name)
+            found |= {(path.name, name) for word in words if _singular(word) in RETIRED_WORDS}
+    assert found == set()
+
+
+def _singular(word: str) -> str:
+    return word.lower() if word == "news" else word.lower().removesuffix("s")
+
+
+def _defined_names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr
 
 
 @pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.name)

@@ -114,7 +114,7 @@ class PollingThread:
         while not self._stopped.is_set():
             self._due.clear()
             poller = self._poller
-            report = self._look(poller)
+            report = self._poll(poller)
             if self._stopped.is_set():
                 return
             if poller is self._poller:
@@ -128,14 +128,14 @@ class PollingThread:
         retry_at = self.connection.retry_at
         return self._interval_seconds if retry_at is None else max(0.0, retry_at - self._now())
 
-    def _look(self, poller: Poller) -> Report:
+    def _poll(self, poller: Poller) -> Report:
         self.connection = began = self.connection.began(self._now())
         try:
             poll = poller.poll(self._wanted)
         except BrokerError as error:
             reason = str(error)
         except Exception as error:  # a screen that ends is worse than one that says what went wrong
-            logger.exception("A look failed unexpectedly", extra={"action": "look"})
+            logger.exception("A poll failed unexpectedly", extra={"action": "poll"})
             reason = f"unexpected {type(error).__name__}: {error}"
         else:
             return Report(poll, began.succeeded(), poller)

@@ -81,7 +81,7 @@ def rates(
         after: A snapshot that knew `before`.
         interval_seconds: How far apart they were meant to be.
     """
-    if before is None or began_anew(before, after):
+    if before is None or was_emptied(before, after):
         return {}
     seconds = after.at - before.at
     if not 0 < seconds <= _LONGEST_GAP_INTERVALS * interval_seconds:
@@ -99,7 +99,7 @@ def rates(
     return found
 
 
-def began_anew(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
+def was_emptied(before: NamespaceSnapshot, after: NamespaceSnapshot) -> bool:
     """Whether the namespace was emptied between two polls: all counters decreased, no worker took a job."""
     if not before.counters or after.counters is None:
         return False

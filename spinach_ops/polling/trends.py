@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from spinach.stats import NamespaceSnapshot
 
-from .rates import Rate, began_anew
+from .rates import Rate, was_emptied
 
 TREND_SECONDS: Final = 600.0
 _POINTS: Final = 600
@@ -81,7 +81,7 @@ Mark = Literal["", "≈", "≥"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SmoothedRates:
     """How fast jobs come into a queue and leave it, smoothed; the mark says how far to trust it.
 
     Attributes:
@@ -108,8 +108,8 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskPace:
-    """Attempts of a task per second: begun, and ended one way or another; `weight` as in `Pace`."""
+class SmoothedTaskRates:
+    """Attempts of a task per second: begun, and ended one way or another; `weight` as in `SmoothedRates`."""
 
     started: float = 0.0
     ended: float = 0.0
@@ -122,14 +122,14 @@ class History:
 
     Attributes:
         backlog: Jobs in all queues.
-        paces: Of each queue for which they can be told.
-        task_paces: By queue and task, from the counters.
+        smoothed: Of each queue for which they can be told.
+        smoothed_tasks: By queue and task, from the counters.
         first_seen: Of jobs that run, by worker and job: epoch seconds of the look that first showed them.
     """
 
     backlog: Series = field(default_factory=Series)
-    paces: dict[str, Pace] = field(default_factory=dict)
-    task_paces: dict[tuple[str, str], TaskPace] = field(default_factory=dict)
+    smoothed: dict[str, SmoothedRates] = field(default_factory=dict)
+    smoothed_tasks: dict[tuple[str, str], SmoothedTaskRates] = field(default_factory=dict)
     first_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     _depths: dict[str, Series] = field(default_factory=dict)
     _before: NamespaceSnapshot | None = None
@@ -152,10 +152,10 @@ class History:
         before, self._before = (None if gap else self._before), snapshot
         seconds = snapshot.at - before.at if before is not None else 0.0
         kept = 0.5 ** (max(_LEAST_SECONDS, seconds) / _HALF_LIFE_SECONDS)
-        self.task_paces = _task_paces(before, snapshot, seconds, self.task_paces, kept)
+        self.smoothed_tasks = _smoothed_tasks(before, snapshot, seconds, self.smoothed_tasks, kept)
         now = _estimates(before, snapshot, seconds) | _measured(rates, snapshot)
         # What was not measured now is forgotten: a rate of some time ago says nothing.
-        self.paces = {name: _smoothed(self.paces.get(name), pace, kept) for name, pace in now.items()}
+        self.smoothed = {name: _smoothed(self.smoothed.get(name), rates, kept) for name, rates in now.items()}
         self._note_running(snapshot)
 
     @property
@@ -174,10 +174,10 @@ class History:
             self.first_seen = {key: self.first_seen.get(key, snapshot.at) for key in keys}
 
 
-def _measured(rates: Mapping[str, Rate], snapshot: NamespaceSnapshot) -> dict[str, Pace]:
+def _measured(rates: Mapping[str, Rate], snapshot: NamespaceSnapshot) -> dict[str, SmoothedRates]:
     # Where all workers count, what is no more than a bound is better estimated.
     return {
-        name: Pace(
+        name: SmoothedRates(
             rate.in_per_second, rate.out_per_second, "" if rate.exact else "≥", 0.0 if rate.exact else 1.0
         )
         for name, rate in rates.items()
@@ -189,9 +189,11 @@ def _counts(snapshot: NamespaceSnapshot) -> bool:
     return snapshot.exact and bool(snapshot.counters)
 
 
-def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float) -> dict[str, Pace]:
+def _estimates(
+    before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float
+) -> dict[str, SmoothedRates]:
     """Return the rates by the counters: started jobs left the queue; the change of depth gives the others."""
-    if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or began_anew(before, now):
+    if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or was_emptied(before, now):
         return {}
     started, unstarted = _started(now), _unstarted(now)
     started_before, unstarted_before = _started(before), _unstarted(before)
@@ -206,7 +208,7 @@ def _estimates(before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds
         left = started.get(queue.name, 0) - started_before.get(queue.name, 0)
         held = unstarted.get(queue.name, 0) - unstarted_before.get(queue.name, 0)
         came = max(0, left + held + queue.depth - earlier)
-        found[queue.name] = Pace(came / seconds, max(0, left) / seconds, "≈", 1.0)
+        found[queue.name] = SmoothedRates(came / seconds, max(0, left) / seconds, "≈", 1.0)
     return found
 
 
@@ -229,13 +231,13 @@ def _unstarted(snapshot: NamespaceSnapshot) -> dict[str, int]:
     return found
 
 
-def _task_paces(
+def _smoothed_tasks(
     before: NamespaceSnapshot | None,
     now: NamespaceSnapshot,
     seconds: float,
-    earlier: Mapping[tuple[str, str], TaskPace],
+    earlier: Mapping[tuple[str, str], SmoothedTaskRates],
     kept: float,
-) -> dict[tuple[str, str], TaskPace]:
+) -> dict[tuple[str, str], SmoothedTaskRates]:
     if before is None or before.counters is None or now.counters is None or seconds <= 0:
         return {}
     changes: dict[tuple[str, str], list[int]] = {}
@@ -245,9 +247,9 @@ def _task_paces(
             change[counter in _ENDED] += max(0, number - before.counters.get((queue, task, counter), 0))
     found = {}
     for key, (started, ended) in changes.items():
-        old = earlier.get(key, TaskPace())
+        old = earlier.get(key, SmoothedTaskRates())
         part = _part(old.weight, kept)
-        found[key] = TaskPace(
+        found[key] = SmoothedTaskRates(
             started=_mean(old.started, started / seconds, part),
             ended=_mean(old.ended, ended / seconds, part),
             weight=old.weight * kept + 1 - kept,
@@ -255,11 +257,11 @@ def _task_paces(
     return found
 
 
-def _smoothed(before: Pace | None, now: Pace, kept: float) -> Pace:
-    old = before or Pace(0.0, 0.0)
+def _smoothed(before: SmoothedRates | None, now: SmoothedRates, kept: float) -> SmoothedRates:
+    old = before or SmoothedRates(0.0, 0.0)
     part = _part(old.weight, kept)
     doubt = _mean(old.doubt, now.doubt, part)
-    return Pace(
+    return SmoothedRates(
         in_per_second=_mean(old.in_per_second, now.in_per_second, part),
         out_per_second=_mean(old.out_per_second, now.out_per_second, part),
         mark="" if doubt < _NEGLIGIBLE else now.mark or old.mark,

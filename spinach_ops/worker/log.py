@@ -33,8 +33,8 @@ _COLORS: Final = {
     "queued": "\x1b[35m",
 }
 _LEVEL_COLORS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
-# What the engine logs about these is told by the attempt's line, the banner or the summary.
-_TOLD_ELSEWHERE: Final = frozenset(
+# What the engine logs about these is in the attempt's line, the banner or the summary.
+_REPORTED_ELSEWHERE: Final = frozenset(
     {"job_retried", "job_failed", "workers_started", "workers_stopped", "worker_lost", "serving_metrics"}
 )
 
@@ -69,8 +69,8 @@ class PersonFormatter(logging.Formatter):
         return f"{color}{padded}{_RESET}" if self._color and color else padded
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    return getattr(record, "action", None) not in _TOLD_ELSEWHERE
+def _is_shown(record: logging.LogRecord) -> bool:
+    return getattr(record, "action", None) not in _REPORTED_ELSEWHERE
 
 
 def configure(level: int, *, color: bool, tracebacks: bool = False, stream: TextIO | None = None) -> None:
@@ -86,7 +86,7 @@ def configure(level: int, *, color: bool, tracebacks: bool = False, stream: Text
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PersonFormatter(color=color, with_date=not stream.isatty()))
     if not tracebacks:
-        handler.addFilter(_is_news)
+        handler.addFilter(_is_shown)
     root = logging.getLogger()
     root.setLevel(level)
     root.addHandler(handler)
@@ -131,8 +131,8 @@ class AttemptLog:
         with self._lock:
             counts = dict(self.counts)
         attempts = counts["done"] + counts["retried"] + counts["failed"]
-        told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        return f"{attempts} attempts in {duration(seconds)} ({attempts / seconds:.1f} per second): {told}"
+        counted = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{attempts} attempts in {duration(seconds)} ({attempts / seconds:.1f} per second): {counted}"
 
     def _count(self, name: str) -> None:
         with self._lock:

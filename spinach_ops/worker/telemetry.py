@@ -91,10 +91,10 @@ def _trace(engine: Engine, telemetry: WorkerTelemetry) -> None:
     try:
         from ..tracing.provider import TracingUnavailable, trace_worker  # takes longer to load than all else
     except Exception as error:  # the SDK reads some of its variables, and refuses them, as it is imported
-        told = (
+        reason = (
             f"OpenTelemetry cannot be loaded, mostly for an OTEL_* variable: {type(error).__name__}: {error}"
         )
-        raise TargetError(f"--trace: {told}") from None
+        raise TargetError(f"--trace: {reason}") from None
     try:
         end = trace_worker(engine)
     except TracingUnavailable as error:

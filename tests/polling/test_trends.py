@@ -61,10 +61,10 @@ def test_rates_are_smoothed() -> None:
     history.add(snapshot(queue()), {})
     for number in range(1, 101):
         history.add(later(snapshot(queue()), number), {"q": Rate(100, 0, exact=True)})
-    assert history.paces["q"].in_per_second == pytest.approx(100)
+    assert history.smoothed["q"].in_per_second == pytest.approx(100)
     history.add(later(snapshot(queue()), 110), {"q": Rate(0, 0, exact=True)})
-    assert history.paces["q"].in_per_second == pytest.approx(50, rel=0.01)
-    assert history.paces["q"].mark == ""
+    assert history.smoothed["q"].in_per_second == pytest.approx(50, rel=0.01)
+    assert history.smoothed["q"].mark == ""
 
 
 def test_a_short_look_weighs_little() -> None:
@@ -72,9 +72,9 @@ def test_a_short_look_weighs_little() -> None:
     history = History()
     history.add(snapshot(queue()), {})
     history.add(later(snapshot(queue()), 0.1), {"q": Rate(1000, 0, exact=True)})
-    assert history.paces["q"].in_per_second == 1000
+    assert history.smoothed["q"].in_per_second == 1000
     history.add(later(snapshot(queue()), 2.1), {"q": Rate(10, 0, exact=True)})
-    assert history.paces["q"].in_per_second < 70
+    assert history.smoothed["q"].in_per_second < 70
 
 
 def test_a_bound_stays_a_bound_for_a_while() -> None:
@@ -83,10 +83,10 @@ def test_a_bound_stays_a_bound_for_a_while() -> None:
     history.add(snapshot(queue()), {})
     history.add(later(snapshot(queue()), 2), {"q": Rate(1, 1, exact=False)})
     history.add(later(snapshot(queue()), 4), {"q": Rate(1, 1, exact=True)})
-    assert history.paces["q"].mark == "≥"
+    assert history.smoothed["q"].mark == "≥"
     for number in range(3, 60):
         history.add(later(snapshot(queue()), 2 * number), {"q": Rate(1, 1, exact=True)})
-    assert history.paces["q"].mark == ""
+    assert history.smoothed["q"].mark == ""
 
 
 def test_counters_make_an_estimate_of_a_bound() -> None:
@@ -104,10 +104,10 @@ def test_counters_make_an_estimate_of_a_bound() -> None:
     history = History()
     history.add(before, {})
     history.add(after, {"q": Rate(1, 1, exact=False)})
-    pace = history.paces["q"]
-    assert (pace.out_per_second, pace.in_per_second, pace.mark) == (12, 14, "≈")
-    assert pace.change == 2
-    assert history.task_paces["q", "task"].started == 10
+    rates = history.smoothed["q"]
+    assert (rates.out_per_second, rates.in_per_second, rates.mark) == (12, 14, "≈")
+    assert rates.change == 2
+    assert history.smoothed_tasks["q", "task"].started == 10
 
 
 def test_jobs_in_hand_came_and_did_not_start() -> None:
@@ -128,7 +128,7 @@ def test_jobs_in_hand_came_and_did_not_start() -> None:
         history = History()
         history.add(first, {})
         history.add(second, {})
-        found.append((history.paces["q"].in_per_second, history.paces["q"].out_per_second))
+        found.append((history.smoothed["q"].in_per_second, history.smoothed["q"].out_per_second))
     # 4 stand there, 6 were started, 10 are in hand; then all of them stand there.
     assert found == [(10, 3), (0, 0)]
 
@@ -141,7 +141,7 @@ def test_rates_begin_anew_after_a_gap() -> None:
         snapshot(queue(), counters={("q", "t", "started"): 1}, **facts), {"q": Rate(5, 5, exact=True)}
     )
     history.add(later(snapshot(queue(), counters={("q", "t", "started"): 9999}, **facts), 60), {}, gap=True)
-    assert (history.paces, history.task_paces) == ({}, {})
+    assert (history.smoothed, history.smoothed_tasks) == ({}, {})
 
 
 def test_a_change_too_small_is_none() -> None:
@@ -153,7 +153,7 @@ def test_a_change_too_small_is_none() -> None:
         snapshot(),
         {"a": Rate(100, 99, exact=True), "b": Rate(100, 50, exact=True), "c": Rate(9, 1, exact=False)},
     )
-    assert [history.paces[name].change for name in "abc"] == [0.0, 50, None]
+    assert [history.smoothed[name].change for name in "abc"] == [0.0, 50, None]
 
 
 def test_since_when_a_job_runs() -> None:

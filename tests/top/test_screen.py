@@ -182,10 +182,10 @@ def test_the_engine_at_work(valkey_server: Server) -> None:
         engine.schedule("breaks")
         try:
             await pilot.press("8")
-            await until(pilot, lambda: app.polled.trends.task_paces and "works" in screen(app))
+            await until(pilot, lambda: app.polled.trends.smoothed_tasks and "works" in screen(app))
             await until(
                 pilot,
-                lambda: sum(pace.ended for pace in app.polled.trends.task_paces.values()) > 10,
+                lambda: sum(rates.ended for rates in app.polled.trends.smoothed_tasks.values()) > 10,
                 "a rate",
             )
             await pilot.press("7")
@@ -421,7 +421,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
     fill(make)
 
     async def story(app: TopApp, pilot: Pilot[int]) -> None:
-        await until(pilot, lambda: app.polled.trends.paces and shows(app, "● LIVE", "mail")())
+        await until(pilot, lambda: app.polled.trends.smoothed and shows(app, "● LIVE", "mail")())
         make.server.kill()
         await until(pilot, shows(app, "○ LOST", "retry in", "mail"))
         assert app.query_one("#table").has_class("-stale")
@@ -433,7 +433,7 @@ def test_the_server_goes_and_comes_back(make_server: Callable[..., Server]) -> N
         await pilot.press("ctrl+r")
         await until(pilot, shows(app, "● LIVE", "540"))
         assert (
-            app.polled.trends.paces.get("mail") is None or app.polled.trends.paces["mail"].in_per_second == 0
+            "mail" not in app.polled.trends.smoothed or app.polled.trends.smoothed["mail"].in_per_second == 0
         )
         assert not app.query_one("#table").has_class("-stale")
 

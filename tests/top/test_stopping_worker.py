@@ -52,4 +52,4 @@ def estimated(first: Poll, second: Poll) -> float:
     history.add(first.snapshot, {})
     history.add(second.snapshot, {})
     seconds = second.snapshot.at - first.snapshot.at
-    return sum(pace.in_per_second * seconds for pace in history.paces.values())
+    return sum(rates.in_per_second * seconds for rates in history.smoothed.values())

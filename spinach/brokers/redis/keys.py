@@ -74,7 +74,7 @@ class Keys:
         return self("_all_brokers_hash")
 
     @property
-    def brokers_by_sight(self) -> str:
+    def brokers_by_last_seen(self) -> str:
         """Zset broker id by `last_seen_at`; has the entries of `brokers`, written and removed together."""
         return self("_all_brokers_zset")
 
@@ -122,12 +122,12 @@ class Keys:
         """Set of queue names seen. Permanent; at most `MAX_QUEUES`."""
         return self("_queues")
 
-    def producer(self, lane: str) -> str:
-        """String: number of the last enqueue call of one lane of one producer, so that it can be repeated.
+    def producer(self, sequence: str) -> str:
+        """String: number of the last call in a sequence of one producer, so that a call can be repeated.
 
         Lives `PRODUCER_TTL_SECONDS`.
         """
-        return self(f"_producer-{lane}")
+        return self(f"_producer-{sequence}")
 
     @property
     def counters(self) -> str:

@@ -23,7 +23,7 @@ from .session import Session
 _SEEN_MOVING_SECONDS: Final = 120.0
 # A running hash without a registered worker is adopted after this time: an old worker may register again.
 _ORPHAN_SECONDS: Final = 120.0
-_ORPHANS_PER_LOOK: Final = 100
+_ORPHANS_PER_CALL: Final = 100
 _PAGE: Final = 200
 _SLOTS_COUNT_HOLDS_MS: Final = 2000
 
@@ -34,7 +34,7 @@ class Registered:
 
     info: WorkerInfo
     entry: bytes
-    sight: float | None
+    seen_at: float | None
 
 
 class FailureDetector:
@@ -70,27 +70,27 @@ class FailureDetector:
         return elapsed - self._moved[name][1] >= _SEEN_MOVING_SECONDS
 
 
-def read_registry(entries: Any, sights: Any) -> dict[str, Registered]:
-    """Return the registry by worker id; entries that cannot be read count by their sight alone."""
-    seen = {name: float(score) for name, score in pairs(sights)}
+def read_registry(entries: Any, last_seen: Any) -> dict[str, Registered]:
+    """Return the registry by worker id; entries that cannot be read count by their last heartbeat alone."""
+    seen = {name: float(score) for name, score in pairs(last_seen)}
     texts = dict(pairs(entries))
     workers = {}
     for name in {*texts, *seen}:
-        entry, sight = texts.get(name, b""), seen.get(name)
+        entry, seen_at = texts.get(name, b""), seen.get(name)
         worker_id = name.decode(errors="replace")
-        workers[worker_id] = Registered(_info(worker_id, entry, sight), entry, sight)
+        workers[worker_id] = Registered(_info(worker_id, entry, seen_at), entry, seen_at)
     return workers
 
 
-def _info(worker_id: str, entry: bytes, sight: float | None) -> WorkerInfo:
+def _info(worker_id: str, entry: bytes, seen_at: float | None) -> WorkerInfo:
     try:
         facts = json.loads(entry)
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
-        return WorkerInfo(worker_id, "", 0.0, sight or 0.0, UPSTREAM_DEAD_AFTER_SECONDS)
-    if sight is not None and not isinstance(facts.get("last_seen_at"), (int, float)):
-        facts["last_seen_at"] = sight
+        return WorkerInfo(worker_id, "", 0.0, seen_at or 0.0, UPSTREAM_DEAD_AFTER_SECONDS)
+    if seen_at is not None and not isinstance(facts.get("last_seen_at"), (int, float)):
+        facts["last_seen_at"] = seen_at
     return WorkerInfo.from_registry(worker_id, facts)
 
 
@@ -111,18 +111,18 @@ class Recoverer:
     def recover(self) -> list[Recovery]:
         """See `Broker.recover`."""
         session, keys = self._session, self._session.keys
-        time, entries, sights, remembered, limits, parked = session.connection.read(
+        time, entries, last_seen, remembered, limits, parked = session.connection.read(
             ("TIME",),
             ("HGETALL", keys.brokers),
-            ("ZRANGE", keys.brokers_by_sight, 0, -1, "WITHSCORES"),
-            ("ZRANGE", keys.brokers_seen, 0, _ORPHANS_PER_LOOK - 1, "WITHSCORES"),
+            ("ZRANGE", keys.brokers_by_last_seen, 0, -1, "WITHSCORES"),
+            ("ZRANGE", keys.brokers_seen, 0, _ORPHANS_PER_CALL - 1, "WITHSCORES"),
             ("EXISTS", keys.limits),
             ("HKEYS", keys.parked_counts),
         )
         if isinstance(time, Exception):
             raise session.connection.translated(time)
         now = session.observe_time(time)
-        workers = read_registry(value(entries, []), value(sights, []))
+        workers = read_registry(value(entries, []), value(last_seen, []))
         dead = [
             worker
             for worker in self._failure_detector.dead(workers, now, session.clock.elapsed())
@@ -158,7 +158,7 @@ class Recoverer:
         now = self._session.clock.now()
         declared = self._session.run(
             scripts.REVOKE, worker_id=worker.info.id, judged_record=worker.entry,
-            judged_sight="" if worker.sight is None else repr(worker.sight),
+            judged_last_seen="" if worker.seen_at is None else repr(worker.seen_at),
             lost_record=worker.info.lost_record(now), now=now,
         )  # fmt: skip
         return self._take_over(worker.info, declared=True) if declared else None
@@ -168,10 +168,10 @@ class Recoverer:
     ) -> list[Recovery]:
         """Take over running hashes whose worker is registered nowhere."""
         recoveries = []
-        for worker_id, sight in seen.items():
-            if worker_id in workers or now - sight < _ORPHAN_SECONDS:
+        for worker_id, seen_at in seen.items():
+            if worker_id in workers or now - seen_at < _ORPHAN_SECONDS:
                 continue
-            info = WorkerInfo(worker_id, "", 0.0, sight, 0.0)
+            info = WorkerInfo(worker_id, "", 0.0, seen_at, 0.0)
             recovery = self._take_over(info, declared=False)
             if recovery.requeued or recovery.failed:
                 recoveries.append(recovery)

@@ -37,8 +37,8 @@ def list_findings(view: ViewModel) -> list[Finding]:
 def _old_queues(view: ViewModel) -> Sequence[Finding]:
     found = []
     for queue in view.snapshot.queues:
-        pace = view.trends.paces.get(queue.name)
-        change = (pace.change if pace else None) or 0.0
+        rates = view.trends.smoothed.get(queue.name)
+        change = (rates.change if rates else None) or 0.0
         growing = f", growing by {format_rate(change)}/s" if change > 0 else ""
         finding = old_queue(view.snapshot, queue, aged=view.stale_seconds, growing=growing)
         if finding is not None:

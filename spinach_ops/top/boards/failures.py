@@ -38,7 +38,7 @@ JOBS: Final = (
 def _group_row(view: ViewModel, group: FailureGroup) -> Row:
     last, first = max(0.0, view.now - group.last_seen), max(0.0, view.now - group.first_seen)
     minutes = (group.last_seen - group.first_seen) / 60
-    pace = (group.count - 1) / minutes if minutes > 1 / 60 and group.count > 1 else None
+    rates = (group.count - 1) / minutes if minutes > 1 / 60 and group.count > 1 else None
     recent = last < _RECENT_SECONDS
     return Row(
         _key(group.task_name, group.error_type),
@@ -46,7 +46,7 @@ def _group_row(view: ViewModel, group: FailureGroup) -> Row:
             make_cell(group.task_name, "strong") if group.task_name else Cell("(unknown)", "dim"),
             make_cell(_class_of(group.error_type), "bad", group.error_type),
             Cell(format_count(group.count), "", group.count),
-            NONE if pace is None else Cell(f"≈{format_rate(pace)}", "", pace),
+            NONE if rates is None else Cell(f"≈{format_rate(rates)}", "", rates),
             Cell(format_age(first), "dim", first),
             Cell(f"!{format_age(last)}" if recent else format_age(last), "warn" if recent else "", last),
             make_cell(group.sample_message, "dim"),
@@ -113,8 +113,8 @@ class Failures(Board):
     def caption(self, view: ViewModel, location: Location) -> str:
         seen = view.snapshot
         upstream = sum(not worker.runs_this_package for worker in seen.workers)
-        told = format_plural(upstream, "upstream worker does", "upstream workers do")
-        missing = f"; {told} not tell of theirs" if upstream else ""
+        workers = format_plural(upstream, "upstream worker does", "upstream workers do")
+        missing = f"; {workers} not report theirs" if upstream else ""
         trimmed = f", {format_count(seen.trimmed)} dropped for newer ones" if seen.trimmed else ""
         return f"{format_plural(seen.failed, 'failed job is', 'failed jobs are')} kept{trimmed}{missing}"
 

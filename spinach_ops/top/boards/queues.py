@@ -9,7 +9,7 @@ from typing import Final
 from spinach.stats import QueueStats, WorkerStats
 
 from ...findings.rules import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
-from ...polling.trends import Pace
+from ...polling.trends import SmoothedRates
 from ..view.format import format_age, format_count, format_rate
 from ..view.table import NONE, UNKNOWN, Cell, Column, Row, StyleName, make_cell
 from ..view.view_model import Location, ViewModel
@@ -26,7 +26,7 @@ COLUMNS: Final = (
     Column("OUT/s", "jobs taken by workers per second", 6, priority=4),
     Column("Δ/s", "in less out: above zero the queue grows", 6, priority=1),
     Column("OLDEST", "how long the first job has been ready; ! over 1 min, !! over 5 min", 8, priority=9),
-    Column("ETA", "when it is empty at this pace", 7, priority=3),
+    Column("ETA", "when it is empty at this rates", 7, priority=3),
     Column(
         "RUN",
         "jobs of live workers that serve only this queue; ≥ where some do not say what they serve",
@@ -67,7 +67,7 @@ class _Fleet:
 
 
 def _row(view: ViewModel, queue: QueueStats, fleet: _Fleet) -> Row:
-    pace = view.trends.paces.get(queue.name)
+    rates = view.trends.smoothed.get(queue.name)
     oldest = _oldest(view, queue)
     return Row(
         queue.name,
@@ -80,11 +80,11 @@ def _row(view: ViewModel, queue: QueueStats, fleet: _Fleet) -> Row:
             UNKNOWN
             if queue.depth is None
             else Cell(format_count(queue.depth), "" if queue.depth else "dim", queue.depth),
-            _rate(pace, pace.in_per_second if pace else 0.0),
-            _rate(pace, pace.out_per_second if pace else 0.0),
-            _change(pace),
+            _rate(rates, rates.in_per_second if rates else 0.0),
+            _rate(rates, rates.out_per_second if rates else 0.0),
+            _change(rates),
             oldest,
-            _eta(queue, pace),
+            _eta(queue, rates),
             _number(fleet.running.get(queue.name), fleet.mark),
             _number(fleet.serving.get(queue.name), fleet.mark),
             make_cell(queue.next_task, "") if queue.next_task else NONE,
@@ -110,14 +110,14 @@ def _oldest(view: ViewModel, queue: QueueStats) -> Cell:
     return Cell(format_age(seconds), "", seconds)
 
 
-def _rate(pace: Pace | None, number: float) -> Cell:
-    if pace is None:
+def _rate(rates: SmoothedRates | None, number: float) -> Cell:
+    if rates is None:
         return Cell("-", "dim")
-    return Cell(f"{pace.mark}{format_rate(number)}", "" if number >= 0.05 else "dim", number)
+    return Cell(f"{rates.mark}{format_rate(number)}", "" if number >= 0.05 else "dim", number)
 
 
-def _change(pace: Pace | None) -> Cell:
-    change = pace.change if pace is not None else None
+def _change(rates: SmoothedRates | None) -> Cell:
+    change = rates.change if rates is not None else None
     if change is None:
         return Cell("-", "dim")
     if not change:
@@ -127,15 +127,15 @@ def _change(pace: Pace | None) -> Cell:
     )
 
 
-def _eta(queue: QueueStats, pace: Pace | None) -> Cell:
-    change = pace.change if pace is not None else None
-    if not queue.depth or pace is None or change is None:
+def _eta(queue: QueueStats, rates: SmoothedRates | None) -> Cell:
+    change = rates.change if rates is not None else None
+    if not queue.depth or rates is None or change is None:
         return Cell("-", "dim")
     if change > 0:
         return Cell("∞ grow", "warn", float("inf"))
     if change < 0 and queue.depth / -change < _SOON_SECONDS:
         return Cell(format_age(queue.depth / -change), "good", queue.depth / -change)
-    return Cell("∞ idle" if pace.out_per_second < 0.05 else "∞ even", "dim", float("inf"))
+    return Cell("∞ idle" if rates.out_per_second < 0.05 else "∞ even", "dim", float("inf"))
 
 
 def _number(number: int | None, mark: str) -> Cell:

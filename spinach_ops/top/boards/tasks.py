@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ...polling.trends import TaskPace
+from ...polling.trends import SmoothedTaskRates
 from ..view.format import format_count, format_rate
 from ..view.table import NONE, Cell, Column, Row, make_cell
 from ..view.view_model import Location, ViewModel
@@ -27,7 +27,7 @@ COLUMNS: Final = (
 )
 
 
-def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None) -> Row:
+def _row(queue: str, task: str, known: Mapping[str, int], rates: SmoothedTaskRates | None) -> Row:
     ok, retried, failed = (known.get(name, 0) for name in ("succeeded", "retried", "failed"))
     ended = ok + retried + failed
     part = (retried + failed) / ended if ended else None
@@ -37,8 +37,8 @@ def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None)
         (
             make_cell(task, "strong"),
             make_cell(queue, "dim"),
-            _pace(pace.started if pace else None),
-            _pace(pace.ended if pace else None),
+            _smoothed_rate(rates.started if rates else None),
+            _smoothed_rate(rates.ended if rates else None),
             NONE
             if part is None
             else Cell(f"{'!' if many else ''}{part * 100:.1f}", "warn" if many else "", part),
@@ -51,7 +51,7 @@ def _row(queue: str, task: str, known: Mapping[str, int], pace: TaskPace | None)
     )
 
 
-def _pace(number: float | None) -> Cell:
+def _smoothed_rate(number: float | None) -> Cell:
     return NONE if number is None else Cell(format_rate(number), "" if number >= 0.05 else "dim", number)
 
 
@@ -74,7 +74,7 @@ class Tasks(Board):
             if task:
                 totals.setdefault((queue, task), {})[counter] = number
         return [
-            _row(queue, task, known, view.trends.task_paces.get((queue, task)))
+            _row(queue, task, known, view.trends.smoothed_tasks.get((queue, task)))
             for (queue, task), known in sorted(totals.items(), key=lambda item: -item[1].get("started", 0))
         ]
 

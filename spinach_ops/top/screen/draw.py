@@ -102,11 +102,11 @@ def _head(
     return (*lines, caption) if caption else tuple(lines)
 
 
-def _in_ascii(frame: DrawnScreen, ascii_only: bool) -> DrawnScreen:
+def _in_ascii(drawn: DrawnScreen, ascii_only: bool) -> DrawnScreen:
     if not ascii_only:
-        return frame
-    bar = in_ascii([frame.bar])[0]
-    return DrawnScreen(in_ascii(frame.head), in_ascii(frame.table), bar, frame.cursor, in_ascii(frame.side))
+        return drawn
+    bar = in_ascii([drawn.bar])[0]
+    return DrawnScreen(in_ascii(drawn.head), in_ascii(drawn.table), bar, drawn.cursor, in_ascii(drawn.side))
 
 
 def in_ascii(lines: Sequence[Line]) -> tuple[Line, ...]:

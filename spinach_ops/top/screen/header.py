@@ -8,7 +8,7 @@ from typing import Final
 
 from ...findings.rules import OLDEST_CRITICAL_SECONDS, OLDEST_WARNING_SECONDS
 from ...polling.connection import Connection, State
-from ...polling.trends import Mark, Pace
+from ...polling.trends import Mark, SmoothedRates
 from ..boards import TABS, find_tab
 from ..boards.explain import list_findings
 from ..view.format import (
@@ -189,22 +189,22 @@ def _oldest(seconds: float | None) -> tuple[str, StyleName]:
 
 def flow(view: ViewModel, width: int) -> Line:
     """Return the third line: rates in and out, time until all is done, the backlog of the last minutes."""
-    paces = view.trends.paces
-    mark: Mark = max((pace.mark for pace in paces.values()), key=("", "≈", "≥").index, default="")
-    came = sum(pace.in_per_second for pace in paces.values())
-    left = sum(pace.out_per_second for pace in paces.values())
+    smoothed = view.trends.smoothed
+    mark: Mark = max((rates.mark for rates in smoothed.values()), key=("", "≈", "≥").index, default="")
+    came = sum(rates.in_per_second for rates in smoothed.values())
+    left = sum(rates.out_per_second for rates in smoothed.values())
     figures: list[tuple[str, str, StyleName]] = [
-        ("IN", f"{mark}{format_rate(came)}/s" if paces else "-", "strong"),
-        ("OUT", f"{mark}{format_rate(left)}/s" if paces else "-", "strong"),
+        ("IN", f"{mark}{format_rate(came)}/s" if smoothed else "-", "strong"),
+        ("OUT", f"{mark}{format_rate(left)}/s" if smoothed else "-", "strong"),
     ]
-    ended = view.trends.task_paces
+    ended = view.trends.smoothed_tasks
     if ended and width >= _MEDIUM:
         exact = "" if view.snapshot.exact else "≥"
         figures.append(
             ("DONE", f"{exact}{format_rate(sum(one.ended for one in ended.values()))}/s", "strong")
         )
-    if paces and mark != "≥":
-        change = Pace(came, left, mark).change or 0.0
+    if smoothed and mark != "≥":
+        change = SmoothedRates(came, left, mark).change or 0.0
         figures.append(("Δ", f"{change:+.1f}/s" if change else "0/s", "warn" if change > 0 else "good"))
         figures.append(("DRAIN", _drain(view.snapshot.queued, change), ""))
     line = _figures(figures, width)

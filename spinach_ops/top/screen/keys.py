@@ -50,7 +50,7 @@ KEYS: Final = (
     Key("space", "space", "freeze", "Freeze", "freeze what is shown; looking goes on", 4),
     Key("plus,equals_sign", "+", "interval(1)", "Slower", "longer between two looks: 1 2 5 10 30 60 s"),
     Key("minus", "-", "interval(-1)", "Faster", "shorter between two looks"),
-    Key("ctrl+r", "^r", "look", "Look now", "look now, also while the server is lost"),
+    Key("ctrl+r", "^r", "poll", "Poll now", "poll now, also while the server is lost"),
     Key("e", "e", "go('explain')", "Explain", "what is wrong, with evidence and what to do", 6),
     Key("n", "n", "namespace", "Namespace", "choose another namespace, keeping the screen", 7),
     Key("v", "v", "view", "View", "of a queue's jobs: the first or the last"),

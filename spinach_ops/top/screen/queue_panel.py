@@ -47,11 +47,11 @@ def lines(view: ViewModel, navigation: Navigation, height: int) -> list[Line]:
 
 
 def _facts(view: ViewModel, queue: QueueStats) -> list[Line]:
-    pace = view.trends.paces.get(queue.name)
-    change = pace.change if pace else None
+    rates = view.trends.smoothed.get(queue.name)
+    change = rates.change if rates else None
     texts = []
-    if pace and queue.depth and pace.out_per_second > 0:
-        texts.append(f"new jobs wait ≈{format_age(queue.depth / pace.out_per_second)}")
+    if rates and queue.depth and rates.out_per_second > 0:
+        texts.append(f"new jobs wait ≈{format_age(queue.depth / rates.out_per_second)}")
     if change:
         texts.append(f"{'grows' if change > 0 else 'shrinks'} by {format_rate(abs(change))}/s")
     if queue.paused:

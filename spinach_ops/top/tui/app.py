@@ -298,7 +298,7 @@ class TopApp(App[int]):
         thread.interval_seconds = next_interval(thread.interval_seconds, step)
         self.draw_all()
 
-    def action_look(self) -> None:
+    def action_poll(self) -> None:
         """Poll now."""
         self.polled.polling_thread.poll_now()
 

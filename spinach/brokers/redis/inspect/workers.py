@@ -48,7 +48,7 @@ class Workers:
         keys, pipeline = self._keys, self._pipeline
         self._size = pipeline.ask("HLEN", keys.brokers)
         self._heartbeats_request = pipeline.ask(
-            "ZREVRANGE", keys.brokers_by_sight, 0, MAX_WORKERS - 1, "WITHSCORES"
+            "ZREVRANGE", keys.brokers_by_last_seen, 0, MAX_WORKERS - 1, "WITHSCORES"
         )
         self._seen = pipeline.ask("ZRANGE", keys.brokers_seen, 0, MAX_WORKERS + _MAX_ORPHANS - 1)
         self._connected = pipeline.ask("PUBSUB", "NUMSUB", keys.notifications)
