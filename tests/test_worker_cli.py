@@ -22,7 +22,7 @@ from spinach.exc import BrokerUnavailable
 from spinach.job import Job
 from spinach.stats import WorkerInfo
 from spinach_ops.text import duration, printable
-from spinach_ops.worker import cli as worker_cli
+from spinach_ops.worker import command as worker_cli
 from spinach_ops.worker.app_loader import TargetError, load_engine
 from spinach_ops.worker.log import AttemptLog, PersonFormatter
 from tests.waiting import PATIENCE_SECONDS, wait_until

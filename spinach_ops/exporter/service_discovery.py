@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from spinach.stats import NamespaceSnapshot, WorkerInfo
 
 from ..metrics.labels import sanitize_label
-from ..serve import METRICS_URL
+from ..serving import METRICS_URL
 from ..web.addresses import is_loopback
 
 

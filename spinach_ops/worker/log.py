@@ -6,11 +6,10 @@ Fed by signals; never shows the arguments of jobs, and prints nothing a terminal
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from spinach import signals
 from spinach.clock import SystemClock
@@ -23,6 +22,7 @@ logger = logging.getLogger("spinach.worker")
 
 # A message can be as long as a page; the rest is in the failed jobs of the broker.
 _MAX_MESSAGE: Final = 300
+_PACKAGES: Final = ("spinach", "spinach_ops")
 _WORD_WIDTH: Final = 7
 _RESET: Final = "\x1b[0m"
 _COLORS: Final = {
@@ -73,23 +73,66 @@ def _is_shown(record: logging.LogRecord) -> bool:
     return getattr(record, "action", None) not in _REPORTED_ELSEWHERE
 
 
-def configure(level: int, *, color: bool, tracebacks: bool = False, stream: TextIO | None = None) -> None:
-    """Send all logging of this process to one stream, for a person.
+class WorkerLog:
+    """Sends the records of this package to standard error, whatever the application makes of logging.
+
+    The application's own handlers receive these records too, from the level that the application chose.
 
     Args:
         level: Lowest level that is shown.
         color: Whether to use colours.
         tracebacks: Whether the engine's records of failed attempts, with tracebacks, are shown as well.
-        stream: By default standard error.
     """
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(PersonFormatter(color=color, with_date=not stream.isatty()))
-    if not tracebacks:
-        handler.addFilter(_is_shown)
-    root = logging.getLogger()
-    root.setLevel(level)
-    root.addHandler(handler)
+
+    def __init__(self, level: int, *, color: bool, tracebacks: bool = False) -> None:
+        self._level = level
+        self._color = color
+        self._tracebacks = tracebacks
+        self._own = self._handler()
+
+    def attach(self) -> None:
+        """Attach to the loggers of this package, and undo what would silence them.
+
+        `logging.config.dictConfig` disables by default every logger that it does not name.
+        """
+        for name in list(logging.root.manager.loggerDict):
+            if _is_ours(name):
+                logging.getLogger(name).disabled = False
+        for package in _PACKAGES:
+            own = logging.getLogger(package)
+            theirs = [handler for handler in own.handlers if handler is not self._own]
+            if own.propagate:
+                theirs += logging.root.handlers
+            chosen = own.getEffectiveLevel()
+            if theirs and chosen > self._level:
+                for handler in theirs:
+                    handler.addFilter(_from_level(chosen, package))
+            own.setLevel(self._level if not theirs else min(self._level, chosen))
+            own.addHandler(self._own)
+
+    def attach_to_root(self) -> None:
+        """Show the application's own records too, where it has not configured a handler for them."""
+        if not logging.root.handlers:
+            logging.root.setLevel(self._level)
+            handler = self._handler()
+            handler.addFilter(lambda record: not _is_ours(record.name))
+            logging.root.addHandler(handler)
+
+    def _handler(self) -> logging.Handler:
+        handler = logging.StreamHandler()
+        handler.setLevel(self._level)
+        handler.setFormatter(PersonFormatter(color=self._color, with_date=not handler.stream.isatty()))
+        if not self._tracebacks:
+            handler.addFilter(_is_shown)
+        return handler
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in _PACKAGES
+
+
+def _from_level(level: int, package: str) -> Callable[[logging.LogRecord], bool]:
+    return lambda record: record.levelno >= level or record.name.partition(".")[0] != package
 
 
 class AttemptLog:

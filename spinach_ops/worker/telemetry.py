@@ -104,7 +104,7 @@ def _trace(engine: Engine, telemetry: WorkerTelemetry) -> None:
 
 def _serve(engine: Engine, options: argparse.Namespace, telemetry: WorkerTelemetry) -> None:
     """Serve metrics. Jobs do not depend on that: when it cannot be, the worker says so and works."""
-    from ..serve import serve
+    from ..serving import serve
 
     try:
         server = serve(

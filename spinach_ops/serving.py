@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
-from .instrument import instrument
+from .instrumentation import instrument
 from .web.addresses import parse_ports
 
 if TYPE_CHECKING:
