@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from logging import getLogger
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from .decorator import TaskDecorator
 from .execution import AttemptWrapper, this_thread
 from .hooks import EnqueueWrapper, Hooks, ServiceWrapper, StopListener, added
 from .job import Job, JobStatus
+from .logger import SafeLogger
 from .runtime.shutdown import StopRequest, stop_at_exit, stop_on_signal
 from .task import GIVEN_BY_NAME, AnyTask, Batch, Task, Tasks, by_name
 from .validation import check_queue_name
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class Engine(TaskDecorator):

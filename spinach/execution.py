@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from logging import getLogger
 from types import TracebackType
 from typing import Any, Final
 
@@ -22,10 +21,11 @@ from . import signals
 from .clock import ServerClock, to_datetime
 from .guard import Guarded
 from .job import Job, JobStatus
+from .logger import SafeLogger
 from .retry import Outcome, Verdict, decide
 from .task import RetryException
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 _elapsed = time.perf_counter
 
@@ -134,7 +134,9 @@ class Attempt:
         try:
             _send_signals(self, outcome)
         except BaseException:  # nothing between the end of the function and the report may cost the report
-            _complain("The outcome of %s could not be announced; the job is reported all the same", job)
+            logger.exception(
+                "The outcome of %s could not be announced; the job is reported", job, extra=_FAILED_END
+            )
         if (guarded := self._guarded) is not None:
             # Drop the guard: its context managers hold this attempt, and the cycle would be left to the
             # garbage collector, once per job.
@@ -155,18 +157,11 @@ def outcome_of(job: Job, error: BaseException, *, now: float) -> Outcome:
     try:
         return decide(job, error, now=to_datetime(now))
     except BaseException as failure:
-        _complain("No retry could be decided for %s, which fails", job)
+        logger.exception("No retry could be decided for %s, which fails", job, extra=_FAILED_END)
         return Outcome(Verdict.FAILED, job.retries, failure)
 
 
-def _complain(message: str, job: Job) -> None:
-    """Log what went wrong around a job; the application's own log filters and handlers may be the reason."""
-    try:
-        logger.exception(message, job, extra={"action": "attempt_end_failed"})
-    except BaseException:  # the filter or handler again: the job matters more than the line
-        return
-
-
+_FAILED_END: Final = {"action": "attempt_end_failed"}
 _STATUS_AFTER: Final = {
     Verdict.SUCCEEDED: JobStatus.SUCCEEDED,
     Verdict.FAILED: JobStatus.FAILED,
@@ -197,12 +192,7 @@ def _send_signals(attempt: Attempt, outcome: Outcome) -> None:
     if error is None:
         signal.send(sender, **facts)
     else:
-        try:
-            _log_error(attempt, outcome, error)
-        except (
-            BaseException
-        ):  # a log filter or handler of the application, or an error that cannot be printed
-            _complain("The error of %s could not be logged", attempt.job)
+        _log_error(attempt, outcome, error)
         signal.send(sender, err=error, **facts)
     finished.send(sender, outcome=outcome.verdict.value, **facts)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from logging import getLogger
 from types import TracebackType
 from typing import Any
 
+from .logger import SafeLogger
+
 __all__ = ["Guarded"]
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class Guarded:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from logging import getLogger
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from .execution import AttemptWrapper
 from .guard import Guarded
 from .job import Job
+from .logger import SafeLogger
 
 __all__ = [
     "EnqueueWrapper",
@@ -28,7 +28,7 @@ __all__ = [
     "added",
 ]
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 EnqueueWrapper = Callable[["Submission"], AbstractContextManager[Any] | None]
 StopListener = Callable[[], None]

@@ -39,11 +39,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from logging import getLogger
 from types import MethodType
 from typing import Any, Final, TypeVar
 
 import blinker
+
+from .logger import SafeLogger
 
 __all__ = [
     "SafeNamedSignal",
@@ -62,7 +63,7 @@ __all__ = [
     "worker_terminated",
 ]
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 

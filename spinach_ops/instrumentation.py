@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from logging import getLogger
 from typing import TYPE_CHECKING, Final, TypedDict
+
+from spinach.logger import SafeLogger
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -67,7 +68,7 @@ class Instrumentation:
                 del _instrumented[self.engine]
 
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 _lock: Final = threading.RLock()
 _instrumented: Final[dict[Engine, Instrumentation]] = {}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from logging import getLogger
 from typing import TYPE_CHECKING, Final
+
+from spinach.logger import SafeLogger
 
 from .instrumentation import instrument
 from .web.addresses import parse_ports
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .web.health import Health
     from .web.http import HttpServer, Response, Route
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 # The first worker of a machine takes the first port; each further worker takes the next free one.
 DEFAULT_PORTS: Final = "9850-9869"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,11 +16,11 @@ from uuid import uuid4
 import pytest
 
 from spinach import AsyncioWorkers, Engine, RedisBroker, ThreadWorkers, signals
+from tests.cli import REPOSITORY, Cli
 from tests.servers import Server
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 BOTH_WORKERS = pytest.mark.parametrize("workers", [ThreadWorkers, AsyncioWorkers])
-REPOSITORY = Path(__file__).resolve().parents[1]
 HEAD = """
 import os, signal, sys, threading, time
 import redis
@@ -157,3 +159,63 @@ def test_forked_children_have_their_own_handlers(valkey_server: Server, namespac
     )  # fmt: skip
     out, err = program.communicate(timeout=30)
     assert (program.returncode, out) == (0, "[1, 2]\nterminated\nhandlers True\n"), err
+
+
+SLOW_IMPORT = """
+import time
+open("importing", "w").close()
+while True:
+    try:
+        time.sleep(1)
+    except BaseException:  # as careless applications do
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_worker_that_still_imports_the_application(cli: Cli, number: signal.Signals) -> None:
+    """No job ran yet: the process ends at once with 0 and says so, whatever the application catches."""
+    (cli.folder / "slow.py").write_text(SLOW_IMPORT)
+    worker = cli.start("worker", "slow:engine")
+    wait_until((cli.folder / "importing").exists)
+    worker.send_signal(number)
+    assert worker.wait(PATIENCE_SECONDS) == 0
+    assert cli.log == "stopped by a signal before the workers started: no job ran\n"
+
+
+@pytest.mark.parametrize("delay", [0.02 * step for step in range(1, 16)])
+def test_a_signal_at_any_moment_ends_the_worker(cli: Cli, delay: float) -> None:
+    """From before the interpreter has started until jobs run: the process ends, without a traceback."""
+    worker = cli.start("worker", "app:engine", "--asyncio", "2")
+    time.sleep(delay)
+    worker.send_signal(signal.SIGTERM)
+    # Before Python runs the first instruction, the kernel's default holds.
+    assert worker.wait(PATIENCE_SECONDS) in (0, -signal.SIGTERM)
+    assert "Traceback" not in cli.log
+
+
+def _may_unshare() -> bool:
+    return (
+        shutil.which("unshare") is not None
+        and not subprocess.run(
+            ["unshare", "--pid", "--fork", "true"], capture_output=True, check=False
+        ).returncode
+    )
+
+
+@pytest.mark.skipif(not _may_unshare(), reason="needs the right to make a PID namespace: unshare --pid")
+@pytest.mark.parametrize("when", ["importing", "running"])
+def test_process_1_of_a_container_obeys(cli: Cli, when: str) -> None:
+    """The kernel drops signals that process 1 has no handler for; the worker has one from the beginning."""
+    (cli.folder / "slow.py").write_text(SLOW_IMPORT)
+    target = "slow:engine" if when == "importing" else "app:engine"
+    flag = cli.folder / when
+    if when == "running":
+        cli.engine.schedule("waits", str(flag))
+        (cli.folder / "running.go").touch()
+    worker = cli.start("worker", target, under=["unshare", "--pid", "--fork", "--kill-child"])
+    wait_until(flag.exists)
+    (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGTERM)
+    assert worker.wait(PATIENCE_SECONDS) == 0
+    assert "no job ran" in cli.log or "stopped: 1 attempts" in cli.log

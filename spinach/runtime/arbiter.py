@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from logging import getLogger
 from typing import Final
 
 from ..brokers.base import Broker, Exchange
 from ..exc import LeaseRevoked, UnknownTask
 from ..execution import Attempt
 from ..job import Job
+from ..logger import SafeLogger
 from ..retry import Verdict
 from ..stats import Tally
 from ..task import Tasks
@@ -26,7 +26,7 @@ from .prefetch import NOTHING, ClaimAhead
 from .service import Service
 from .timers import Timers
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 # Jobs that wait here for a slot are given back after so long without progress: another worker may be free.
 _GIVE_BACK_SECONDS: Final = 0.15

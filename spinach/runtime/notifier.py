@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from logging import getLogger
 from typing import Final
 
 from .. import signals
@@ -19,6 +18,7 @@ from ..error_text import describe
 from ..exc import BrokerError, LeaseRevoked
 from ..execution import Attempt, apply_outcome, outcome_of
 from ..job import Job, JobStatus
+from ..logger import SafeLogger
 from ..retry import Outcome, Verdict
 from ..stats import FailedJob, Tally
 from .service import Service
@@ -26,7 +26,7 @@ from .service import Service
 _BATCH_SIZE: Final = 100
 _UNSTORABLE: Final = "result cannot be stored"
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class ResultNotifier(Service):

@@ -5,14 +5,13 @@ The broker alone decides who is dead and what becomes of the jobs, in one step.
 
 from __future__ import annotations
 
-from logging import getLogger
-
 from .. import signals
 from ..brokers.base import Broker, Recovery
 from ..exc import WorkerLost
+from ..logger import SafeLogger
 from .service import Service
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class Rescuer(Service):

@@ -10,7 +10,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from logging import getLogger
 from time import monotonic, time
 from typing import ClassVar, Final
 
@@ -19,9 +18,10 @@ from ..exc import BrokerUnavailable, LeaseRevoked
 from ..execution import this_thread
 from ..guard import Guarded
 from ..hooks import ServiceWrapper
+from ..logger import SafeLogger
 from .vitals import ServiceVitals
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 _MIN_BACKOFF_SECONDS: Final = 0.1
 # Long enough to spare a server in trouble, short enough that work goes on soon after an outage.

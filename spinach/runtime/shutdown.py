@@ -11,14 +11,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from logging import getLogger
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 # A signal that arrives just before the wait begins does not interrupt it: its handler runs after this time.
-logger = getLogger(__name__)
+from ..logger import SafeLogger
+
+logger = SafeLogger(__name__)
 
 _WAIT_SECONDS: Final = 0.5
 

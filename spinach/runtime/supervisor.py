@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from logging import getLogger
 from time import monotonic
 from typing import Final
 
@@ -22,6 +21,7 @@ from ..brokers.base import Broker, WorkerProfile, WorkerState
 from ..exc import BrokerUnavailable
 from ..execution import Environment
 from ..hooks import Hooks
+from ..logger import SafeLogger
 from ..task import Tasks
 from ..worker import BaseWorkers
 from .arbiter import Arbiter
@@ -32,7 +32,7 @@ from .service import Service
 from .subscriber import BrokerSubscriber
 from .vitals import Vitals
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 # A stop tries for so long to hand in the last results; after that, other workers recover their jobs.
 _REPORT_SECONDS: Final = 10.0

@@ -6,14 +6,14 @@ They decide when to call the broker; the broker alone decides which jobs are due
 from __future__ import annotations
 
 from collections.abc import Callable
-from logging import getLogger
 from typing import Final
 
 from .. import signals
 from ..brokers.base import Broker, Due
 from ..exc import BrokerError, BrokerUnavailable
+from ..logger import SafeLogger
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 # After a notification the timers run at most once per 0.1 s: each run costs the server two calls.
 _MIN_PERIOD_SECONDS: Final = 0.1

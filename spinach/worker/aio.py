@@ -14,15 +14,15 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from logging import getLogger
 
 from .. import signals
 from ..execution import Attempt, Environment, Fork, end_stray_child, this_thread
 from ..job import Job
+from ..logger import SafeLogger
 from .base import BaseWorkers, refuse_generator
 from .event_loop import ScopedTask, close_loop, new_loop, run_in_scope, run_until_done
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class AsyncioWorkers(BaseWorkers):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Coroutine
-from logging import getLogger
 from typing import Any, Final, TypeVar
 
-logger = getLogger(__name__)
+from ..logger import SafeLogger
+
+logger = SafeLogger(__name__)
 
 T = TypeVar("T")
 

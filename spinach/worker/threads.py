@@ -7,19 +7,19 @@ import inspect
 import threading
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from logging import getLogger
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .. import signals
 from ..execution import Attempt, Environment, this_thread
 from ..job import Job
+from ..logger import SafeLogger
 from .base import BaseWorkers, refuse_generator
 
 if TYPE_CHECKING:
     import asyncio
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class ThreadWorkers(BaseWorkers):

@@ -25,7 +25,7 @@ _COLORS: Final = {"error": "\x1b[31m", "warning": "\x1b[33m", "info": "\x1b[36m"
 
 
 def show(poll: Poll, options: Options, broker: Broker) -> None:
-    """Print a look in the form that was asked for."""
+    """Print the result of a poll in the form that was asked for."""
     found = findings(poll.snapshot)
     if options.json:
         text = to_json(document(poll.snapshot, poll.rates, found, address=broker.address))
@@ -37,7 +37,7 @@ def show(poll: Poll, options: Options, broker: Broker) -> None:
 def document(
     snapshot: NamespaceSnapshot, rates: Mapping[str, Rate], found: Sequence[Finding], *, address: str
 ) -> dict[str, Any]:
-    """Return a look as described by `top/schema.json`; null stands for what is not known."""
+    """Return the result of a poll as described by `top/schema.json`; null stands for what is not known."""
     return {
         "schema": SCHEMA,
         "namespace": snapshot.namespace,
@@ -106,7 +106,7 @@ def plain(
     address: str,
     color: bool = False,
 ) -> str:
-    """Return a look as text for a person."""
+    """Return the result of a poll as text for a person."""
     blocks = [_head(snapshot, address), _queue_table(snapshot, rates)]
     if snapshot.workers:
         blocks.append(_worker_table(snapshot))

@@ -14,6 +14,7 @@ from typing import Final
 from spinach.const import VERSION
 
 from ..cli.errors import run_command
+from ..cli.streams import drop_what_cannot_be_written, open_closed_streams
 
 # A command is a module with HELP, add_arguments(parser) and run(given) -> exit code; importing it loads no
 # client.
@@ -35,6 +36,8 @@ _EXIT_CODES: Final = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line `spinach-ops`; return its exit code."""
+    open_closed_streams()
+    drop_what_cannot_be_written("stderr")
     given = _parser().parse_args(arguments)
     return run_command(f"spinach-ops {given.command}", given.run, given)
 

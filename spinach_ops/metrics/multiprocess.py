@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from logging import getLogger
 from typing import Final
 
-logger = getLogger(__name__)
+from spinach.logger import SafeLogger
+
+logger = SafeLogger(__name__)
 
 _VARIABLES: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 

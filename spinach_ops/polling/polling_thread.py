@@ -11,16 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from logging import getLogger
 from typing import Final
 
 from spinach.exc import BrokerError
+from spinach.logger import SafeLogger
 from spinach.stats import Wanted
 
 from .connection import Connection
 from .poller import Poll, Poller
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 _LEAST_SECONDS: Final = 0.1
 

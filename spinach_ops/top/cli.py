@@ -1,6 +1,6 @@
-"""The command `spinach-top`: a screen that watches a namespace, or looks at it for programs.
+"""The command `spinach-top`: a screen that shows a namespace, or its state as text and JSON.
 
-Exit codes: see `_CODES`. Loads the screen's library only when there is a screen, or a theme to look for.
+Exit codes: see `_CODES`. Loads the screen's library only when there is a screen, or a theme to find.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CODES: Final = (
 )
 _NO_SCREEN: Final = (
     "the screen is drawn on standard error, which is not a terminal: do not redirect it, use --log FILE, "
-    "or look without a screen with --once, --count, --plain or --json"
+    "or do without a screen: --once, --count, --plain or --json"
 )
 
 
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {VERSION}")
     add("-i", "--interval", metavar="SECS", type=seconds(*_INTERVALS), default=_DEFAULT_INTERVAL_SECONDS,
-        help="seconds between two looks (default: %(default)s)")  # fmt: skip
+        help="seconds between two polls (default: %(default)s)")  # fmt: skip
     add_queues(parser)
     _add_headless(parser)
     _add_screen(parser)
@@ -62,14 +62,14 @@ def _parser() -> argparse.ArgumentParser:
 def _add_headless(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("without a screen")
     times = group.add_mutually_exclusive_group()
-    times.add_argument("--once", action="store_true", help="look once")
+    times.add_argument("--once", action="store_true", help="poll once")
     times.add_argument(
-        "--count", metavar="N", type=whole_number(1), help="look N times; rates from the second on"
+        "--count", metavar="N", type=whole_number(1), help="poll N times; rates from the second on"
     )
     times.add_argument(
         "--snapshot", metavar="WxH", type=_size, help="print one frame of the screen as text: 80x24"
     )
-    group.add_argument("--plain", action="store_true", help="plain text, a block per look")
+    group.add_argument("--plain", action="store_true", help="plain text, a block per poll")
     group.add_argument(
         "--fail-if", metavar="EXPR", action="append", default=[],
         help="with --once or --count: exit with 1 if this holds, e.g. 'oldest>5m' or 'workers.connected<1'",
@@ -95,7 +95,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Watch, or look as often as asked for; return the exit code."""
+    """Show the screen, or print as many polls as asked for; return the exit code."""
     options = read_common(given)
     if given.log is not None:
         _log_to(given.log)

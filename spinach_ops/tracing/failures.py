@@ -6,7 +6,9 @@ import logging
 from types import TracebackType
 from typing import ClassVar, Final
 
-logger: Final = logging.getLogger("spinach_ops.tracing")
+from spinach.logger import SafeLogger
+
+logger: Final = SafeLogger("spinach_ops.tracing")
 
 
 class FailureLog:

@@ -14,15 +14,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from logging import getLogger
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakSet
 
+from spinach.logger import SafeLogger
+
 from .addresses import CannotListen, explain_refusal, is_loopback, parse_ports
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"

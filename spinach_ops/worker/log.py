@@ -14,11 +14,12 @@ from typing import Any, Final
 from spinach import signals
 from spinach.clock import SystemClock
 from spinach.job import Job
+from spinach.logger import SafeLogger
 from spinach.stats import WorkerInfo
 
 from ..text import duration, printable
 
-logger = logging.getLogger("spinach.worker")
+logger = SafeLogger("spinach.worker")
 
 # A message can be as long as a page; the rest is in the failed jobs of the broker.
 _MAX_MESSAGE: Final = 300
@@ -183,7 +184,7 @@ class AttemptLog:
 
     def _on_succeeded(self, _: str, job: Job, **facts: Any) -> None:
         self._count("done")
-        if logger.isEnabledFor(logging.INFO):
+        if logger.is_enabled_for(logging.INFO):
             _log(logging.INFO, "done", job, _figures(job, facts))
 
     def _on_retry(self, _: str, job: Job, err: BaseException, **facts: Any) -> None:

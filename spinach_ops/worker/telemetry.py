@@ -6,17 +6,18 @@ Light to import: what is asked for is loaded when the worker starts.
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from spinach.logger import SafeLogger
 
 from ..web.addresses import CannotListen, parse_ports
 
 if TYPE_CHECKING:
     from spinach import Engine
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 @dataclass(slots=True)

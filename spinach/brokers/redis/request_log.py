@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import getLogger
 from threading import get_ident
 from time import monotonic, perf_counter
 from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from ...logger import SafeLogger
 from ..messages import Contact, RequestObserver
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class RequestLog:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from logging import getLogger
 from typing import Any, Final
 
 from redis.exceptions import NoScriptError
 
 from ...clock import ServerClock
 from ...exc import MalformedJob
+from ...logger import SafeLogger
 from ...stats import FailedJob
 from .. import dead_letters
 from ..limits import MAX_SAMPLE_CHARACTERS
@@ -21,7 +21,7 @@ from .counter_fields import group_field
 from .keys import Keys
 from .scripts import NAMES_OF_KEYS, Script
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 # A producer of nonsense could otherwise fill the memory of the process.
 _MAX_REPORTED: Final = 1_000

@@ -7,15 +7,15 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from logging import getLogger
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django import db
 
 from ...execution import Attempt
+from ...logger import SafeLogger
 
-logger = getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 @contextmanager

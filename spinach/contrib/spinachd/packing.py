@@ -8,12 +8,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import EmailPolicy
-from logging import getLogger
 from typing import Any, Final
 
 from django.core.mail import EmailMultiAlternatives
 
-logger = getLogger(__name__)
+from ...logger import SafeLogger
+
+logger = SafeLogger(__name__)
 
 # The message has attributes for these, or writes them itself when it is encoded.
 _OWN_HEADERS: Final = {

@@ -24,7 +24,7 @@ _MARKS: Final[dict[str, tuple[str, StyleName]]] = {
     "info": ("· info", "dim"),
 }
 
-# Said anew here: with the age that goes on while no look comes, and with what is known of growth.
+# Said anew here: with the age that goes on while no poll succeeds, and with what is known of growth.
 _AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
 
 

@@ -27,7 +27,7 @@ Field = tuple[str, str, StyleName]
 
 @dataclass(slots=True)
 class FollowedItem:
-    """A job or failure that is looked at, found again by its key in each look.
+    """The job or failure that is shown, found again by its key in each poll.
 
     Attributes:
         key: Of its row.

@@ -49,7 +49,7 @@ class Status:
         version: Of this tool.
         connection: How it stands with the server.
         now: Monotonic seconds, as the connection counts.
-        interval_seconds: Between two looks.
+        interval_seconds: Between two polls.
         frozen_seconds: For how long the display is frozen, None when it is not.
     """
 
@@ -63,7 +63,7 @@ class Status:
 
 
 def status(view: ViewModel | None, status: Status, width: int) -> Line:
-    """Return the first line: where, how it stands, since when, what a look costs."""
+    """Return the first line: where, how it stands, since when, what a poll costs."""
     state = status.connection.state(status.now, status.interval_seconds)
     name = f" {_NAME} {status.version} " if width >= _WIDE else f" {_NAME} "
     title = (Span(name, "accent"), Span(" "), make_span(status.namespace, "strong"))
@@ -79,7 +79,7 @@ def status(view: ViewModel | None, status: Status, width: int) -> Line:
             Span(f"FROZEN {format_age(status.frozen_seconds)}", "warn", "freeze"),
         )
     costs = _costs(view, width)
-    # What is dropped first where room is scarce: the address, then what a look costs; never the mark.
+    # What is dropped first where room is scarce: the address, then what a poll costs; never the mark.
     for left, right in (
         ((*title, address, *state_line), costs),
         ((*title, *state_line), costs),

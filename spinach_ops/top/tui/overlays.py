@@ -76,7 +76,7 @@ class _Reading(Screen[bool]):
 
 
 class Detail(_Reading):
-    """One job or failure; drawn again at each look, for it may move on.
+    """One job or failure; drawn again at each poll: the job may move on.
 
     Args:
         title: What it is of.
