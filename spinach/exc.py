@@ -13,6 +13,7 @@
         ├── BrokerUnavailable          the broker cannot be reached or refuses          (also ConnectionError)
         │   ├── EnqueueUncertain       the reply was lost: the jobs may have been accepted
         │   └── NotPermitted           the broker refuses the user, the password, or the command
+        ├── NoNotifications            the broker cannot notify this client; only inside of workers
         ├── WrongKeyType               a key of the namespace belongs to something else
         ├── NewerLayout                the namespace was written by a newer release
         └── LeaseRevoked               this worker was declared dead; its late results do not count
@@ -32,6 +33,7 @@ __all__ = [
     "LeaseRevoked",
     "MalformedJob",
     "NewerLayout",
+    "NoNotifications",
     "NotPermitted",
     "SpinachError",
     "UnknownTask",
@@ -119,6 +121,10 @@ class NotPermitted(BrokerUnavailable):
     def __init__(self, message: str = "", *, at_login: bool = False) -> None:
         super().__init__(message, kind="auth" if at_login else "permission")
         self.at_login = at_login
+
+
+class NoNotifications(BrokerError):
+    """The broker can be reached, and cannot notify this client; the message says why, and the remedy."""
 
 
 class WrongKeyType(BrokerError):

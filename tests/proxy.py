@@ -60,6 +60,16 @@ class Proxy:
     def unblock(self) -> None:
         self._open.set()
 
+    def redirect(self, target_port: int) -> None:
+        """Lead new connections to another server, as a name or a virtual address that moves; keep the old."""
+        self._target = target_port
+
+    def forget(self) -> None:
+        """Drop whatever the present connections send, and keep them open: a firewall that lost its table."""
+        with self._lock:
+            for connection in self._connections:
+                connection.forgotten = True
+
     def cut(self) -> None:
         """Cut every connection."""
         with self._lock:
@@ -111,6 +121,7 @@ class _Connection:
         self._client = client
         self._server = server
         self._cut_next = threading.Event()
+        self.forgotten = False
 
     def start(self) -> None:
         for pump in (self._pump_requests, self._pump_replies):
@@ -127,6 +138,8 @@ class _Connection:
         with contextlib.suppress(OSError):
             while data := self._client.recv(_CHUNK):
                 self._proxy._open.wait()
+                if self.forgotten:
+                    continue
                 if self._proxy._must_cut(data):
                     self._cut_next.set()
                 self._server.sendall(data)
@@ -141,5 +154,6 @@ class _Connection:
                 if self._proxy._delay_seconds:
                     threading.Event().wait(self._proxy._delay_seconds)
                 self._proxy._open.wait()
-                self._client.sendall(data)
+                if not self.forgotten:
+                    self._client.sendall(data)
         self.close()

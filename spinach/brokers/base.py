@@ -244,7 +244,11 @@ class Broker(ABC):
 
     @abstractmethod
     def subscribe(self) -> Subscription:
-        """Listen for the notifications of the namespace."""
+        """Listen for the notifications of the namespace.
+
+        Raises:
+            NoNotifications: The broker can be reached, and cannot notify this client.
+        """
 
     # --- inspection ----------------------------------------------------------------------------
 

@@ -33,6 +33,8 @@ class Heartbeat(Service):
         super().__init__(broker.namespace, "heartbeat", on_revoked)
         self._broker = broker
         self._state = state
+        # Others judge soon after an outage: the first heartbeat must come before that.
+        self.max_backoff_seconds = min(self.max_backoff_seconds, broker.heartbeat_seconds)
         # When the broker last accepted one; joining, which came before, counts as the first.
         self.accepted = (time(), monotonic())
 

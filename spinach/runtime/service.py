@@ -40,9 +40,11 @@ class Service(ABC):
 
     Attributes:
         duty: Its name in metrics and health checks.
+        max_backoff_seconds: The longest pause between two attempts while the broker cannot be reached.
     """
 
     duty: ClassVar[str]
+    max_backoff_seconds: float = _MAX_BACKOFF_SECONDS
 
     def __init__(self, namespace: str, name: str, on_revoked: Callable[[str], None] | None = None) -> None:
         self.namespace = namespace
@@ -151,5 +153,5 @@ class Service(ABC):
     def _backoff(self) -> float:
         self._failures_in_a_row += 1
         self._failures_since_start += 1
-        ceiling = min(_MAX_BACKOFF_SECONDS, _MIN_BACKOFF_SECONDS * 2.0 ** min(self._failures_in_a_row, 10))
+        ceiling = min(self.max_backoff_seconds, _MIN_BACKOFF_SECONDS * 2.0 ** min(self._failures_in_a_row, 10))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret

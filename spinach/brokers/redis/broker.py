@@ -105,7 +105,7 @@ class RedisBroker(Broker):
         self._held_jobs = HeldJobs(self._session)
         self._timers = Timers(self._session)
         self._membership = Membership(self._session)
-        self._recoverer = Recoverer(self._session, self._held_jobs)
+        self._recoverer = Recoverer(self._session, self._held_jobs, self._membership.presence)
 
     # --- the broker itself -------------------------------------------------------------------------
 

@@ -6,8 +6,10 @@ only the caller knows whether it may. It knows no key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 import redis
@@ -17,6 +19,8 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterCrossSlotError,
+    ClusterDownError,
+    MasterDownError,
     MaxConnectionsError,
     MovedError,
     NoPermissionError,
@@ -25,6 +29,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 
 from ...exc import (
@@ -61,25 +66,27 @@ class ConnectionLost(RedisUnavailable):
     """The connection broke after the request was sent: it may have been applied."""
 
 
+# How long a call waits for one of the pool's connections.
+_POOL_SECONDS: Final = 5.0
+_POOL_PAUSE_SECONDS: Final = 0.002
+# How long a call waits for an answer where the client has no timeout of its own.
+_ANSWER_SECONDS: Final = 15.0
 # Replies of a server that runs and cannot take a request now. The request was not applied.
 _REFUSALS: Final = (
     BusyLoadingError,
     ClusterCrossSlotError,
+    ClusterDownError,
     MaxConnectionsError,
     OutOfMemoryError,
     ReadOnlyError,
+    TryAgainError,
 )
-_REFUSING_WORDS: Final = (
-    "LOADING",
-    "READONLY",
-    "OOM",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "BUSY",
-    "NOREPLICAS",
-    "MISCONF",
-)
+_REFUSING_WORDS: Final = ("OOM", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")
+# Replies of a server that is not the primary, or not yet: another one may have its address now.
+_ROLE_REFUSALS: Final = (BusyLoadingError, MasterDownError, ReadOnlyError)
+_ROLE_WORDS: Final = ("READONLY", "MASTERDOWN", "LOADING", "UNBLOCKED")
+# The client drops the word where it has a class for it; servers before 7.0 put it behind the script's line.
+_WORD: Final = re.compile(r"(?:.*@user_script: ?\d+: ?)?-?([A-Z]+) ")
 
 
 class Connection:
@@ -91,6 +98,7 @@ class Connection:
 
     Attributes:
         request_log: Notes every round trip.
+        drops: How often connections were closed because the server broke off or is no primary.
     """
 
     def __init__(self, client: Any, slot_key: str) -> None:
@@ -98,6 +106,7 @@ class Connection:
         self.is_cluster = not hasattr(client, "connection_pool")
         self._slot_key = slot_key
         self.request_log = RequestLog()
+        self.drops = 0
 
     def call(self, *command: Argument, operation: str = "") -> Any:
         """Send one command and return its raw reply.
@@ -141,15 +150,19 @@ class Connection:
     def _send(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         try:
             pool = self._pool()
-            connection = pool.get_connection()
+            connection = _connection_of(pool)
         except (RedisError, OSError) as error:
             self._learn_nodes()
             raise self._unreachable(error) from error
         try:
-            return _send_and_read(connection, commands)
+            replies = _send_and_read(connection, commands)
+            if any(isinstance(reply, Exception) and _is_role_refusal(reply) for reply in replies):
+                self._reconnect(connection, pool)
+            return replies
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
-            connection.disconnect()
-            self._learn_nodes()
+            self._reconnect(connection, pool)
+            if isinstance(error.__context__, ReadOnlyError):  # how the client of a Sentinel reports one
+                raise self.translated(error.__context__) from error
             raise ConnectionLost(
                 f"the connection to {self.address} broke: {error}", kind=_kind_of(error)
             ) from error
@@ -167,6 +180,14 @@ class Connection:
         node = self.client.get_node_from_key(self._slot_key)
         return self.client.get_redis_connection(node).connection_pool
 
+    def _reconnect(self, connection: Any, pool: Any) -> None:
+        """Close a connection and the idle ones: the next ones look the address up, which may have moved."""
+        self.drops += 1
+        connection.disconnect()
+        with suppress(RedisError, OSError, TypeError):  # TypeError: a pool that cannot leave others alone
+            pool.disconnect(inuse_connections=False)
+        self._learn_nodes()
+
     def _learn_nodes(self) -> None:
         """Ask the cluster again which node has the slot."""
         if self.is_cluster:
@@ -178,21 +199,29 @@ class Connection:
         """Where the server is, without credentials."""
         if self.is_cluster:
             return "the cluster"
-        settings = self.client.connection_pool.connection_kwargs
-        if "path" in settings:
-            return str(settings["path"])
-        return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+        pool = self.client.connection_pool
+        if (service := getattr(pool, "service_name", None)) and self.endpoint is None:
+            return f"the primary of {service!r}"
+        host, port = self.endpoint or ("localhost", 6379)
+        return host if port is None else f"{host}:{port}"
 
     @property
     def endpoint(self) -> tuple[str, int | None] | None:
-        """Host and port, or path and None. None for a cluster and behind a Sentinel: the server changes."""
+        """Host and port, or path and None; behind a Sentinel those of the last connection.
+
+        None for a cluster, whose node changes, and before the first answer of a Sentinel.
+        """
         if self.is_cluster:
             return None
-        settings = self.client.connection_pool.connection_kwargs
+        pool = self.client.connection_pool
+        settings = pool.connection_kwargs
         if "path" in settings:
             return str(settings["path"]), None
-        # The pool of a Sentinel has neither.
-        return (str(settings["host"]), int(settings["port"])) if {"host", "port"} <= set(settings) else None
+        if hasattr(pool, "service_name"):
+            host, port = getattr(pool, "master_address", None) or (None, None)
+        else:
+            host, port = settings.get("host"), settings.get("port")
+        return None if host is None or port is None else (str(host), int(port))
 
     def unavailable(self, what: str, error: Exception) -> RedisUnavailable:
         """Return the error for `what` failed, with the client's own message."""
@@ -205,6 +234,11 @@ class Connection:
                 f"the server at {self.address} refuses the user name or password ({error}); "
                 "check the credentials of the redis client or URL",
                 at_login=True,
+            )
+        if isinstance(error, MaxConnectionsError):
+            return RedisUnavailable(
+                f"all connections of the client's pool were in use for {_POOL_SECONDS:g} s ({error}); "
+                "give the redis client a larger max_connections"
             )
         return RedisUnavailable(
             f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?",
@@ -228,7 +262,7 @@ class Connection:
             return RedisNotPermitted(
                 f"the server at {self.address} does not permit that: {error}", at_login=kind == "auth"
             )
-        if isinstance(error, _REFUSALS) or text.split(" ", 1)[0].lstrip("-") in _REFUSING_WORDS:
+        if isinstance(error, _REFUSALS) or _is_role_refusal(error) or _word_of(text) in _REFUSING_WORDS:
             return RedisUnavailable(f"the server at {self.address} refuses: {error}")
         return BrokerError(f"the server at {self.address} answered: {text}")
 
@@ -248,11 +282,35 @@ def _kind_of(error: BaseException) -> Unavailability:
     return "connection"
 
 
+def _connection_of(pool: Any) -> Any:
+    """Return a connection of a pool; wait for one where the pool is small and all are in use."""
+    deadline = monotonic() + _POOL_SECONDS
+    while True:
+        try:
+            return pool.get_connection()
+        except MaxConnectionsError:
+            if monotonic() > deadline:
+                raise
+        sleep(_POOL_PAUSE_SECONDS)
+
+
+def _is_role_refusal(error: Exception) -> bool:
+    return isinstance(error, _ROLE_REFUSALS) or _word_of(str(error)) in _ROLE_WORDS
+
+
+def _word_of(reply: str) -> str:
+    """Return the word that names the kind of an error reply."""
+    found = _WORD.match(reply)
+    return found[1] if found else ""
+
+
 def _send_and_read(connection: Any, commands: Sequence[Sequence[Argument]]) -> list[Any]:
     if len(commands) == 1:
         connection.send_command(*commands[0])
     else:
         connection.send_packed_command(connection.pack_commands(commands))
+    if connection.socket_timeout is None and not connection.can_read(timeout=_ANSWER_SECONDS):
+        raise TimeoutError(f"no answer for {_ANSWER_SECONDS:g} s")
     return [_reply_of(connection) for _ in commands]
 
 

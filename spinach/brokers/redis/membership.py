@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,15 +16,46 @@ from .keys import LAYOUT_VERSION
 from .session import Session
 
 
+class Presence:
+    """How long the heartbeats of this worker have arrived without a gap.
+
+    A worker that was cut off cannot tell who died and who was cut off, too.
+    """
+
+    def __init__(self) -> None:
+        self._longest_gap = math.inf
+        self._arrived_at = -math.inf
+        self._steady_since = -math.inf
+
+    def begin(self, elapsed: float, beat_every: float) -> None:
+        """Note that the worker joins; `elapsed` is local time that never goes back."""
+        self._longest_gap = 3 * beat_every
+        self._arrived_at = elapsed
+
+    def note(self, elapsed: float) -> None:
+        """Note that a heartbeat arrived."""
+        if elapsed - self._arrived_at > self._longest_gap:
+            self._steady_since = elapsed
+        self._arrived_at = elapsed
+
+    def steady_seconds(self, elapsed: float) -> float:
+        """Return for how long there was no gap; infinity if there was none since the worker joined."""
+        return 0.0 if elapsed - self._arrived_at > self._longest_gap else elapsed - self._steady_since
+
+
 class Membership:
     """Registers this process as a worker.
 
     Args:
         session: The broker's session.
+
+    Attributes:
+        presence: How its heartbeats arrive.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.presence = Presence()
         self._facts: dict[str, Any] = {}
         self._announced: Mapping[str, str] = {}
 
@@ -56,6 +88,7 @@ class Membership:
             )
         self._facts, self._announced = facts, profile.announced
         session.worker_id = worker_id
+        self.presence.begin(session.clock.elapsed(), beat_every)
 
     def beat(self, state: WorkerState) -> None:
         """Say that this worker is alive.
@@ -70,6 +103,7 @@ class Membership:
         record = f"{_record_head(facts, self._announced, state)}{now}}}"
         if not session.run(scripts.BEAT, worker_id=facts["id"], record=record, seen_at=now):
             raise LeaseRevoked(facts["id"])
+        self.presence.note(session.clock.elapsed())
 
     def announce_tasks(self, names: Iterable[str]) -> None:
         """Add tasks to those that the next heartbeat announces."""

@@ -11,11 +11,13 @@ from ...exc import BrokerUnavailable, LeaseRevoked, MalformedJob
 from ...job import Job, JobStatus
 from ...origin import mark_recovered
 from ...stats import UPSTREAM_DEAD_AFTER_SECONDS, Tally, WorkerInfo
+from ...stats.numbers import number
 from .. import dead_letters
 from ..messages import Recovery
 from . import scripts
 from .connection import pairs, value
 from .exchange import Ending, HeldJobs
+from .membership import Presence
 from .parking import unpark_when_needed
 from .session import Session
 
@@ -70,6 +72,18 @@ class FailureDetector:
         return elapsed - self._moved[name][1] >= _SEEN_MOVING_SECONDS
 
 
+def _had_time_to_return(worker: WorkerInfo, steady_seconds: float) -> bool:
+    """Return whether a silent worker, cut off like this one, would have sent a heartbeat since.
+
+    Args:
+        worker: The silent worker.
+        steady_seconds: For how long the heartbeats of this worker have arrived.
+    """
+    beat = number(worker.details.get("heartbeat")) if worker.version is not None else None
+    # During an outage it tries once per heartbeat interval; the second time and the second are for slowness.
+    return steady_seconds >= 2 * (beat or _SEEN_MOVING_SECONDS) + 1.0
+
+
 def read_registry(entries: Any, last_seen: Any) -> dict[str, Registered]:
     """Return the registry by worker id; entries that cannot be read count by their last heartbeat alone."""
     seen = {name: float(score) for name, score in pairs(last_seen)}
@@ -100,11 +114,13 @@ class Recoverer:
     Args:
         session: The broker's session.
         held_jobs: Ends running jobs.
+        presence: Says since when this worker can judge others.
     """
 
-    def __init__(self, session: Session, held_jobs: HeldJobs) -> None:
+    def __init__(self, session: Session, held_jobs: HeldJobs, presence: Presence) -> None:
         self._session = session
         self._held_jobs = held_jobs
+        self._presence = presence
         self._failure_detector = FailureDetector()
         self.seconds_until_next_death = 0.0
 
@@ -123,10 +139,12 @@ class Recoverer:
             raise session.connection.translated(time)
         now = session.observe_time(time)
         workers = read_registry(value(entries, []), value(last_seen, []))
+        elapsed = session.clock.elapsed()
+        steady_seconds = self._presence.steady_seconds(elapsed)
         dead = [
             worker
-            for worker in self._failure_detector.dead(workers, now, session.clock.elapsed())
-            if worker.info.id != session.worker_id
+            for worker in self._failure_detector.dead(workers, now, elapsed)
+            if worker.info.id != session.worker_id and _had_time_to_return(worker.info, steady_seconds)
         ]
         seen = {name.decode(errors="replace"): float(score) for name, score in pairs(value(remembered, []))}
         self._plan(workers, now)
