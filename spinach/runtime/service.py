@@ -153,5 +153,6 @@ class Service(ABC):
     def _backoff(self) -> float:
         self._failures_in_a_row += 1
         self._failures_since_start += 1
-        ceiling = min(self.max_backoff_seconds, _MIN_BACKOFF_SECONDS * 2.0 ** min(self._failures_in_a_row, 10))
+        grown = _MIN_BACKOFF_SECONDS * 2.0 ** min(self._failures_in_a_row, 10)
+        ceiling = min(self.max_backoff_seconds, grown)
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret

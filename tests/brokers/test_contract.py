@@ -65,7 +65,19 @@ def test_namespaces_are_isolated(make_broker: MakeBroker) -> None:
 
 @pytest.mark.parametrize(
     ("flushed", "kept"),
-    [("a*", "ab"), ("a[b]", "ab"), ("a?", "ab"), ("a", "ab"), ("{x}", "x"), ("a\\*", "a*")],
+    [
+        ("a*", "ab"),
+        ("a[b]", "ab"),
+        ("a?", "ab"),
+        ("a", "ab"),
+        ("{x}", "x"),
+        ("a\\*", "a*"),
+        ("a", "a/b"),
+        ("a", "a/b/c"),
+        ("a", "a//b"),
+        ("a/b", "a"),
+        ("a", "a/q"),
+    ],
 )
 def test_flush_takes_the_namespace_for_a_text(make_broker: MakeBroker, flushed: str, kept: str) -> None:
     """Flushing a namespace leaves every other one alone, whatever characters its name has."""
@@ -76,6 +88,18 @@ def test_flush_takes_the_namespace_for_a_text(make_broker: MakeBroker, flushed: 
     assert mine.is_queue_empty("q")
     assert firsts(claim(other)) == [2]
     assert other.promote().next_at is not None
+
+
+def test_flush_tells_queues_from_namespaces_that_continue_it(make_broker: MakeBroker) -> None:
+    """`shop` has a queue `eu/mail`, and there is a namespace `shop/eu`: each flush takes its own."""
+    shop, eu = make_broker("shop"), make_broker.worker(namespace="shop/eu")
+    shop.enqueue([queued(1, queue="eu/mail"), queued(2, queue="de/mail")])
+    eu.enqueue([queued(3, queue="q")])
+    shop.flush()
+    assert shop.is_queue_empty("eu/mail")
+    assert shop.is_queue_empty("de/mail")
+    assert firsts(claim(eu)) == [3]
+    assert len(eu.get_all_brokers()) == 1
 
 
 def test_flush_empties_the_namespace(make_broker: MakeBroker) -> None:

@@ -118,12 +118,14 @@ class RedisBroker(Broker):
         return self._session.connection.request_log.contact()
 
     def flush(self) -> None:
-        """Delete everything in the namespace; others, even similar ones, are not touched."""
-        prefix = self._session.keys("").encode()
-        for page in inspect.scan(self._session.connection, self._session.keys.pattern, _FLUSH_PAGE):
+        """Delete everything in the namespace; others, even those that continue its name, are not touched."""
+        connection, keys = self._session.connection, self._session.keys
+        prefix, neighbours = keys("").encode(), inspect.Neighbours(connection, keys)
+        for page in inspect.scan(connection, keys.pattern, _FLUSH_PAGE):
             names = [name for name in page if name.startswith(prefix)]
-            if names:
-                self._session.connection.call("UNLINK", *names)
+            own = [name for name in names if neighbours.own(name[len(prefix) :].decode(errors="replace"))]
+            if own:
+                connection.call("UNLINK", *own)
 
     # --- jobs --------------------------------------------------------------------------------------
 

@@ -154,6 +154,10 @@ class Connection:
         except (RedisError, OSError) as error:
             self._learn_nodes()
             raise self._unreachable(error) from error
+        except (TypeError, ValueError) as error:  # options that the client only checks when it connects
+            raise RedisUnavailable(
+                f"the redis client cannot connect: {error}; check the options it was made with"
+            ) from error
         try:
             replies = _send_and_read(connection, commands)
             if any(isinstance(reply, Exception) and _is_role_refusal(reply) for reply in replies):
@@ -199,10 +203,9 @@ class Connection:
         """Where the server is, without credentials."""
         if self.is_cluster:
             return "the cluster"
-        pool = self.client.connection_pool
-        if (service := getattr(pool, "service_name", None)) and self.endpoint is None:
-            return f"the primary of {service!r}"
-        host, port = self.endpoint or ("localhost", 6379)
+        if self.endpoint is None:
+            return f"the primary of {self.client.connection_pool.service_name!r}"
+        host, port = self.endpoint
         return host if port is None else f"{host}:{port}"
 
     @property
@@ -218,10 +221,9 @@ class Connection:
         if "path" in settings:
             return str(settings["path"]), None
         if hasattr(pool, "service_name"):
-            host, port = getattr(pool, "master_address", None) or (None, None)
-        else:
-            host, port = settings.get("host"), settings.get("port")
-        return None if host is None or port is None else (str(host), int(port))
+            found = getattr(pool, "master_address", None)
+            return (str(found[0]), int(found[1])) if found else None
+        return str(settings.get("host", "localhost")), int(settings.get("port", 6379))
 
     def unavailable(self, what: str, error: Exception) -> RedisUnavailable:
         """Return the error for `what` failed, with the client's own message."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from .broker import RedisBroker
@@ -31,11 +34,26 @@ def connect(url: str, namespace: str, *, timeout_seconds: float = 2.0) -> RedisB
             socket_connect_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         )
-    except (ValueError, TypeError) as error:
+        _check(client, url)
+    except (ValueError, TypeError, RedisError) as error:
         raise ValueError(f"the server's URL cannot be used: {_without_url(str(error), url)}") from None
     broker = RedisBroker(client, enqueue_job_max_retries=0)
     broker.namespace = namespace
     return broker
+
+
+def _check(client: redis.Redis, url: str) -> None:
+    """Raise where the client would raise at its first connection, or silently use database 0."""
+    database = urlsplit(url).path.strip("/")
+    if not url.startswith("unix://") and database and not database.isdecimal():
+        raise ValueError("what follows the port is no number of a database, as in redis://host:port/0")
+    pool = client.connection_pool
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        unknown = str(error).rpartition("argument ")[2]
+        remedy = "TLS needs rediss://" if unknown.startswith("'ssl_") else "see redis.Redis.from_url"
+        raise ValueError(f"redis-py has no option {unknown} for this kind of URL; {remedy}") from None
 
 
 def _without_url(text: str, url: str) -> str:

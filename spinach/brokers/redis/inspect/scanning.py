@@ -7,6 +7,7 @@ from typing import Final
 
 from ..connection import Connection
 from ..keys import Keys, brokers_of_any, namespace_of_brokers
+from .neighbours import Neighbours
 
 _PAGE: Final = 1000
 # A step takes the server about half a millisecond.
@@ -26,13 +27,14 @@ def scan(connection: Connection, pattern: str, page: int, kind: str = "") -> Ite
 
 def list_names(connection: Connection, keys: Keys, max_pages: int = MAX_PAGES) -> tuple[set[str], int]:
     """Return names of lists in the namespace that a bounded scan finds, and the steps it took."""
-    prefix = keys("")
+    prefix, neighbours = keys(""), Neighbours(connection, keys)
     names: set[str] = set()
     number = 0
     for page in scan(connection, keys.pattern, _PAGE, "list"):
         number += 1
         texts = (name.decode(errors="replace") for name in page)
-        names |= {text.removeprefix(prefix) for text in texts if text.startswith(prefix)}
+        found = {text.removeprefix(prefix) for text in texts if text.startswith(prefix)}
+        names |= {name for name in found if neighbours.own(name)}
         if number >= max_pages:
             break
     return names, number
