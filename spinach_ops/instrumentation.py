@@ -124,6 +124,9 @@ def instrument(
         if existing is None:
             from prometheus_client import CollectorRegistry
 
+            from .metrics.multiprocess import make_multiprocess_folder
+
+            make_multiprocess_folder()
             registry = registry if registry is not None else CollectorRegistry()
             undo.callback(_count(engine, registry, buckets=buckets, caps=caps, created=created))
             if namespace_metrics:

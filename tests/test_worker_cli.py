@@ -115,6 +115,18 @@ def test_retry_tells_when_it_runs_again(cli: Cli) -> None:
     assert "KeyError: 'gone'" in line
 
 
+def test_retry_of_another_day_tells_the_date(caplog: pytest.LogCaptureFixture) -> None:
+    """A time without its date means today."""
+    log = AttemptLog("dates")
+    log.connect()
+    job = Job("task", "q", datetime(2031, 5, 6, 7, 8, 9, tzinfo=timezone.utc), 3, (), {})
+    try:
+        signals.job_schedule_retry.send("dates", job=job, err=KeyError("gone"))
+    finally:
+        log.disconnect()
+    assert f"again at {job.at.astimezone():%Y-%m-%d %H:%M:%S}" in caplog.text
+
+
 def test_tracebacks_are_shown_when_asked_for(cli: Cli) -> None:
     """With `--tracebacks` the error's traceback is in the log as well."""
     cli.engine.schedule("fails")
@@ -187,7 +199,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of modules that can be imported, and are forgotten afterwards."""
     for name, text in {
         "fine": "from spinach import Engine, MemoryBroker\nmotor = Engine(MemoryBroker())\nnumber = 3\n"
-        "class box: motor = motor\ndef make(): return motor\ndef fail(): raise LookupError('no settings')\n",
+        "class box: motor = motor\ndef make(): return motor\ndef fail(): raise LookupError('no settings')\n"
+        "async def wait(): return motor\nasync def generate(): yield motor\n",
         "broken": "x = 1\n1 / 0\n",
         "lacks": "import missing_dependency\n",
         "ends": "raise SystemExit(7)\n",
@@ -201,9 +214,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("target", ["cli_fine:motor", "cli_fine:box.motor", "cli_fine:make"])
+@pytest.mark.parametrize("target", ["cli_fine:motor", "cli_fine:box.motor", "cli_fine:make", "cli_fine:wait"])
 def test_target_leads_to_an_engine(target: str) -> None:
-    """A target is an attribute, a dotted attribute, or a function that returns the engine."""
+    """A target is an attribute, a dotted attribute, or a function or coroutine function that returns it."""
     assert isinstance(load_engine(target), Engine)
 
 
@@ -216,7 +229,15 @@ def test_target_leads_to_an_engine(target: str) -> None:
         (":motor", "expected package.module:engine"),
         ("cli_nowhere.jobs:engine", "no module 'cli_nowhere'"),
         ("cli_fine.jobs:engine", "no module 'cli_fine.jobs'"),
-        ("cli_fine:engine", "cli_fine has no 'engine', engines in it: motor"),
+        ("cli_fine:engine", "cli_fine has no 'engine'; engines in it: motor"),
+        ("./cli_fine.py:motor", "names a file, expected a module: cli_fine:motor"),
+        ("shop/cli_fine:motor", "names a file, expected a module: shop.cli_fine:motor"),
+        ("cli_fine.py", "names a file, expected a module: cli_fine:engine"),
+        ("../elsewhere.py:motor", "names a file, expected a module: package.module:engine, in the folder"),
+        ("shop/", "names a file, expected a module: shop:engine"),
+        ("cli_fine:make()", "leave them out"),
+        ("cli_fine:motor:x", "no module 'cli_fine:motor'"),
+        ("cli_fine:generate", "is of type async_generator"),
         ("cli_fine:number", "is of type int, expected a spinach.Engine"),
         ("cli_fine:fail", "calling it failed: LookupError: no settings"),
         ("cli_broken:engine", "ZeroDivisionError: division by zero"),

@@ -18,6 +18,19 @@ logger = SafeLogger(__name__)
 _VARIABLES: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 
 
+def make_multiprocess_folder() -> None:
+    """Make the folder that the variable names, where it is missing: the client library does not.
+
+    For the process of an application, whose web server gathers the values.
+    """
+    for name in _VARIABLES:
+        if folder := os.environ.get(name):
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:
+                logger.warning("%s is %r, which cannot be made: %s; set it to a folder", name, folder, error)
+
+
 def ignore_multiprocess_folder() -> None:
     """Load the client library as if the variable were not set; a line in the log says so.
 
@@ -27,19 +40,16 @@ def ignore_multiprocess_folder() -> None:
     found = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     if not found:
         return
-    name, folder = next(iter(found.items()))
     if "prometheus_client" in sys.modules:
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            logger.warning("%s is %r, which cannot be made: %s", name, folder, error)
+        make_multiprocess_folder()
         return
-    for variable in found:
-        del os.environ[variable]
+    for name in found:
+        del os.environ[name]
     try:
         import prometheus_client  # noqa: F401 - the import decides where values are kept
     finally:
         os.environ.update(found)
     logger.warning(
-        "%s is ignored: this process serves its own metrics", name, extra={"action": "multiprocess_ignored"}
-    )
+        "%s is ignored: this process serves its own metrics", next(iter(found)),
+        extra={"action": "multiprocess_ignored"},
+    )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
+import os
 import sys
 import traceback
 from types import ModuleType, TracebackType
@@ -21,14 +24,18 @@ def load_engine(target: str) -> Engine:
 
     Args:
         target: ``package.module:attribute``; a dotted attribute is followed, and a function that takes
-            nothing and returns an engine is called.
+            nothing and returns an engine is called, a coroutine function on an event loop of its own.
 
     Raises:
         TargetError: there is no engine at that place.
         BrokerUnavailable: the module needs its broker to be imported, and the broker cannot be reached.
     """
-    module_name, colon, attribute = target.partition(":")
-    if not (module_name and colon and attribute):
+    module_name, attribute = target.rsplit(":", 1) if ":" in target else (target, "")
+    if _is_path(module_name):
+        raise TargetError(f"{target!r} names a file, expected a module: {_as_module(module_name, attribute)}")
+    if attribute.endswith("()"):
+        raise TargetError(f"{target!r} has parentheses: the worker calls functions itself, leave them out")
+    if not (module_name and attribute):
         raise TargetError(
             f"{target!r} names no engine: expected package.module:engine, for example shop.jobs:engine"
         )
@@ -41,6 +48,21 @@ def load_engine(target: str) -> Engine:
             "returns one"
         )
     return found
+
+
+def _is_path(module_name: str) -> bool:
+    return "/" in module_name or "\\" in module_name or module_name.endswith(".py")
+
+
+def _as_module(path: str, attribute: str) -> str:
+    """Return how a target that names a file is written, as far as the file is below the working folder."""
+    try:
+        relative = os.path.relpath(path.replace("\\", "/")).removesuffix(".py")
+    except OSError:  # the working folder was deleted
+        relative = ".."
+    if relative.startswith(".."):
+        return "package.module:engine, in the folder that holds the package"
+    return f"{relative.replace('/', '.')}:{attribute or 'engine'}"
 
 
 def _import(name: str) -> ModuleType:
@@ -72,13 +94,14 @@ def _attribute_of(module: ModuleType, attribute: str, target: str) -> Any:
         except AttributeError:
             engines = sorted(name for name, value in vars(module).items() if isinstance(value, Engine))
             known = f"engines in it: {', '.join(engines)}" if engines else "and no engine of another name"
-            raise TargetError(f"{target}: {module.__name__} has no {part!r}, {known}") from None
+            raise TargetError(f"{target}: {module.__name__} has no {part!r}; {known}") from None
     return found
 
 
 def _call(factory: Any, target: str) -> Any:
     try:
-        return factory()
+        made = factory()
+        return asyncio.run(made) if inspect.iscoroutine(made) else made
     except BrokerUnavailable:
         raise
     except Exception as error:

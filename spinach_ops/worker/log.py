@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from spinach import signals
@@ -189,8 +190,8 @@ class AttemptLog:
 
     def _on_retry(self, _: str, job: Job, err: BaseException, **facts: Any) -> None:
         self._count("retried")
-        again = f"again at {job.at.astimezone():%H:%M:%S}"
-        _log(logging.WARNING, "retry", job, f"{_figures(job, facts)}, {again}: {_described(err)}")
+        again = _moment(job.at.astimezone(), datetime.now().astimezone())
+        _log(logging.WARNING, "retry", job, f"{_figures(job, facts)}, again at {again}: {_described(err)}")
 
     def _on_failed(self, _: str, job: Job, err: BaseException, **facts: Any) -> None:
         self._count("failed")
@@ -217,6 +218,10 @@ def _log(level: int, outcome: str, job: Job, rest: str) -> None:
         level, "%s  %s  %s", str(job.id)[:8], job.task_name, rest,
         extra={"outcome": outcome, "job_id": str(job.id)},
     )  # fmt: skip
+
+
+def _moment(at: datetime, now: datetime) -> str:
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _figures(job: Job, facts: dict[str, Any]) -> str:

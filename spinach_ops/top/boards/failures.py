@@ -26,7 +26,7 @@ GROUPS: Final = (
 JOBS: Final = (
     Column("TASK", "task of the job", 14, share=1, max_width=32, priority=9, align="left"),
     Column("FAILED", "since it failed", 6, priority=9),
-    Column("AT", "when, UTC", 8, priority=2),
+    Column("AT", "when, UTC", 11, priority=2),
     Column("TRIES", "how often it was started", 5, priority=6),
     Column("QUEUE", "its queue", 10, share=1, max_width=28, priority=4, align="left"),
     Column("WORKER", "who gave it up", 12, share=1, max_width=28, priority=1, align="left"),
@@ -80,7 +80,7 @@ def _job_row(view: ViewModel, key: str, job: FailedJob) -> Row:
         (
             make_cell(job.task_name, "strong") if job.task_name else Cell("(unknown)", "dim"),
             Cell(format_age(since), "", since),
-            Cell(format_time(job.failed_at), "dim", job.failed_at),
+            Cell(format_time(job.failed_at, view.now), "dim", job.failed_at),
             Cell(format_count(job.attempts), "", job.attempts) if job.attempts else UNKNOWN,
             make_cell(job.queue, "dim") if job.queue else UNKNOWN,
             make_cell(view.worker_label(job.worker), "dim") if job.worker else NONE,

@@ -64,9 +64,8 @@ class FollowedItem:
         lines = describe_item(self.item, view, width=width, show_arguments=show_arguments)
         if found is not None:
             return lines
-        words = (
-            f" It left the window after {format_time(self.seen_at)}: it ran, moved on, or is further away."
-        )
+        seen = format_time(self.seen_at, view.now)
+        words = f" It left the window after {seen}: it ran, moved on, or is further away."
         return [(make_span(words, "warn"),), (), *lines]
 
 

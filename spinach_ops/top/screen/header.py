@@ -95,7 +95,7 @@ def _state(state: State, status: Status, view: ViewModel | None) -> Line:
     connection = status.connection
     if state == "lost":
         since = status.now - (connection.lost_since or status.now)
-        last = f" · last data {format_time(view.snapshot.at)}" if view else ""
+        last = f" · last data {format_time(view.snapshot.at, view.now)}" if view else ""
         left = max(0.0, (connection.retry_at or status.now) - status.now)
         retry = (
             "trying"
@@ -119,12 +119,12 @@ def _costs(view: ViewModel | None, width: int) -> Line:
     if view is None:
         return (Span("RO ", "dim"),)
     seen, costs = view.snapshot, view.snapshot.costs
-    trips = f"{costs.round_trips} rt {format_duration(costs.seconds)}"
+    trips, at = f"{costs.round_trips} rt {format_duration(costs.seconds)}", format_time(seen.at, view.now)
     if width >= _WIDE:
         skew = seen.server.clock_skew_seconds if seen.server else None
-        time = f"{format_time(seen.at)} UTC" + (f" (skew {skew * 1e3:+.0f}ms)" if skew is not None else "")
+        time = f"{at} UTC" + (f" (skew {skew * 1e3:+.0f}ms)" if skew is not None else "")
         return (Span(f"{time}   {trips} · {costs.commands} cmds   ", "dim"), Span("READ-ONLY ", "dim"))
-    return (Span(f"{format_time(seen.at)}  {trips}  ", "dim"), Span("RO ", "dim"))
+    return (Span(f"{at}  {trips}  ", "dim"), Span("RO ", "dim"))
 
 
 def numbers(view: ViewModel, width: int) -> Line:

@@ -7,8 +7,10 @@ It reads nothing itself: `PolledNamespace` polls. What a part of the screen show
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -40,6 +42,8 @@ from .polled import Connect, PolledNamespace
 from .theme import THEMES
 
 _TERMINATED: Final = 128 + signal.SIGTERM
+# How long a terminal may take to show the last frame.
+_END_SECONDS: Final = 2.0
 _REDRAW_SECONDS: Final = 1.0
 _PARTS: Final = ("#head", "#table", "#side", "#bar")
 _TERMINAL_CHECK_SECONDS: Final = 5.0
@@ -146,7 +150,7 @@ class TopApp(App[int]):
         self.set_interval(_REDRAW_SECONDS, self.draw_all)
         if not self.is_headless:
             self.set_interval(_TERMINAL_CHECK_SECONDS, self._check_terminal)
-            _on_signals(lambda: self.exit(return_code=_TERMINATED))
+            _on_signals(self._end)
 
     def on_unmount(self) -> None:
         """Stop to poll."""
@@ -159,7 +163,14 @@ class TopApp(App[int]):
         except (OSError, ValueError):
             is_there = False
         if not is_there:
-            self.exit(return_code=_TERMINATED)
+            self._end()
+
+    def _end(self) -> None:
+        """End the process, also where it waits for a terminal that takes no more output."""
+        watchdog = threading.Timer(_END_SECONDS, os._exit, (_TERMINATED,))
+        watchdog.daemon = True
+        watchdog.start()
+        self.exit(return_code=_TERMINATED)
 
     def on_app_blur(self) -> None:
         """Poll less often once the terminal has been without focus for a while."""

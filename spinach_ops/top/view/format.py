@@ -109,9 +109,10 @@ def format_duration(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}ms" if seconds < 1 else f"{seconds:.1f}s"
 
 
-def format_time(at: float) -> str:
-    """Return the time of day, UTC."""
-    return _date(at, "%H:%M:%S")
+def format_time(at: float, now: float) -> str:
+    """Return the time of day, UTC: 12:30:59, or 11-26 12:30 if that is on another day than `now`."""
+    is_today = _date(at, "%Y-%m-%d") == _date(now, "%Y-%m-%d")
+    return _date(at, "%H:%M:%S" if is_today else "%m-%d %H:%M")
 
 
 def format_date(at: float) -> str:
