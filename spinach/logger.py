@@ -42,6 +42,10 @@ class SafeLogger:
         """See `logging.Logger.error`."""
         self._log(logging.ERROR, message, arguments, options)
 
+    def critical(self, message: str, *arguments: object, **options: Any) -> None:
+        """See `logging.Logger.critical`."""
+        self._log(logging.CRITICAL, message, arguments, options)
+
     def exception(self, message: str, *arguments: object, **options: Any) -> None:
         """See `logging.Logger.exception`."""
         self._log(logging.ERROR, message, arguments, {"exc_info": True, **options})

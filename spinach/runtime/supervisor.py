@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 
 from ..brokers.base import Broker, WorkerProfile, WorkerState
@@ -30,13 +30,15 @@ from .notifier import ResultNotifier
 from .rescuer import Rescuer
 from .service import Service
 from .subscriber import BrokerSubscriber
-from .vitals import Vitals
+from .vitals import ServiceVitals, Vitals
 
 logger = SafeLogger(__name__)
 
 # A stop tries for so long to hand in the last results; after that, other workers recover their jobs.
 _REPORT_SECONDS: Final = 10.0
 _JOIN_SECONDS: Final = 5.0
+# A job that blocks the event loop for so long is reported.
+_SILENCE_SECONDS: Final = 10.0
 
 
 class Supervisor:
@@ -66,6 +68,7 @@ class Supervisor:
         self._tasks = tasks
         self._hooks = hooks
         self._state = "starting"
+        self._is_silent = False
         self._process = os.getpid()
         self._rejoin_lock = threading.Lock()
         self._profile = WorkerProfile(
@@ -103,6 +106,7 @@ class Supervisor:
 
     def state(self) -> WorkerState:
         """Return what the heartbeat sends about this worker."""
+        self._report_silence(self._workers.silent_seconds())
         return WorkerState(self._state, self.arbiter.busy, self.arbiter.fetched)
 
     def vitals(self) -> Vitals:
@@ -118,8 +122,24 @@ class Supervisor:
             heartbeat_seconds=max(0.0, monotonic() - accepted),
             answered_seconds=contact.answered_seconds,
             unacknowledged=self.arbiter.unacknowledged + self.notifier.unacknowledged,
-            services=tuple(service.vitals(contact) for service in self.services),
+            services=(*(service.vitals(contact) for service in self.services), self._workers_vitals()),
         )
+
+    def _workers_vitals(self) -> ServiceVitals:
+        silent = self._workers.silent_seconds()
+        return ServiceVitals(
+            name="workers", expected=self._state != "stopping", alive=True, last_run_at=time() - silent,
+            silent_seconds=silent, interval_seconds=0.0, failures=0,
+        )  # fmt: skip
+
+    def _report_silence(self, seconds: float) -> None:
+        was_silent, self._is_silent = self._is_silent, seconds > _SILENCE_SECONDS
+        if self._is_silent and not was_silent:
+            logger.error(
+                "A job has blocked the event loop for %.0f s: no other job of this worker runs; move what "
+                "blocks to a plain function, or to asyncio.to_thread", seconds,
+                extra={"action": "loop_blocked"},
+            )  # fmt: skip
 
     def start(self) -> None:
         """Register the worker, then start workers and services.

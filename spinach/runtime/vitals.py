@@ -13,7 +13,8 @@ class ServiceVitals:
     """One background duty. Durations come from the monotonic clock, which no clock change affects.
 
     Attributes:
-        name: ``arbiter``, ``notifier``, ``heartbeat``, ``rescuer`` or ``subscriber``.
+        name: ``arbiter``, ``notifier``, ``heartbeat``, ``rescuer``, ``subscriber`` or ``workers``; a tick of
+            the last is a sign of life of their event loop.
         expected: Whether it should run: it was started and not asked to stop.
         alive: Whether its thread runs.
         last_run_at: When it last began or ended a tick, in epoch seconds by this machine's clock.

@@ -14,15 +14,24 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
+from time import monotonic, sleep
+from typing import Final
 
 from .. import signals
 from ..execution import Attempt, Environment, Fork, end_stray_child, this_thread
 from ..job import Job
 from ..logger import SafeLogger
 from .base import BaseWorkers, refuse_generator
-from .event_loop import ScopedTask, close_loop, new_loop, run_in_scope, run_until_done
+from .event_loop import LoopDied, ScopedTask, close_loop, new_loop, run_in_scope, run_until_done
 
 logger = SafeLogger(__name__)
+
+# How often a loop notes that it moves.
+_MOVE_SECONDS: Final = 1.0
+# A loop that cannot be made, for want of open files for example, is tried again after this time.
+_PAUSE_SECONDS: Final = 0.2
+# A coroutine may await something while it ends.
+_MAX_THROWS: Final = 10
 
 
 class AsyncioWorkers(BaseWorkers):
@@ -43,6 +52,8 @@ class AsyncioWorkers(BaseWorkers):
         self._thread: threading.Thread | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._stopping: asyncio.Event | None = None
+        self._must_stop = False
+        self._moved_at = monotonic()
         self._executor: ThreadPoolExecutor | None = None
 
     def start(self, environment: Environment) -> None:
@@ -76,24 +87,39 @@ class AsyncioWorkers(BaseWorkers):
 
     def stop(self) -> None:
         """Run the jobs that are submitted, then end the loop; see `BaseWorkers.stop`."""
-        if self._stopping is None or self._thread is None:
+        if self._thread is None:
             return
-        self._call_soon(self._stopping.set)
+        self._must_stop = True
+        self._call_soon(self._set_stopping)
         self._thread.join()
         self._thread = None
 
+    def silent_seconds(self) -> float:
+        """Return for how long a job has blocked the loop; see `BaseWorkers.silent_seconds`."""
+        return max(0.0, monotonic() - self._moved_at - _MOVE_SECONDS)
+
     def _call_soon(self, callback: object) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # closed: the loop that replaces it does the same at its start
+                loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
+
+    def _set_stopping(self) -> None:
+        if self._stopping is not None:
+            self._stopping.set()
+
+    def _move(self) -> None:
+        self._moved_at = monotonic()
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
+            self._loop.call_later(_MOVE_SECONDS, self._move)
 
     def _run_loop(self, environment: Environment, ready: Future[None]) -> None:
         name = threading.current_thread().name
         this_thread.namespace = self.namespace
         self._environment = environment
         signals.worker_started.send(self.namespace, worker_name=name)
-        loop = new_loop()
         try:
-            run_until_done(loop, self._run_until_stopped(ready))
+            self._run_loops(ready)
         except BaseException as error:
             if not ready.done():
                 ready.set_exception(error)
@@ -102,13 +128,50 @@ class AsyncioWorkers(BaseWorkers):
             if self._executor is not None:
                 self._executor.shutdown(wait=True)
                 self._executor = None
-            close_loop(loop)
             signals.worker_terminated.send(self.namespace, worker_name=name)
+
+    def _run_loops(self, ready: Future[None]) -> None:
+        """Run a loop until the workers stop; replace one that dies."""
+        while True:
+            loop, is_dead = None, False
+            try:
+                loop = new_loop()
+                run_until_done(loop, self._run_until_stopped(ready))
+                return
+            except BaseException as error:
+                if not ready.done() or (loop is None and self._must_stop):
+                    raise
+                logger.critical(
+                    "The event loop of %s died (%s): the %d jobs on it end with an error; a new loop goes on",
+                    self.namespace, error, len(self._running), extra={"action": "loop_died"},
+                )  # fmt: skip
+                self._abandon_running(error)
+                is_dead = True
+            finally:
+                if loop is not None:
+                    close_loop(loop, is_dead=is_dead)
+            sleep(_PAUSE_SECONDS)
+
+    def _abandon_running(self, error: BaseException) -> None:
+        """End the attempts of a loop that is dead: each is reported as failed, or retried."""
+        running, self._running = self._running, set()
+        for task in running:
+            coroutine = task.get_coro()
+            for _ in range(_MAX_THROWS):
+                try:
+                    coroutine.throw(LoopDied(str(error)))
+                except BaseException:  # it ended
+                    break
 
     async def _run_until_stopped(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        ready.set_result(None)
+        if not ready.done():
+            ready.set_result(None)
+        self._move()
+        self._begin_jobs()
+        if self._must_stop:
+            self._stopping.set()
         await self._stopping.wait()
         while self._jobs or self._running:
             self._begin_jobs()

@@ -70,6 +70,13 @@ class BaseWorkers(ABC):
     def stop(self) -> None:
         """Run the jobs that are submitted, end the slots, and return when all have ended."""
 
+    def silent_seconds(self) -> float:
+        """Return for how long the slots have not been able to begin a job: 0.0 unless something blocks them.
+
+        Called by any thread. Slots that cannot block one another need not override it.
+        """
+        return 0.0
+
 
 def refuse_generator(result: T) -> T:
     """Return what a task's function returned, unless that is a generator, whose body never ran.

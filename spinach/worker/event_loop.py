@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from ..logger import SafeLogger
@@ -141,6 +142,10 @@ def _make_task(
     return task
 
 
+class LoopDied(RuntimeError):
+    """An event loop cannot go on: something closed it, or what it is made of."""
+
+
 def run_until_done(
     loop: asyncio.AbstractEventLoop,
     coroutine: Coroutine[Any, Any, T],
@@ -155,6 +160,9 @@ def run_until_done(
 
     Returns:
         What the coroutine returns; what it raises is raised.
+
+    Raises:
+        LoopDied: The loop itself is broken, and the coroutine did not end.
     """
     task = loop.create_task(coroutine, context=context)
     task.add_done_callback(lambda _: loop.stop())
@@ -162,12 +170,16 @@ def run_until_done(
     while not task.done():
         try:
             loop.run_forever()
-        except BaseException as error:
+        except (SystemExit, KeyboardInterrupt) as error:  # the only ones that a callback can raise through it
+            if loop.is_closed():
+                raise LoopDied("something closed it") from error
             if not task.done():
                 logger.error(
                     "A task or callback raised %r through the event loop; the loop goes on", error,
                     extra={"action": "loop_exit"},
                 )  # fmt: skip
+        except BaseException as error:
+            raise LoopDied(f"{type(error).__name__}: {error}") from error
         else:
             if not task.done():
                 logger.warning(
@@ -176,8 +188,20 @@ def run_until_done(
     return task.result()
 
 
-def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what is left on a loop and close it; never raises."""
+def close_loop(loop: asyncio.AbstractEventLoop, *, is_dead: bool = False) -> None:
+    """Cancel what is left on a loop, unless it is dead, and close it; never raises."""
+    if not is_dead:
+        _end_tasks(loop)
+    asyncio.set_event_loop(None)
+    try:
+        loop.close()
+    except BaseException as error:
+        logger.error("An event loop could not be closed: %r", error, extra={"action": "loop_close_failed"})
+        with suppress(BaseException):
+            asyncio.BaseEventLoop.close(loop)  # type: ignore[arg-type]  # else it tries again when deleted
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
     try:
         left = asyncio.all_tasks(loop)
         for task in left:
@@ -188,9 +212,6 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
         run_until_done(loop, loop.shutdown_default_executor())
     except BaseException:
         logger.exception("An event loop could not be ended in order", extra={"action": "loop_close_failed"})
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
 
 
 async def _wait_for(tasks: set[asyncio.Task[Any]]) -> None:

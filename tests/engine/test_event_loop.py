@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import decimal
+import logging
 import sys
 import threading
 from typing import Any
 
 import pytest
 
-from spinach import AsyncioWorkers, ThreadWorkers
+from spinach import AsyncioWorkers, Engine, ThreadWorkers
+from spinach_ops.web.health import liveness
 from tests.engine.conftest import Engines, Recorder
 from tests.waiting import wait_until
 
@@ -95,6 +97,85 @@ def test_only_the_job_at_fault_fails(engines: Engines, recorder: Recorder, worke
     engine.stop_workers()
     assert engine.stopped_cleanly
     assert [thread for thread in threading.enumerate() if thread.name.startswith(engine.namespace)] == []
+
+
+async def breaks_loop() -> None:
+    """Do what a faulty extension module may do: close the files that the loop is made of."""
+    loop: Any = asyncio.get_running_loop()
+    for part in (loop._selector, loop._ssock, loop._csock):
+        part.close()
+    await asyncio.sleep(30)
+
+
+def test_a_loop_that_dies_is_replaced(
+    engines: Engines, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The jobs on it fail with that reason; those that wait, and later ones, run on a new loop."""
+    engine = engines()
+    engine._tasks.add(breaks_loop, name="fault")
+    begun = threading.Event()
+
+    @engine.task(name="beside", max_retries=1)
+    async def beside() -> None:
+        if not begun.is_set():
+            begun.set()
+            await asyncio.sleep(30)
+
+    @engine.task(name="after")
+    async def after() -> None: ...
+
+    engine.start_workers(2, block=False, workers_class=AsyncioWorkers)
+    engine.schedule("beside")
+    assert begun.wait(20)
+    engine.schedule("fault")
+    for _ in range(5):
+        engine.schedule("after")
+    wait_until(lambda: recorder.of("after").count("job_succeeded") == 5)
+    wait_until(lambda: "job_failed" in recorder.of("fault"))
+    wait_until(lambda: "job_succeeded" in recorder.of("beside"))
+    assert "job_schedule_retry" in recorder.of("beside")
+    engine.stop_workers()
+    assert engine.stopped_cleanly
+    (line,) = [each for each in caplog.records if getattr(each, "action", "") == "loop_died"]
+    assert line.levelno == logging.CRITICAL
+
+
+def test_a_blocked_loop_is_told(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A coroutine that blocks stops every job of the worker: the log says so once, and the health check."""
+    monkeypatch.setattr("spinach.runtime.supervisor._SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr("spinach.worker.aio._MOVE_SECONDS", 0.05)
+    monkeypatch.setattr("spinach_ops.web.health._SHORTEST_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(type(engines().broker), "heartbeat_seconds", 0.05)
+    engine = engines()
+    release = threading.Event()
+
+    @engine.task(name="blocks")
+    async def blocks() -> None:
+        release.wait(30)
+
+    engine.start_workers(2, block=False, workers_class=AsyncioWorkers)
+    try:
+        assert liveness(engine.vitals).ok
+        engine.schedule("blocks")
+        wait_until(lambda: not _workers_check(engine).ok)
+        wait_until(lambda: _lines(caplog) == 1)
+        release.set()
+        wait_until(lambda: _workers_check(engine).ok)
+    finally:
+        release.set()
+        engine.stop_workers()
+    assert _lines(caplog) == 1
+
+
+def _workers_check(engine: Engine) -> Any:
+    (check,) = [check for check in liveness(engine.vitals).checks if check.name == "workers"]
+    return check
+
+
+def _lines(caplog: pytest.LogCaptureFixture) -> int:
+    return sum(getattr(record, "action", "") == "loop_blocked" for record in caplog.records)
 
 
 @BOTH_WORKERS
