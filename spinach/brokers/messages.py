@@ -38,8 +38,8 @@ class WorkerState:
     """What changes about a worker from heartbeat to heartbeat.
 
     Attributes:
-        state: ``starting``, ``running`` or ``stopping``. Reserved, not produced yet: ``quiet``, for a worker
-            that takes no new jobs.
+        state: ``starting``, ``running``, ``stopping``, or ``blocked``: a job blocks the event loop, and no
+            other job runs. Reserved, not produced yet: ``quiet``, for a worker that takes no new jobs.
         busy: Jobs it runs now.
         fetched: Jobs it has fetched since its start.
     """

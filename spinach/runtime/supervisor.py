@@ -107,7 +107,10 @@ class Supervisor:
     def state(self) -> WorkerState:
         """Return what the heartbeat sends about this worker."""
         self._report_silence(self._workers.silent_seconds())
-        return WorkerState(self._state, self.arbiter.busy, self.arbiter.fetched)
+        is_blocked = self._is_silent and self._state == "running"
+        return WorkerState(
+            "blocked" if is_blocked else self._state, self.arbiter.busy, self.arbiter.fetched
+        )  # fmt: skip
 
     def vitals(self) -> Vitals:
         """Return the vitals of this process."""

@@ -29,8 +29,8 @@ _MAX_LOST_RECORD: Final = 4096
 _MAX_ID: Final = 100
 
 # "quiet" is reserved, not produced yet: a worker that takes no new jobs.
-State = Literal["live", "silent", "dead", "quiet", "stopping"]
-STATES: Final[tuple[State, ...]] = ("live", "silent", "dead", "quiet", "stopping")
+State = Literal["live", "silent", "dead", "quiet", "stopping", "blocked"]
+STATES: Final[tuple[State, ...]] = ("live", "silent", "dead", "quiet", "stopping", "blocked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class WorkerInfo:
         if silence > self._silent_after_seconds:
             return "silent"
         announced = self.details.get("state")
-        return announced if announced in ("quiet", "stopping") else "live"
+        return announced if announced in ("quiet", "stopping", "blocked") else "live"
 
     def lost_record(self, now: float) -> str:
         """Return what is kept of it when it is declared dead at `now` (epoch seconds), as JSON."""

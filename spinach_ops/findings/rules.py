@@ -144,6 +144,18 @@ def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _blocked_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
+    for worker in snapshot.workers:
+        if worker.state == "blocked":
+            yield Finding(
+                "worker_blocked", "error", _worker(worker.info),
+                f"one of its {worker.running or 0} running jobs blocks its event loop: no other job of it "
+                "runs, though it holds them",
+                "see its log (loop_blocked); move what blocks to a plain function or to asyncio.to_thread, "
+                "or restart it",
+            )  # fmt: skip
+
+
 def _not_connected(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     registered = sum(worker.state != "dead" for worker in snapshot.workers)
     if (
@@ -200,7 +212,7 @@ def _versions(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 
 
 def _no_consumer(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
-    live = [worker for worker in snapshot.workers if worker.state in ("live", "silent")]
+    live = [worker for worker in snapshot.workers if worker.state in ("live", "silent", "blocked")]
     # Upstream workers do not announce their queues, and a worker that was not read may serve any queue.
     if not live or not snapshot.exact:
         return
@@ -239,8 +251,8 @@ def _abandoned(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _no_workers, _old_queues, _failing_tasks, _dead_workers, _lost_lately, _not_connected, _orphans,
-    _no_consumer, _overdue, _abandoned, _versions,
+    _no_workers, _old_queues, _failing_tasks, _dead_workers, _blocked_workers, _lost_lately,
+    _not_connected, _orphans, _no_consumer, _overdue, _abandoned, _versions,
     *SERVER_RULES,
 )  # fmt: skip
 

@@ -132,7 +132,7 @@ RUNNING = _namespace("spinach_running_jobs", "gauge", "", True,
 ORPHANED = _namespace("spinach_orphaned_jobs", "gauge", "", True,
     "Running jobs whose worker is dead or not registered.")
 WORKERS = _namespace("spinach_workers", "gauge", "state", True,
-    "Registered workers by state: live, silent, dead, quiet, stopping.")
+    "Registered workers by state: live, silent, dead, quiet, stopping, blocked.")
 CONNECTED = _namespace("spinach_workers_connected", "gauge", "", True,
     "Worker processes that listen to the namespace: exact within a second of a crash.")
 HEARTBEAT_AGE_MAX = _namespace("spinach_workers_heartbeat_age_max_seconds", "gauge", "", True,

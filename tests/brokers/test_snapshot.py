@@ -88,9 +88,9 @@ def test_no_more_jobs_run_than_there_are_slots(make_broker: MakeBroker) -> None:
     assert (stats.running, stats.reserved, stats.held, stats.claimed) == (2, 3, 5, 4)
 
 
-@pytest.mark.parametrize("state", ["quiet", "stopping"])
+@pytest.mark.parametrize("state", ["quiet", "stopping", "blocked"])
 def test_a_worker_is_what_it_announces(make_broker: MakeBroker, state: str) -> None:
-    """A live worker that says it is quiet or stopping is shown so."""
+    """A live worker that says it is quiet, stopping or blocked is shown so."""
     worker = make_broker.worker()
     worker.beat(WorkerState(state))
     assert make_broker().snapshot().workers[0].state == state

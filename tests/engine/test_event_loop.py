@@ -144,9 +144,9 @@ def test_a_blocked_loop_is_told(
     engines: Engines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A coroutine that blocks stops every job of the worker: the log says so once, and the health check."""
-    monkeypatch.setattr("spinach.runtime.supervisor._SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr("spinach.runtime.supervisor._SILENCE_SECONDS", 1.0)
     monkeypatch.setattr("spinach.worker.aio._MOVE_SECONDS", 0.05)
-    monkeypatch.setattr("spinach_ops.web.health._SHORTEST_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr("spinach_ops.web.health._SHORTEST_SILENCE_SECONDS", 1.0)
     monkeypatch.setattr(type(engines().broker), "heartbeat_seconds", 0.05)
     engine = engines()
     release = threading.Event()
@@ -157,11 +157,13 @@ def test_a_blocked_loop_is_told(
 
     engine.start_workers(2, block=False, workers_class=AsyncioWorkers)
     try:
-        assert liveness(engine.vitals).ok
+        wait_until(lambda: _workers_check(engine).ok)
         engine.schedule("blocks")
         wait_until(lambda: not _workers_check(engine).ok)
         wait_until(lambda: _lines(caplog) == 1)
+        wait_until(lambda: engine.broker.snapshot().workers[0].state == "blocked")
         release.set()
+        wait_until(lambda: engine.broker.snapshot().workers[0].state == "live")
         wait_until(lambda: _workers_check(engine).ok)
     finally:
         release.set()

@@ -411,7 +411,7 @@ def test_vitals_tell_how_the_workers_fare(engines: Engines) -> None:
     assert vitals is not None
     assert (vitals.state, vitals.slots, vitals.unacknowledged) == ("running", 2, 0)
     assert {service.name for service in vitals.services if service.alive} == {
-        "arbiter", "notifier", "heartbeat", "rescuer", "subscriber",
+        "arbiter", "notifier", "heartbeat", "rescuer", "subscriber", "workers",
     }  # fmt: skip
     assert vitals.heartbeat_at <= time.time()
     assert max(vitals.heartbeat_seconds, vitals.answered_seconds) < 10

@@ -47,6 +47,13 @@ def test_workers_that_take_no_jobs_are_no_workers(gone: WorkerStats) -> None:
     assert "no_workers" not in told(replace(CALM, workers=(gone, worker())))
 
 
+def test_a_worker_whose_loop_a_job_blocks_is_an_error() -> None:
+    """It beats and holds jobs, and runs nothing."""
+    found = told(replace(CALM, workers=(worker("blocked"), worker()), connected=2))
+    assert list(found) == ["worker_blocked"]
+    assert "no_workers" in told(replace(CALM, workers=(worker("blocked"),)))
+
+
 def test_nobody_who_listens_is_an_error_at_once() -> None:
     """A worker that crashed a moment ago counts as live; that nobody is connected tells."""
     assert "no_workers" in told(replace(CALM, connected=0))

@@ -60,7 +60,7 @@ class _Fleet:
         alive = [worker for worker in workers if worker.state != "dead"]
         for worker in alive:
             for queue in worker.queues:
-                serving[queue] = serving.get(queue, 0) + (worker.state in ("live", "silent"))
+                serving[queue] = serving.get(queue, 0) + (worker.state in ("live", "silent", "blocked"))
             if len(worker.queues) == 1:
                 running[worker.queues[0]] = running.get(worker.queues[0], 0) + (worker.running or 0)
         return cls(running, serving, "" if all(worker.queues for worker in alive) else "≥")

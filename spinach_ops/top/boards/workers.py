@@ -33,6 +33,7 @@ _MARKS: Final[dict[str, tuple[str, StyleName, float]]] = {
     "live": ("● live", "good", 0.0),
     "quiet": ("◐ quiet", "accent", 1.0),
     "stopping": ("◐ stops", "accent", 1.0),
+    "blocked": ("! blocked", "warn", 2.0),
     "silent": ("! silent", "warn", 3.0),
     "dead": ("!! dead", "bad", 4.0),
     "orphan": ("!! orph.", "bad", 5.0),
