@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spinach import AbortException, AsyncioWorkers, RetryException, ThreadWorkers, signals
+from spinach import AbortException, AsyncioWorkers, Batch, RetryException, ThreadWorkers, signals
 from spinach.job import JobStatus
 from tests.engine.conftest import Engines, Recorder
 from tests.waiting import wait_until
@@ -236,6 +236,22 @@ def test_unknown_tasks_fail_without_starting(engines: Engines, recorder: Recorde
     wait_until(
         lambda: recorder.of("unknown-retryable") == ["job_queued", "job_schedule_retry", "job_waiting"]
     )
+
+
+def test_any_number_of_unknown_tasks_holds_nothing_up(engines: Engines, recorder: Recorder) -> None:
+    """Jobs of a task that is gone from the code, by the thousand, fail; the job behind them runs."""
+    client, worker = engines(), engines()
+    client._tasks.add(lambda: None, name="gone")
+    for engine in (client, worker):
+        engine._tasks.add(lambda: None, name="here")
+    batch = Batch()
+    for _ in range(3_000):
+        batch.schedule("gone")
+    batch.schedule("here")
+    client.schedule_batch(batch)
+    worker.start_workers(1, block=False)
+    wait_until(lambda: "job_succeeded" in recorder.of("here"))
+    wait_until(lambda: recorder.of("gone").count("job_failed") == 3_000)
 
 
 def test_arguments_changed_by_the_task_do_not_reach_the_retry(engines: Engines) -> None:
