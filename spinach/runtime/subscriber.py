@@ -34,6 +34,7 @@ class BrokerSubscriber(Service):
     """
 
     duty = "subscriber"
+    max_backoff_seconds = _POLL_SECONDS  # each attempt to subscribe asks for jobs, too
 
     def __init__(self, *, broker: Broker, on_notification: Callable[[], None]) -> None:
         super().__init__(broker.namespace, "broker-subscriber")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
+import redis.asyncio
 
 from spinach import Batch, Engine, RedisBroker
 from spinach.exc import BrokerUnavailable
@@ -59,6 +61,58 @@ def test_without_notifications_an_idle_worker_polls(
     assert len(lines) == 1
     assert "every 1.5 s" in lines[0]
     assert f"ACL SETUSER <user> +subscribe +unsubscribe '&{namespace}/_notifications'" in lines[0]
+
+
+def test_a_server_without_subscribe_is_polled(
+    make_server: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A managed server or a proxy may not have the command at all."""
+    ran: list[int] = []
+    client = make_server("redis70", "--rename-command", "SUBSCRIBE", "").client()
+    engine = note_into(ran, client, "plain")
+    engine.start_workers(1, block=False)
+    try:
+        for number in range(3):
+            engine.schedule("note", number)
+            wait_until(lambda number=number: number in ran, within=10)  # type: ignore[misc]
+    finally:
+        engine.stop_workers()
+    (line,) = [record.getMessage() for record in caplog.records if getattr(record, "action", "") == "polling"]
+    assert "refuses SUBSCRIBE" in line
+
+
+def test_a_server_without_free_connections_is_told(make_server: Callable[..., Server]) -> None:
+    """The error names the limit; workers that are connected go on."""
+    server = make_server("valkey", "--maxclients", "10")
+    ran: list[int] = []
+    engine = note_into(ran, server.client(), "full")
+    engine.start_workers(1, block=False)
+    others = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+    try:
+        late = Engine(RedisBroker(server.client(), enqueue_job_max_retries=0), namespace="full")
+        late.task(print, name="print")
+        with pytest.raises(BrokerUnavailable, match="raise maxclients"):
+            late.schedule("print")
+        engine.schedule("note", 1)
+        wait_until(lambda: ran == [1])
+    finally:
+        for other in others:
+            other.close()
+        engine.stop_workers()
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        redis.asyncio.Redis(), redis.asyncio.RedisCluster(host="127.0.0.1"), "redis://localhost",
+        redis.ConnectionPool(), redis,
+    ],
+    ids=lambda client: type(client).__name__,
+)  # fmt: skip
+def test_what_is_no_client_is_refused(client: Any) -> None:
+    """At once, and not at the first job."""
+    with pytest.raises(TypeError, match=r"redis\.Redis\.from_url"):
+        RedisBroker(client)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, ClassVar
 
 import redis
@@ -82,7 +83,7 @@ class RedisBroker(Broker):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(clock=clock)
-        self._redis = redis if redis is not None else _default_client()
+        self._redis = _checked(redis) if redis is not None else _default_client()
         self._retries = enqueue_job_max_retries
         self._clock_is_set = False
 
@@ -294,6 +295,17 @@ class RedisBroker(Broker):
 
 def _default_client() -> redis.Redis:
     return redis.Redis(**recommended_socket_opts)
+
+
+def _checked(client: Any) -> Any:
+    """Return the client, unless no call through it could ever work."""
+    send = getattr(client, "execute_command", None)
+    if send is None or iscoroutinefunction(send):
+        raise TypeError(
+            f"RedisBroker needs a client such as redis.Redis.from_url(...), a synchronous one of redis-py; "
+            f"this is {type(client).__module__}.{type(client).__qualname__}"
+        )
+    return client
 
 
 def _has_hash_tag(namespace: str) -> bool:

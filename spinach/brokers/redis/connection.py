@@ -242,8 +242,11 @@ class Connection:
                 f"all connections of the client's pool were in use for {_POOL_SECONDS:g} s ({error}); "
                 "give the redis client a larger max_connections"
             )
+        hint = "is it running, and is the URL right?"
+        if "number of clients" in str(error):
+            hint = "raise maxclients of the server, or find what keeps connections open with CLIENT LIST"
         return RedisUnavailable(
-            f"no connection to the server at {self.address}: {error}; is it running, and is the URL right?",
+            f"no connection to the server at {self.address}: {error}; {hint}",
             kind=kind,
         )
 

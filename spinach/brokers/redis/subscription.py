@@ -6,9 +6,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from ...exc import NoNotifications
+from ...exc import BrokerUnavailable, NoNotifications
 from .connection import Connection, RedisUnavailable
 
 _CONFIRMATION_SECONDS: Final = 5.0
@@ -20,7 +20,8 @@ class RedisSubscription:
     """A subscription to one channel; it is confirmed by the server before the constructor returns.
 
     Raises:
-        NoNotifications: the user may not subscribe, or the pool has no connection to spare.
+        NoNotifications: the user may not subscribe, the server has no such command, or the pool has no
+            connection to spare.
         RedisUnavailable: the server cannot be reached or does not confirm.
     """
 
@@ -39,19 +40,29 @@ class RedisSubscription:
             with connection.request_log.asking():
                 self._pubsub.subscribe(self._channel)
                 confirmed = self._pubsub.get_message(timeout=_CONFIRMATION_SECONDS)
-        except NoPermissionError as error:
-            self.close()
-            raise NoNotifications(
-                f"the user may not subscribe to the channel {self._channel!r} ({error}); grant it with "
-                f"ACL SETUSER <user> +subscribe +unsubscribe '&{self._channel}'"
-            ) from error
         except (RedisError, OSError) as error:
             self.close()
-            raise connection.unavailable(f"no subscription at {connection.address}", error) from error
+            raise self._refusal(error) from error
         if confirmed is None:
             self.close()
             raise RedisUnavailable(f"the server at {connection.address} does not confirm a subscription")
         self._heard_at, self._pinged_at = monotonic(), 0.0
+
+    def _refusal(self, error: Exception) -> Exception:
+        connection = self._connection
+        if isinstance(error, NoPermissionError):
+            return NoNotifications(
+                f"the user may not subscribe to the channel {self._channel!r} ({error}); grant it with "
+                f"ACL SETUSER <user> +subscribe +unsubscribe '&{self._channel}'"
+            )
+        if isinstance(error, ResponseError) and not isinstance(
+            connection.translated(error), BrokerUnavailable
+        ):
+            return NoNotifications(
+                f"the server at {connection.address} refuses SUBSCRIBE ({error}); allow that command, "
+                "on the server or on the proxy before it"
+            )
+        return connection.unavailable(f"no subscription at {connection.address}", error)
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for a notification; return whether there was any, or may have been one."""
