@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..job import Job
 from ..retry import Verdict
-from ..stats import FailedJob, Tally, WorkerInfo
+from ..stats import FailedJob, RunningJob, Tally, WorkerInfo
 
 # Called after each round trip: operation, seconds, and the error it ended with, if any.
 RequestObserver = Callable[[str, float, Exception | None], None]
@@ -42,11 +42,13 @@ class WorkerState:
             other job runs. Reserved, not produced yet: ``quiet``, for a worker that takes no new jobs.
         busy: Jobs it runs now.
         fetched: Jobs it has fetched since its start.
+        longest: The jobs that it has run for longest, at most `MAX_LONGEST`, the longest first.
     """
 
     state: str = "running"
     busy: int = 0
     fetched: int = 0
+    longest: Sequence[RunningJob] = ()
 
 
 @dataclass(slots=True)

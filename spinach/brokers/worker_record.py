@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ..const import VERSION
@@ -54,4 +55,14 @@ def record_of(facts: Mapping[str, Any], announced: Mapping[str, str], state: Wor
         announced: What the application announces; it overrides no fact.
         state: What changes from heartbeat to heartbeat.
     """
-    return {**announced, **facts, "state": state.state, "busy": state.busy, "fetched": state.fetched}
+    return {**announced, **facts, **changing(state)}
+
+
+def changing(state: WorkerState) -> dict[str, Any]:
+    """Return what each heartbeat says anew."""
+    return {
+        "state": state.state,
+        "busy": state.busy,
+        "fetched": state.fetched,
+        "longest": [asdict(job) for job in state.longest],
+    }

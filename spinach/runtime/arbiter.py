@@ -17,7 +17,7 @@ from ..execution import Attempt
 from ..job import Job
 from ..logger import SafeLogger
 from ..retry import Verdict
-from ..stats import Tally
+from ..stats import MAX_LONGEST, RunningJob, Tally
 from ..task import Tasks
 from ..worker import BaseWorkers
 from .lease import Lease
@@ -92,6 +92,10 @@ class Arbiter(Service):
     def busy(self) -> int:
         """How many jobs run here."""
         return min(self._busy, self._workers.num_workers)
+
+    def longest(self) -> list[RunningJob]:
+        """Return the jobs that run here for longest, as far as a heartbeat names them."""
+        return self._lease.longest(min(MAX_LONGEST, self._workers.num_workers))
 
     @property
     def unacknowledged(self) -> int:
@@ -230,7 +234,7 @@ class Arbiter(Service):
         if self._closing:  # the call was under way when the stop began: the next tick gives them back
             self._lease.reserved += jobs
             return
-        self._lease.start(jobs)
+        self._lease.start(jobs, self._broker.clock.now())
         self._busy += len(jobs)
         self._last_progress = self._broker.clock.elapsed()
         self._workers.submit(jobs)

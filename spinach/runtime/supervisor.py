@@ -109,8 +109,11 @@ class Supervisor:
         self._report_silence(self._workers.silent_seconds())
         is_blocked = self._is_silent and self._state == "running"
         return WorkerState(
-            "blocked" if is_blocked else self._state, self.arbiter.busy, self.arbiter.fetched
-        )  # fmt: skip
+            "blocked" if is_blocked else self._state,
+            self.arbiter.busy,
+            self.arbiter.fetched,
+            self.arbiter.longest(),
+        )
 
     def vitals(self) -> Vitals:
         """Return the vitals of this process."""

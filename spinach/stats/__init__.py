@@ -24,17 +24,21 @@ from .namespace import (
 )
 from .workers import (
     DEFAULT_DEAD_AFTER_SECONDS,
+    MAX_LONGEST,
     STATES,
     UPSTREAM_DEAD_AFTER_SECONDS,
     LostWorker,
     OrphanStats,
+    RunningJob,
     WorkerInfo,
     WorkerStats,
 )
 
 __all__ = [
-    "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_PAGE", "OVERDUE_SECONDS", "STATES",
+    "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_LONGEST", "MAX_PAGE",
+    "OVERDUE_SECONDS", "STATES",
     "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram",
     "HistogramStats", "JobInfo", "LimitStats", "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page",
-    "PeriodicStats", "QueueStats", "ReadError", "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
+    "PeriodicStats", "QueueStats", "ReadError", "RunningJob", "ServerStats", "Tally", "Wanted", "WorkerInfo",
+    "WorkerStats",
 ]  # fmt: skip

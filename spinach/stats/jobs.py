@@ -13,6 +13,8 @@ from .numbers import integer, number
 
 # More than any screen shows; bounds what one poll makes the server send.
 MAX_PAGE: Final = 200
+# The number of `JobStatus.RUNNING` in a stored text.
+_RUNNING: Final = 3
 
 PageKind = Literal["queue", "running", "scheduled", "failed", "groups"]
 
@@ -80,6 +82,8 @@ class JobInfo:
         enqueued_at: Epoch seconds of its last push; producers of the published package do not say it.
         retries: Retries so far.
         max_retries: Retries allowed.
+        started_at: Epoch seconds since which it runs, by the server's clock; None unless a worker of this
+            package runs it.
         error: Why the text is not a job's, empty when it is.
     """
 
@@ -91,6 +95,7 @@ class JobInfo:
     enqueued_at: float | None = None
     retries: int | None = None
     max_retries: int | None = None
+    started_at: float | None = None
     error: str = ""
 
     @classmethod
@@ -112,6 +117,7 @@ class JobInfo:
             enqueued_at=number(fields.get("enqueued_at")),
             retries=integer(fields.get("retries")),
             max_retries=integer(fields.get("max_retries")),
+            started_at=number(fields.get("started_at")) if fields.get("status") == _RUNNING else None,
             error="" if at is not None else "its date is missing or not a number",
         )
 

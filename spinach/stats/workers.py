@@ -27,6 +27,9 @@ _STAMP_SECONDS: Final = 1.0
 _KEPT_WHEN_LOST: Final = ("pid", "version", "queues", "slots", "started_at")
 _MAX_LOST_RECORD: Final = 4096
 _MAX_ID: Final = 100
+_MAX_NAME: Final = 200
+# A heartbeat names so many of the jobs that run; the slots of most workers are fewer.
+MAX_LONGEST: Final = 10
 
 # "quiet" is reserved, not produced yet: a worker that takes no new jobs.
 State = Literal["live", "silent", "dead", "quiet", "stopping", "blocked"]
@@ -119,6 +122,25 @@ def is_abandoned(task_name: str, workers: Iterable[WorkerInfo]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job that a worker runs since `started_at`, in epoch seconds by the broker's clock."""
+
+    id: str
+    task_name: str
+    queue: str
+    started_at: float
+
+    @classmethod
+    def read(cls, fields: object) -> RunningJob | None:
+        """Return what a worker's record says of a job; None if it says no date."""
+        if not isinstance(fields, Mapping) or (started_at := number(fields.get("started_at"))) is None:
+            return None
+        names = (fields.get(name) for name in ("id", "task_name", "queue"))
+        job_id, task_name, queue = (name[:_MAX_NAME] if isinstance(name, str) else "" for name in names)
+        return cls(job_id, task_name, queue, started_at)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStats:
     """A registered worker at the time of a snapshot.
 
@@ -169,6 +191,13 @@ class WorkerStats:
         """How many jobs it runs at once, None when it did not say."""
         slots = self.info.details.get("slots")
         return slots if type(slots) is int and slots > 0 else None
+
+    @property
+    def longest(self) -> tuple[RunningJob, ...]:
+        """The jobs that it has run for longest as of its last heartbeat, at most `MAX_LONGEST`."""
+        told = self.info.details.get("longest")
+        read = map(RunningJob.read, told[:MAX_LONGEST]) if isinstance(told, list) else ()
+        return tuple(job for job in read if job is not None)
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -129,6 +129,8 @@ OVERDUE_AGE = _namespace("spinach_scheduled_overdue_age_seconds", "gauge", "", T
     "How far the first overdue job is past its date; 0 if no job is overdue.")
 RUNNING = _namespace("spinach_running_jobs", "gauge", "", True,
     "Jobs that a worker has claimed and that have not ended.")
+RUNNING_OLDEST = _namespace("spinach_running_oldest_age_seconds", "gauge", "queue", False,
+    "How long the job that has run for longest runs, as of the last heartbeats; 0 if none does.")
 ORPHANED = _namespace("spinach_orphaned_jobs", "gauge", "", True,
     "Running jobs whose worker is dead or not registered.")
 WORKERS = _namespace("spinach_workers", "gauge", "state", True,

@@ -164,12 +164,23 @@ def _add_queues(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot)
     families.add(catalog.QUEUE_PAUSED, ((labels, float(queue.paused)) for labels, queue in queues))
     if not snapshot.exact:  # a worker of the published package does not say which queues it serves
         return
+    oldest = _oldest_running(snapshot)
+    families.add(catalog.RUNNING_OLDEST, ((labels, oldest.get(queue.name, 0.0)) for labels, queue in queues))
     live = _live(snapshot)
     for labels, queue in queues:
         serving = [worker for worker in live if queue.name in worker.queues]
         families.add(catalog.QUEUE_WORKERS, [(labels, len(serving))])
         slots = sum(worker.slots or 0 for worker in serving)
         families.add(catalog.QUEUE_REACHABLE_SLOTS, [(labels, slots)])
+
+
+def _oldest_running(snapshot: NamespaceSnapshot) -> dict[str, float]:
+    """Return per queue for how many seconds its job that runs for longest has run."""
+    oldest: dict[str, float] = {}
+    for worker in snapshot.workers:
+        for job in worker.longest if worker.state != "dead" else ():
+            oldest[job.queue] = max(oldest.get(job.queue, 0.0), snapshot.at - job.started_at)
+    return oldest
 
 
 def _add_workers(families: FamilyBuilder, name: str, snapshot: NamespaceSnapshot) -> None:

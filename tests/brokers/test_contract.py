@@ -19,7 +19,7 @@ from spinach.clock import to_datetime
 from spinach.const import VERSION
 from spinach.exc import InvalidJobArguments, InvalidNamespace, LeaseRevoked
 from spinach.job import Job, JobStatus
-from spinach.stats import JobInfo, Tally, Wanted
+from spinach.stats import JobInfo, RunningJob, Tally, Wanted
 
 from .conftest import LONG_AGO, MakeBroker
 from .helpers import (
@@ -1105,7 +1105,7 @@ def test_workers_are_registered(make_broker: MakeBroker) -> None:
     assert (entry["pid"], entry["version"]) == (os.getpid(), VERSION)
     assert entry["heartbeat"] * 6 == pytest.approx(entry["dead_after"])
     assert entry["python"] == platform.python_version()
-    assert len(entry) == 17
+    assert len(entry) == 18
 
 
 def test_each_join_has_a_new_id(make_broker: MakeBroker) -> None:
@@ -1123,10 +1123,12 @@ def test_heartbeat_is_seen(make_broker: MakeBroker) -> None:
     """A heartbeat renews the last sight of a worker and tells its state."""
     worker = make_broker.worker()
     make_broker.expire(worker)
-    worker.beat(WorkerState(state="quiet", busy=3, fetched=17))
+    longest = RunningJob("id", "task", "q", 12.5)
+    worker.beat(WorkerState(state="quiet", busy=3, fetched=17, longest=[longest]))
     (entry,) = worker.get_all_brokers()
     assert entry["last_seen_at"] == pytest.approx(worker.clock.now(), abs=5)
     assert (entry["state"], entry["busy"], entry["fetched"]) == ("quiet", 3, 17)
+    assert entry["longest"] == [{"id": "id", "task_name": "task", "queue": "q", "started_at": 12.5}]
 
 
 @pytest.mark.parametrize("what", ["queued", "waiting"])

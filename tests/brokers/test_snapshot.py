@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 
 import pytest
 
 from spinach.brokers.base import Broker, WorkerState
-from spinach.stats import MAX_PAGE, NamespaceSnapshot, Page, QueueStats, Tally, Wanted
+from spinach.stats import MAX_PAGE, JobInfo, NamespaceSnapshot, Page, QueueStats, RunningJob, Tally, Wanted
 
 from .conftest import MakeBroker
 from .helpers import claim, failed, fetch, queued, settle, task, waiting
@@ -73,6 +74,58 @@ def test_running_and_reserved_jobs(make_broker: MakeBroker) -> None:
     (stats,) = snapshot.workers
     assert (stats.info.id, stats.running, stats.reserved) == (worker.worker_id, 2, 3)
     assert (stats.slots, stats.queues, stats.state, stats.runs_this_package) == (2, ("q",), "live", True)
+
+
+def test_a_running_job_tells_since_when(make_broker: MakeBroker) -> None:
+    """From its claim, or from the call that starts a reserved one, by the broker's clock."""
+    client, worker = make_broker(), make_broker.worker(slots=2)
+    client.enqueue([queued(number) for number in range(3)])
+    before = client.snapshot().at
+    delivery = fetch(worker, free_slots=1, reserve_ahead=1)
+    held = held_by(client, worker)
+    assert [job.started_at is None for job in held.values()] == [False, True]
+    first_start = held[str(delivery.claimed[0].id)].started_at or 0
+    assert before - 0.001 <= first_start <= client.snapshot().at
+    fetch(worker, starting=delivery.reserved)
+    held = held_by(client, worker)
+    assert held[str(delivery.claimed[0].id)].started_at == first_start
+    assert first_start <= (held[str(delivery.reserved[0].id)].started_at or 0) <= client.snapshot().at
+    (waits,) = client.snapshot(wanted=[Wanted("queue", "q", 10)]).pages[0].jobs
+    assert waits.started_at is None
+
+
+def test_a_job_that_comes_back_has_a_new_start(make_broker: MakeBroker) -> None:
+    """What a dead worker ran since long ago has not started while it waits again, and keeps its payload."""
+    client, worker = make_broker(), make_broker.worker()
+    client.enqueue([queued("payload", 1.50)])
+    claim(worker)
+    make_broker.expire(worker)
+    other = make_broker.worker()
+    other.recover()
+    (waits,) = client.snapshot(wanted=[Wanted("queue", "q", 10)]).pages[0].jobs
+    assert (waits.started_at, b"started_at" in waits.raw) == (None, False)
+    fetch(other, free_slots=1)
+    (held,) = held_by(client, other).values()
+    assert held.started_at is not None
+    assert b'["payload", 1.5]' in held.raw
+
+
+def held_by(client: Broker, worker: Broker) -> dict[str, JobInfo]:
+    (page,) = client.snapshot(wanted=[Wanted("running", worker.worker_id, 10)]).pages
+    return {held.job.id: held.job for held in page.held}
+
+
+def test_the_longest_running_jobs_are_told_by_heartbeats(make_broker: MakeBroker) -> None:
+    """So that a tool need not read what workers hold; odd records are read as far as they can be."""
+    worker = make_broker.worker()
+    job = RunningJob("id", "task", "q", 12.5)
+    worker.beat(WorkerState(longest=[job]))
+    (stats,) = make_broker().snapshot().workers
+    assert stats.longest == (job,)
+    assert replace(stats, info=replace(stats.info, details={})).longest == ()
+    odd = {"longest": [7, {}, {"started_at": "x"}, {"started_at": 1, "id": 3}, *[{"started_at": 2}] * 99]}
+    read = replace(stats, info=replace(stats.info, details=odd)).longest
+    assert read == (RunningJob("", "", "", 1), *[RunningJob("", "", "", 2)] * 6)
 
 
 def test_no_more_jobs_run_than_there_are_slots(make_broker: MakeBroker) -> None:

@@ -171,14 +171,23 @@ def test_a_page_of_another_queue_is_not_shown() -> None:
 
 
 def test_running_jobs() -> None:
-    """Running jobs show since when they were seen to run, who runs them, and which are only reserved."""
-    page = running_page(HeldJob("w1", job("a")), HeldJob("w1", job("b", at=int(NOW) - 99), reserved=True))
+    """Running jobs show how long they run, who runs them, and which are only reserved.
+
+    Workers of 0.0.25 do not say when a job began: it runs at least since it was first seen.
+    """
+    exact = replace(job("c"), started_at=NOW - 31)
+    page = running_page(
+        HeldJob("w1", job("a")),
+        HeldJob("w1", job("b", at=int(NOW) - 99), reserved=True),
+        HeldJob("w1", exact),
+    )
     history = History()
     history.add(snapshot(pages=(page,)), {})
     seen = ViewModel(later(snapshot(workers=(worker(),), pages=(page,)), 5), history)
-    first, second = shown(seen, Location("jobs"))
-    assert (first["TASK"], first["RUN≥"], first["DUE"], first["WORKER"]) == ("task", "5s", "15s", "host/w1")
-    assert second["RUN≥"] == "reserved"
+    longest, first, second = shown(seen, Location("jobs"))
+    assert longest["RUN"] == "36s"
+    assert (first["TASK"], first["RUN"], first["DUE"], first["WORKER"]) == ("task", "≥5s", "15s", "host/w1")
+    assert second["RUN"] == "reserved"
 
 
 def test_scheduled_jobs() -> None:

@@ -25,7 +25,7 @@ def carry_out(exchange: Exchange, namespace: Namespace, worker_id: str, now: flo
     """
     finished = [namespace.release(worker_id, job.held_as) for job in exchange.done]
     for job in exchange.starting:
-        namespace.start_reserved(worker_id, job.held_as)
+        namespace.start_reserved(worker_id, job.held_as, now)
     namespace.history.add(exchange.tally)
     delivery = _Fetch(namespace, worker_id, exchange, now).run()
     return delivery, any(held and held.job.task_name in namespace.limits for held in finished)
@@ -137,7 +137,7 @@ class _Fetch:
         if stored.task_name in self._used:
             self._used[stored.task_name] += 1
         held = self._namespace.running.setdefault(self._worker_id, {})
-        held[stored.id] = Assignment(stored, reserved=not claim)
+        held[stored.id] = Assignment(stored, reserved=not claim, started_at=self._now if claim else None)
         job.status = JobStatus.RUNNING if claim else JobStatus.QUEUED
         (self._delivery.claimed if claim else self._delivery.reserved).append(job)
         if claim:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
@@ -104,7 +105,7 @@ def _jobs(entries: Iterable[StoredJob]) -> tuple[JobInfo, ...]:
 def _held(namespace: Namespace, wanted: Wanted) -> tuple[HeldJob, ...]:
     holders = [wanted.of] if wanted.of else list(namespace.running)
     found = (
-        HeldJob(holder, JobInfo.read(one.job.raw), one.reserved)
+        HeldJob(holder, _running(one), one.reserved)
         for holder in holders
         for one in namespace.running.get(holder, {}).values()
     )
@@ -119,7 +120,11 @@ def queued_jobs(namespace: Namespace, queue: str, limit: int) -> list[JobInfo]:
 def running_jobs(namespace: Namespace, worker_id: str, limit: int) -> list[JobInfo]:
     """Return jobs that a worker holds, claimed or reserved."""
     held = namespace.running.get(worker_id, {}).values()
-    return [JobInfo.read(one.job.raw) for one in islice(held, max(0, limit))]
+    return [_running(one) for one in islice(held, max(0, limit))]
+
+
+def _running(held: Assignment) -> JobInfo:
+    return replace(JobInfo.read(held.job.raw), started_at=held.started_at)
 
 
 def _names(namespace: Namespace, known: NamespaceSnapshot | None, given: Iterable[str]) -> list[str]:

@@ -14,9 +14,7 @@ def beat(
     namespace.workers[worker_id] |= {
         "last_seen_at": now,
         "dead_after": dead_after_seconds,
-        "state": state.state,
-        "busy": state.busy,
-        "fetched": state.fetched,
+        **worker_record.changing(state),
     }
 
 

@@ -46,10 +46,15 @@ class StoredJob:
 
 @dataclass(slots=True)
 class Assignment:
-    """A job that a worker holds; `reserved` until the worker says that it starts."""
+    """A job that a worker holds: `reserved`, or running since `started_at` (epoch seconds)."""
 
     job: StoredJob
     reserved: bool
+    started_at: float | None = None
+
+    def start(self, now: float) -> None:
+        """Take note that the worker starts it at `now` (epoch seconds)."""
+        self.reserved, self.started_at = False, now
 
 
 @dataclass(slots=True)
@@ -107,11 +112,11 @@ class Namespace:
             del self.running[worker_id]
         return held
 
-    def start_reserved(self, worker_id: str, job_id: str) -> None:
+    def start_reserved(self, worker_id: str, job_id: str, now: float) -> None:
         """Note that a worker starts a job that it reserved; a second call changes nothing."""
         held = self.running.get(worker_id, {}).get(job_id)
         if held is not None and held.reserved:
-            held.reserved = False
+            held.start(now)
             self.history.count(held.job.queue, held.job.task_name, "started")
 
     def running_of(self, task_name: str) -> int:

@@ -24,9 +24,10 @@ sends the call again, and no job may be lost, doubled, or counted twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ...codec import quote
 from ...exc import LeaseRevoked, MalformedJob, WrongKeyType
@@ -42,6 +43,10 @@ from .session import Session, letter_arguments
 
 _Done = scripts.EXCHANGE.record("done")
 _Ending = scripts.SETTLE.record("job")
+
+
+_STATUS: Final = re.compile(rb'("status": )\d')
+_CLAIMED: Final = re.compile(rb'("status": )\d, "started_at": [\d.]+')
 
 
 class HeldJobs:
@@ -269,5 +274,6 @@ def _mark_of(raw: bytes) -> bytes:
 
 
 def _same_but_status(text: bytes, raw: bytes) -> bool:
-    """Whether a held text is the raw one but for the status digit, which a claim changes."""
-    return len(text) == len(raw) and sum(map(int.__ne__, text, raw)) <= 1
+    """Whether a held text is the raw one but for the status, behind which a claim writes its date."""
+    held, digit = _CLAIMED.sub(rb"\g<1>", text, count=1), _STATUS.sub(rb"\g<1>", raw, count=1)
+    return held == digit

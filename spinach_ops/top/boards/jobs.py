@@ -18,7 +18,7 @@ HIDDEN: Final = "(hidden)"
 
 RUNNING: Final = (
     Column("TASK", "task of the job", 16, share=3, max_width=32, priority=9, align="left"),
-    Column("RUN≥", "since it was first seen to run here: it may run for longer", 6, priority=8),
+    Column("RUN", "how long it has run; ≥ of 0.0.25 workers: since it was first seen here", 6, priority=8),
     Column("DUE", "since its date: it cannot run for longer", 6, priority=4),
     Column("QUEUE", "queue it came from", 10, share=1, max_width=28, priority=5, align="left"),
     Column("TRY", "retries used and allowed", 6, priority=5),
@@ -50,13 +50,12 @@ def _page(view: ViewModel, location: Location) -> Page | None:
 
 def _running_row(view: ViewModel, key: str, held: HeldJob) -> Row:
     job = held.job
-    since = view.trends.first_seen.get((held.worker_id, job.id))
-    runs = NONE if since is None else Cell(format_age(view.now - since), "", view.now - since)
+    runs = _run_cell(view, held)
     return Row(
         key,
         (
             task_cell(job),
-            Cell("reserved", "dim", -1.0) if held.reserved else runs,
+            runs,
             _age_cell(view, job.at),
             make_cell(job.queue, "dim") if job.queue else UNKNOWN,
             tries(job),
@@ -64,9 +63,19 @@ def _running_row(view: ViewModel, key: str, held: HeldJob) -> Row:
             arguments(view, job),
             make_cell(job.id[:8], "dim", job.id),
         ),
-        # The oldest date first, which does not change while they run.
-        rank=(view.now - (job.at or view.now)) - (1e9 if held.reserved else 0),
+        # The longest first; by the date, which does not change while they run, where no start is known.
+        rank=(view.now - (job.started_at or job.at or view.now)) - (1e9 if held.reserved else 0),
     )
+
+
+def _run_cell(view: ViewModel, held: HeldJob) -> Cell:
+    """Return how long a job has run; of one whose worker does not say it, how long at least."""
+    if held.reserved:
+        return Cell("reserved", "dim", -1.0)
+    since, mark = held.job.started_at, ""
+    if since is None:
+        since, mark = view.trends.first_seen.get((held.worker_id, held.job.id)), "≥"
+    return NONE if since is None else Cell(f"{mark}{format_age(view.now - since)}", "", view.now - since)
 
 
 def task_cell(job: JobInfo) -> Cell:

@@ -14,6 +14,9 @@
 -- Behind a blocked job, smaller pages would mean a read per job.
 local MIN_PAGE = 100
 local RUNNING_DIGIT = 'RUNNING' -- the loader writes the number
+local time = redis.call('TIME')
+-- A held text says since when its job runs; whoever moves it on writes a text without that.
+local STARTED_NOW = string.format('%s, "started_at": %d.%06d', RUNNING_DIGIT, time[1], time[2])
 
 if redis.pcall('HEXISTS', brokers, worker_id) ~= 1 then return 'revoked' end
 local last_call = redis.pcall('HGET', reserved, 'seq')
@@ -62,8 +65,12 @@ local function reserve(raw, field)
   marks[#marks + 1] = 'r'
 end
 
+local function started_text(raw, position)
+  return string.sub(raw, 1, position - 1) .. STARTED_NOW .. string.sub(raw, position + 1)
+end
+
 local function claim(raw, id, position, task)
-  hold(raw, id, string.sub(raw, 1, position - 1) .. RUNNING_DIGIT .. string.sub(raw, position + 1))
+  hold(raw, id, started_text(raw, position))
   claimed[#claimed + 1] = raw
   started[task] = (started[task] or 0) + 1
 end
@@ -241,7 +248,17 @@ call_in_chunks('HSET', running, held, 1, #held)
 for task, increment in pairs(limited) do
   set_slots(slots_taken, slots, task, (tonumber(slots[task]) or 0) + increment)
 end
+local starting = {}
+for at = first_starting, first_count - 1 do
+  local raw = redis.call('HGET', running, ARGV[at])
+  local id, _, _, position = head_of(raw or '')
+  if id then
+    starting[#starting + 1] = ARGV[at]
+    starting[#starting + 1] = started_text(raw, position)
+  end
+end
 call_in_chunks('HDEL', reserved, ARGV, first_starting, first_count - 1)
+call_in_chunks('HSET', running, starting, 1, #starting)
 if #taken + done_count + starting_count + count_pairs + histogram_pairs > 0 then
   marks[#marks + 1] = 'seq'
   marks[#marks + 1] = call_number
