@@ -7,7 +7,7 @@ Cost: one command for scheduled jobs or failure groups, two for a queue; two per
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ....stats import NamespaceSnapshot
@@ -152,7 +152,7 @@ class WantedPages:
         for name, (running, reserved) in page.holders.items():
             waiting = replies.hash_of(self._pipeline.answer(reserved, None))
             for job_id, text in replies.hash_of(self._pipeline.answer(running, None)).items():
-                found.append(HeldJob(name, JobInfo.read(text), job_id in waiting))
+                found.append(_held_job(name, text, is_reserved=job_id in waiting))
         # A hash has no order: sort, so that jobs keep their places from poll to poll.
         found.sort(key=lambda held: (held.worker_id, held.job.at or 0.0, held.job.id))
         return tuple(found[: page.wanted.limit])
@@ -172,3 +172,9 @@ class WantedPages:
 
 def _text(name: bytes) -> str:
     return name.decode(errors="replace")
+
+
+def _held_job(worker_id: str, text: bytes, *, is_reserved: bool) -> HeldJob:
+    job = JobInfo.read(text)
+    # Of a reserved job the text has the date of the reservation.
+    return HeldJob(worker_id, replace(job, started_at=None) if is_reserved else job, is_reserved)
