@@ -38,6 +38,11 @@ _DEPTH: Final = gauge("spinach_queue_depth", NAMESPACE_AND_QUEUE)
 _OLDEST: Final = gauge("spinach_queue_oldest_job_age_seconds", NAMESPACE_AND_QUEUE)
 _CONNECTED: Final = gauge("spinach_workers_connected")
 _JOBS: Final = "spinach_fleet_jobs_total"
+_RUNS_SINCE: Final = gauge("spinach_running_oldest_age_seconds", NAMESPACE_AND_QUEUE)
+_USUAL_RUN: Final = (
+    f"(histogram_quantile(0.99, sum by ({NAMESPACE_AND_QUEUE}, le) (max by ({NAMESPACE_AND_QUEUE}, le) "
+    "(rate(spinach_fleet_job_duration_seconds_bucket[1d])))) >= 0)"
+)
 _PER_TASK: Final = f"{NAMESPACE_AND_QUEUE}, task"
 
 
@@ -135,6 +140,13 @@ def _of_queues() -> Iterator[Rule]:
         "The first job has been ready for {{ $value | humanizeDuration }}, and none started in 5 minutes.",
         pending_for="2m",
     )  # fmt: skip
+    yield _alert(
+        "SpinachQueueWithoutConsumer", "page",
+        f"{gauge('spinach_queue_workers', NAMESPACE_AND_QUEUE)} == 0\nand {_DEPTH} > 0",
+        "No worker serves {{ $labels.queue }}, and jobs wait in it",
+        "Live workers serve other queues, or there are none.",
+        pending_for="1m",
+    )  # fmt: skip
     predicted = (
         f"max by ({NAMESPACE_AND_QUEUE}) (predict_linear(spinach_queue_depth[10m], 3600) and "
         "spinach_queue_depth)"
@@ -185,6 +197,15 @@ def _of_jobs() -> Iterator[Rule]:
         "The first is {{ $value | humanizeDuration }} past its date, although workers are there.",
         pending_for="2m",
     )  # fmt: skip
+    yield _alert(
+        "SpinachJobRunsLong", "ticket",
+        f"{_RUNS_SINCE} > 60\n"
+        f"and ({_RUNS_SINCE} > 3 * {_USUAL_RUN} or ({_RUNS_SINCE} > 300 unless {_USUAL_RUN}))",
+        "A job of {{ $labels.queue }} runs long",
+        "It has run for {{ $value | humanizeDuration }}, more than three times as long as 99 % of the "
+        "attempts of its queue in the last day.",
+        pending_for="1m",
+    )  # fmt: skip
     late = gauge("spinach_periodic_late_seconds", NAMESPACE_AND_TASK)
     yield _alert(
         "SpinachPeriodicLate", "ticket",
@@ -232,8 +253,15 @@ def _of_redis() -> Iterator[Rule]:
     )  # fmt: skip
     memory = f"{gauge('spinach_redis_memory_used_bytes')} / ({gauge('spinach_redis_memory_max_bytes')} > 0)"
     yield _alert(
+        "SpinachRedisFull", "page",
+        f"{memory} > 0.995\nunless {gauge('spinach_redis_evicting')} == 1",
+        "No job can be scheduled: the server's memory is full",
+        "{{ $value | humanizePercentage }} of maxmemory is used. Workers go on, clients get errors.",
+        pending_for="1m",
+    )  # fmt: skip
+    yield _alert(
         "SpinachRedisEvicting", "ticket", f"{gauge('spinach_redis_evicting')} == 1\nor {memory} > 0.9",
-        "Redis may drop jobs",
+        "Redis may drop or refuse jobs",
         "Its policy lets it delete keys, or less than a tenth of its memory is left.",
         pending_for="10m",
     )  # fmt: skip

@@ -195,8 +195,8 @@ class WorkerStats:
     @property
     def longest(self) -> tuple[RunningJob, ...]:
         """The jobs that it has run for longest as of its last heartbeat, at most `MAX_LONGEST`."""
-        told = self.info.details.get("longest")
-        read = map(RunningJob.read, told[:MAX_LONGEST]) if isinstance(told, list) else ()
+        announced = self.info.details.get("longest")
+        read = map(RunningJob.read, announced[:MAX_LONGEST]) if isinstance(announced, list) else ()
         return tuple(job for job in read if job is not None)
 
     @property

@@ -20,6 +20,7 @@ from ..cli.streams import drop_what_cannot_be_written, open_closed_streams
 # client.
 COMMANDS: Final = {
     "status": "spinach_ops.commands.status",
+    "jobs": "spinach_ops.commands.jobs",
     "failed": "spinach_ops.commands.failed",
     "periodic": "spinach_ops.commands.periodic",
     "doctor": "spinach_ops.commands.doctor",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spinach.stats import NamespaceSnapshot
+from spinach.stats import NamespaceSnapshot, WorkerInfo
 
 Severity = Literal["error", "warning", "info"]
 Kind = Literal["namespace", "queue", "task", "worker", "schedule", "server", "machine", "data"]
@@ -59,6 +59,11 @@ class Finding:
             "evidence": self.evidence,
             "remedy": self.remedy,
         }
+
+
+def worker_subject(info: WorkerInfo) -> Subject:
+    """Return a worker as a subject: people read its host and the beginning of its id."""
+    return Subject("worker", info.id, f"worker {info.name or '(no host)'}/{info.id[:8]}")
 
 
 Rule = Callable[[NamespaceSnapshot], Iterator[Finding]]

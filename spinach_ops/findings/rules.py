@@ -10,7 +10,8 @@ from typing import Final
 from spinach.stats import FailureGroup, NamespaceSnapshot, QueueStats, WorkerInfo
 
 from ..text import duration
-from .finding import Finding, Rule, Severity, Subject, by_severity, jobs
+from .finding import Finding, Rule, Severity, Subject, by_severity, jobs, worker_subject
+from .long_runs import all_slots_are_held, jobs_run_long, long_runs
 from .server_rules import SERVER_RULES
 
 # How long the first job of a queue may wait for a worker before that is a warning, and an error.
@@ -80,6 +81,12 @@ def old_queue(
     )
     severity: Severity = "error" if oldest > OLDEST_CRITICAL_SECONDS else "warning"
     evidence = f"its first job has waited for a worker for {duration(oldest)}{growing}"
+    if all_slots_are_held(snapshot, queue.name, long_runs(snapshot, queue.name)):
+        return Finding(
+            "queue_old", severity, Subject("queue", queue.name),
+            f"{evidence}: jobs that run long hold all its slots",
+            "see to the jobs that run long",
+        )  # fmt: skip
     if full is None:
         return Finding(
             "queue_old", severity, Subject("queue", queue.name), evidence,
@@ -135,7 +142,8 @@ def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             continue
         held = (worker.running or 0) + (worker.reserved or 0)
         yield Finding(
-            f"worker_{worker.state}", "error" if worker.state == "dead" else "warning", _worker(worker.info),
+            f"worker_{worker.state}", "error" if worker.state == "dead" else "warning",
+            worker_subject(worker.info),
             f"no heartbeat for {duration(worker.seen_seconds)}, holds {jobs(held)}",
             "any live worker recovers its jobs; check whether its host and its process are still there"
             if worker.state == "dead"
@@ -148,7 +156,7 @@ def _blocked_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     for worker in snapshot.workers:
         if worker.state == "blocked":
             yield Finding(
-                "worker_blocked", "error", _worker(worker.info),
+                "worker_blocked", "error", worker_subject(worker.info),
                 f"one of its {worker.running or 0} running jobs blocks its event loop: no other job of it "
                 "runs, though it holds them",
                 "see its log (loop_blocked); move what blocks to a plain function or to asyncio.to_thread, "
@@ -174,7 +182,7 @@ def _not_connected(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 def _longest_silent(snapshot: NamespaceSnapshot) -> str:
     alive = [worker for worker in snapshot.workers if worker.state != "dead"]
     worker = max(alive, key=lambda one: one.seen_seconds)
-    return f"{_worker(worker.info)}{_pid(worker.info)}, {duration(worker.seen_seconds)}"
+    return f"{worker_subject(worker.info)}{_pid(worker.info)}, {duration(worker.seen_seconds)}"
 
 
 def _lost_lately(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
@@ -182,7 +190,7 @@ def _lost_lately(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         ago = snapshot.at - lost.lost_at
         if ago < _LATELY_SECONDS:
             yield Finding(
-                "worker_lost", "warning", _worker(lost.info),
+                "worker_lost", "warning", worker_subject(lost.info),
                 f"was declared dead {duration(max(0.0, ago))} ago{_pid(lost.info)}, "
                 f"after {duration(max(0.0, lost.lost_at - lost.info.last_seen_at))} without a heartbeat",
                 "its jobs were recovered; check on its host whether it was killed (out of memory?), hung, or "
@@ -251,7 +259,7 @@ def _abandoned(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _no_workers, _old_queues, _failing_tasks, _dead_workers, _blocked_workers, _lost_lately,
+    _no_workers, _old_queues, _failing_tasks, _dead_workers, _blocked_workers, jobs_run_long, _lost_lately,
     _not_connected, _orphans, _no_consumer, _overdue, _abandoned, _versions,
     *SERVER_RULES,
 )  # fmt: skip
@@ -259,10 +267,6 @@ _RULES: Final[tuple[Rule, ...]] = (
 
 def _namespace(snapshot: NamespaceSnapshot) -> Subject:
     return Subject("namespace", snapshot.namespace, snapshot.namespace)
-
-
-def _worker(info: WorkerInfo) -> Subject:
-    return Subject("worker", info.id, f"worker {info.name or '(no host)'}/{info.id[:8]}")
 
 
 def _pid(info: WorkerInfo) -> str:

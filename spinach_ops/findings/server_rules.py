@@ -12,6 +12,8 @@ from .finding import Finding, Rule, Subject
 
 _SKEW_SECONDS: Final = 2.0
 _ALMOST_FULL: Final = 0.9
+# Near the limit the server refuses what does not fit into the rest.
+_FULL: Final = 0.995
 # The scripts use commands that came with Redis 6.2.
 _OLDEST_SERVER: Final = (6, 2)
 _SERVER: Final = Subject("server")
@@ -27,11 +29,19 @@ def _server(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             f"maxmemory-policy is {server.eviction_policy}: when memory is full, the server may delete jobs",
             "set maxmemory-policy to noeviction",
         )  # fmt: skip
-    if server.memory_max_bytes and (server.memory_used_bytes or 0) > _ALMOST_FULL * server.memory_max_bytes:
+    used = (server.memory_used_bytes or 0) / server.memory_max_bytes if server.memory_max_bytes else 0.0
+    if used >= _FULL and not server.evicting:
+        yield Finding(
+            "memory_full", "error", _SERVER,
+            f"its memory is full ({used:.0%} of maxmemory): no job can be scheduled; workers go on",
+            "raise maxmemory, or find out what grows",
+        )  # fmt: skip
+    elif used > _ALMOST_FULL:
         yield Finding(
             "memory", "warning", _SERVER,
-            f"{server.memory_used_bytes} of {server.memory_max_bytes} bytes are used",
-            "give the server more memory, or find out what grows",
+            f"{used:.0%} of maxmemory is used: when it is full, "
+            + ("keys are deleted, and jobs are keys" if server.evicting else "no job can be scheduled"),
+            "raise maxmemory, or find out what grows",
         )  # fmt: skip
     if _is_too_old(server.version):
         yield Finding(

@@ -70,6 +70,11 @@ EVICTING, MEMORY, MEMORY_MAX = (
         "spinach_redis_memory_max_bytes",
     )
 )
+SERVING = f"spinach_queue_workers{{{Q}}}"
+RUNS_SINCE = f"spinach_running_oldest_age_seconds{{{Q}}}"
+RAN_FAST, RAN_MINUTES, RAN = (
+    f'spinach_fleet_job_duration_seconds_bucket{{{Q},le="{edge}"}}' for edge in ("0.1", "300.0", "+Inf")
+)
 VERSION, NEXT_VERSION = (f'spinach_workers_by_version{{{N},version="{version}"}}' for version in ("1", "2"))
 OVERFLOW = 'spinach_telemetry_overflow_total{reason="task"}'
 
@@ -86,6 +91,8 @@ WELL = {
     OVERDUE: f"0{FOREVER}", OVERDUE_AGE: f"0{FOREVER}", LATE: f"0{FOREVER}", PERIOD: f"600{FOREVER}",
     USED: f"1{FOREVER}", LIMIT: f"2{FOREVER}",
     EVICTING: f"0{FOREVER}", MEMORY: f"10{FOREVER}", MEMORY_MAX: f"100{FOREVER}",
+    SERVING: f"2{FOREVER}", RUNS_SINCE: f"0{FOREVER}",
+    RAN_FAST: f"0+60{FOREVER}", RAN_MINUTES: f"0+60{FOREVER}", RAN: f"0+60{FOREVER}",
     VERSION: f"2{FOREVER}", OVERFLOW: f"0{FOREVER}",
 }  # fmt: skip
 STUCK = {
@@ -143,6 +150,20 @@ CASES = [
     Case("SpinachQueueStuck", "the queue is empty", {**STUCK, DEPTH: f"0{FOREVER}", OLDEST: f"0{FOREVER}"},
         False),
     Case("SpinachQueueStuck", "the queue is paused", {**STUCK, PAUSED: f"1{FOREVER}"}, False),
+    Case("SpinachQueueWithoutConsumer", "jobs wait, nobody serves it", {SERVING: f"0{FOREVER}"}, True),
+    Case("SpinachQueueWithoutConsumer", "nobody serves it, it is empty",
+        {SERVING: f"0{FOREVER}", DEPTH: f"0{FOREVER}"}, False),
+    Case("SpinachQueueWithoutConsumer", "a deploy: nobody for half a minute", {SERVING: "2x98 0x1 2x99"},
+        False, interval="30s"),
+    Case("SpinachQueueWithoutConsumer", "it was mended a minute ago", {SERVING: "2x30 0x18 2x50"}, False),
+    Case("SpinachJobRunsLong", "far longer than others", {RUNS_SINCE: f"0+60{FOREVER}"}, True, at="6m"),
+    Case("SpinachJobRunsLong", "far longer than others, but they are long",
+        {RUNS_SINCE: f"400{FOREVER}", RAN_FAST: f"0{FOREVER}", RAN_MINUTES: f"0+60{FOREVER}"}, False),
+    Case("SpinachJobRunsLong", "no job of the queue ended so far",
+        {RUNS_SINCE: f"400{FOREVER}", RAN_FAST: "", RAN_MINUTES: "", RAN: ""}, True),
+    Case("SpinachJobRunsLong", "no job of the queue ended so far, this one is young",
+        {RUNS_SINCE: f"200{FOREVER}", RAN_FAST: "", RAN_MINUTES: "", RAN: ""}, False),
+    Case("SpinachJobRunsLong", "it ended", {RUNS_SINCE: "0+60x46 0x60"}, False),
     Case("SpinachQueueGrowing", "from 10 on, one more in a second",
         {DEPTH: f"10+60{FOREVER}", OLDEST: f"100{FOREVER}"}, True, at="18m"),
     Case("SpinachQueueGrowing", "it grows, but jobs start at once", {DEPTH: f"10+60{FOREVER}"}, False,
@@ -194,6 +215,11 @@ CASES = [
     Case("SpinachExporterDown", "it cannot be scraped", {UP: f"0{FOREVER}"}, True),
     Case("SpinachExporterDown", "there is none", {UP: "", REDIS: ""}, True),
     Case("SpinachExporterDown", "one of two is down", {UP: f"0{FOREVER}", UP_B: f"1{FOREVER}"}, False),
+    Case("SpinachRedisFull", "memory is full, nothing is deleted", {MEMORY: f"99.9{FOREVER}"}, True),
+    Case("SpinachRedisFull", "memory is full, keys are deleted",
+        {MEMORY: f"99.9{FOREVER}", EVICTING: f"1{FOREVER}"}, False),
+    Case("SpinachRedisFull", "memory is nearly full", {MEMORY: f"95{FOREVER}"}, False),
+    Case("SpinachRedisFull", "it was full until a minute ago", {MEMORY: "99.9x48 10x60"}, False),
     Case("SpinachRedisEvicting", "its policy evicts", {EVICTING: f"1{FOREVER}"}, True),
     Case("SpinachRedisEvicting", "memory is nearly full", {MEMORY: f"95{FOREVER}"}, True),
     Case("SpinachRedisEvicting", "memory has no limit", {MEMORY: f"95{FOREVER}", MEMORY_MAX: f"0{FOREVER}"},

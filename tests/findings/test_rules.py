@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spinach.stats import FailureGroup, LimitStats, LostWorker, NamespaceSnapshot, QueueStats
+from spinach.stats import FailureGroup, HistogramStats, LimitStats, LostWorker, NamespaceSnapshot, QueueStats
 from spinach.stats.workers import WorkerInfo, WorkerStats
 from spinach_ops.findings.rules import findings, recent_failures
 
@@ -52,6 +52,59 @@ def test_a_worker_whose_loop_a_job_blocks_is_an_error() -> None:
     found = told(replace(CALM, workers=(worker("blocked"), worker()), connected=2))
     assert list(found) == ["worker_blocked"]
     assert "no_workers" in told(replace(CALM, workers=(worker("blocked"),)))
+
+
+def running(*seconds: float, slots: int = 2, queue: str = "mail") -> WorkerStats:
+    """A worker of a queue, with jobs that have run for so long."""
+    longest = [
+        {"id": f"job-{at}", "task_name": "send", "queue": queue, "started_at": NOW - at} for at in seconds
+    ]
+    details = {**worker().info.details, "longest": longest, "slots": slots, "queues": [queue]}
+    info = replace(worker().info, details=details)
+    return WorkerStats.of(info, NOW, running=len(seconds), reserved=0)
+
+
+# 99 % of the attempts of the queue ended within half a second.
+SHORT = {"mail": HistogramStats((50, 50, 0, 0, 0, 0, 0, 0, 0, 0), 12.0)}
+MINUTES = {"mail": HistogramStats((0, 0, 0, 0, 0, 0, 100, 0, 0, 0), 9000.0)}
+
+
+def test_a_job_that_runs_long_is_named() -> None:
+    """Task, worker, job, since when, and what is usual for its queue."""
+    found = told(replace(CALM, runs=SHORT, workers=(running(100.0, 1.0),)))
+    assert found == {
+        "job_runs_long": "task send has run for 1 min 40 s on worker host/01234567 (job job-100.); "
+        "99 % of the attempts of this queue end within 500 ms"
+    }
+
+
+def test_jobs_that_hang_in_all_slots_are_an_error_and_the_cause_of_an_old_queue() -> None:
+    """Of every worker of the queue; the queue that waits behind them points to them."""
+    old = replace(CALM, runs=SHORT, queues=(QueueStats("mail", depth=3, oldest_seconds=400.0),))
+    hang = replace(old, workers=(running(500.0, 450.0),))
+    (first, second) = findings(hang)
+    assert {first.code, second.code} == {"slots_held", "queue_old"}
+    assert "hold all slots of the queue" in told(hang)["slots_held"]
+    assert "jobs that run long hold all its slots" in told(hang)["queue_old"]
+    one_free = told(replace(hang, connected=2, workers=(running(500.0, 450.0), running(500.0, 1.0))))
+    assert set(one_free) == {"job_runs_long", "queue_old"}
+    assert "hold" not in one_free["queue_old"]
+
+
+@pytest.mark.parametrize(
+    "calm",
+    [
+        replace(CALM, runs=SHORT, workers=(running(59.0),)),
+        replace(CALM, runs=MINUTES, workers=(running(800.0),)),
+        replace(CALM, runs={}, workers=(running(299.0),)),
+        replace(CALM, runs=None, workers=(running(299.0),)),
+        replace(CALM, runs=SHORT, workers=(running(),)),
+    ],
+    ids=["under a minute", "usual for it", "nothing known", "counters unread", "nothing runs"],
+)
+def test_jobs_that_only_look_long(calm: NamespaceSnapshot) -> None:
+    """A queue of long jobs is no fault, nor is one whose first jobs run."""
+    assert told(calm) == {}
 
 
 def test_nobody_who_listens_is_an_error_at_once() -> None:

@@ -21,7 +21,7 @@ from spinach_ops.cli import options
 from spinach_ops.commands import main as cli
 from spinach_ops.top import cli as top
 from tests.brokers.conftest import MakeRedisBroker
-from tests.brokers.helpers import claim, failed, queued, settle, task, waiting
+from tests.brokers.helpers import claim, failed, fetch, queued, settle, task, waiting
 from tests.servers import Server
 
 from . import schema
@@ -376,6 +376,26 @@ def test_doctor_says_what_failed_lately(console: Console) -> None:
     assert (finding["severity"], finding["subject"]) == ("warning", "task task")
     assert finding["about"] == {"kind": "task", "name": "task"}
     assert "1 job failed for good with" in finding["evidence"]
+
+
+def test_jobs_that_run_are_listed_with_their_start(console: Console) -> None:
+    """The longest first, those that are only reserved last; --longest leaves out who does not say."""
+    client, worker = console.make(), console.make.worker(slots=2)
+    client.enqueue([queued(1), queued(2, name="later"), queued(3, name="waits"), queued(4)])
+    fetch(worker, free_slots=1)
+    fetch(worker, free_slots=1, reserve_ahead=1)
+    head, first, second, third = console.ops("jobs").splitlines()
+    assert head.split() == ["TASK", "RUN", "TRY", "QUEUE", "WORKER", "ID"]
+    assert [line.split()[0] for line in (first, second, third)] == ["task", "later", "waits"]
+    assert "reserved" in third
+    assert len(console.ops("jobs", "--longest", "--limit", "1").splitlines()) == 2
+    jobs = json.loads(console.ops("jobs", "--longest", "--json", "--args"))["jobs"]
+    assert [job["arguments"] for job in jobs] == [{"args": [1], "kwargs": {}}, {"args": [2], "kwargs": {}}]
+    assert jobs[0]["started_at"] <= jobs[1]["started_at"]
+    assert "arguments" not in json.loads(console.ops("jobs", "--json"))["jobs"][0]
+    assert console.ops("jobs", "--queue", "q").splitlines()[1].startswith("task")
+    assert console.ops("jobs", "--queue", "none") == "no jobs in queue none\n"
+    assert console.ops("jobs", "--scheduled") == "no job waits for its date\n"
 
 
 def test_doctor_finds_dead_workers_and_queues_without_consumer(console: Console) -> None:
