@@ -5,7 +5,13 @@ Pure. Never raises, even where the ``__str__`` of the error does.
 
 from __future__ import annotations
 
+import os
 import traceback
+from types import TracebackType
+from typing import Final
+
+# Frames of files in this folder lead to the function of a task, and say nothing of its error.
+_PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 __all__ = ["describe", "encodable", "qualified_name", "shorten", "traceback_of"]
 
@@ -40,15 +46,26 @@ def describe(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return an error's traceback; without the message where its ``__str__`` raises.
+    """Return an error's traceback from the first frame of the application on, with causes and notes.
+
+    Where the ``__str__`` of the error raises, it is the frames alone.
 
     Args:
         error: The error.
     """
+    frames = _without_ours(error.__traceback__)
     try:
-        return encodable("".join(traceback.format_exception(error)))
+        return encodable("".join(traceback.format_exception(type(error), error, frames)))
     except BaseException:
-        return encodable("".join(traceback.format_tb(error.__traceback__)))
+        return encodable("".join(traceback.format_tb(frames)))
+
+
+def _without_ours(frames: TracebackType | None) -> TracebackType | None:
+    """Return the frames without those of this package that come first; all, where there are no others."""
+    left = frames
+    while left is not None and left.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        left = left.tb_next
+    return frames if left is None else left
 
 
 def encodable(text: str) -> str:

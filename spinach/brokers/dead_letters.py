@@ -12,7 +12,8 @@ from typing import Any, Final
 from ..error_text import describe, qualified_name, shorten, traceback_of
 from ..exc import MalformedJob, WorkerLost
 from ..job import Job, JobStatus
-from ..stats import FailedJob, WorkerInfo
+from ..stats import AttemptError, FailedJob, WorkerInfo
+from .limits import MAX_SAMPLE_CHARACTERS
 
 # Values of `FailedJob.reason`.
 FAILED: Final = "failed"
@@ -26,6 +27,7 @@ PERIODIC_TASKS: Final = "the periodic tasks"
 # A person reads a dead letter; a longer text is cut in the middle.
 MAX_MESSAGE_CHARACTERS: Final = 2_000
 MAX_TRACEBACK_CHARACTERS: Final = 16_000
+MAX_SAMPLE_TRACEBACK_CHARACTERS: Final = 4_000
 
 _FACTS = (
     "reason",
@@ -71,6 +73,17 @@ def failed(job: Job, error: BaseException, *, attempts: int, now: float, worker_
         traceback=shorten(traceback_of(error), MAX_TRACEBACK_CHARACTERS),
         attempts=attempts,
         worker=worker_id,
+    )
+
+
+def attempt_error(job: Job, error: BaseException, *, with_traceback: bool) -> AttemptError:
+    """Return what is kept of the error of an attempt, also of one that is repeated."""
+    return AttemptError(
+        task_name=job.task_name,
+        error_type=qualified_name(type(error)),
+        job_id=str(job.id),
+        message=describe(error)[:MAX_SAMPLE_CHARACTERS],
+        traceback=shorten(traceback_of(error), MAX_SAMPLE_TRACEBACK_CHARACTERS) if with_traceback else "",
     )
 
 

@@ -15,6 +15,8 @@ MAX_DEAD_LETTER_AGE_SECONDS: Final = 30 * 86_400
 # number.
 # One group more than this replaces the group that was not seen for longest.
 MAX_FAILURE_GROUPS: Final = 500
+# Attempts that end in an error are grouped alike. After a pause of this length an error counts as a new one.
+ERROR_PAUSE_SECONDS: Final = 3_600
 # A group shows the beginning of its last error's message: one line on a wide screen.
 MAX_SAMPLE_CHARACTERS: Final = 200
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..job import Job
 from ..retry import Verdict
-from ..stats import FailedJob, RunningJob, Tally, WorkerInfo
+from ..stats import AttemptError, FailedJob, RunningJob, Tally, WorkerInfo
 
 # Called after each round trip: operation, seconds, and the error it ended with, if any.
 RequestObserver = Callable[[str, float, Exception | None], None]
@@ -114,11 +114,13 @@ class Settlement:
         job: The job; for a retry its `at`, `retries` and `headers` are already those of the next attempt.
         verdict: RETRIED or FAILED.
         failure: The dead letter to keep (FAILED), else None.
+        error: What the attempt ended with, None where it is not known.
     """
 
     job: Job
     verdict: Verdict
     failure: FailedJob | None = None
+    error: AttemptError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ nor the arbiter. It never acknowledges a success: the arbiter does.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,10 +21,13 @@ from ..execution import Attempt, apply_outcome, outcome_of
 from ..job import Job, JobStatus
 from ..logger import SafeLogger
 from ..retry import Outcome, Verdict
-from ..stats import FailedJob, Tally
+from ..stats import AttemptError, FailedJob, Tally
 from .service import Service
 
 _BATCH_SIZE: Final = 100
+# To write a traceback takes longer than a short job: of one kind of error one a second is enough.
+_TRACEBACK_PAUSE_SECONDS: Final = 1.0
+_MAX_KINDS: Final = 500
 _UNSTORABLE: Final = "result cannot be stored"
 
 logger = SafeLogger(__name__)
@@ -43,6 +47,7 @@ class ResultNotifier(Service):
         super().__init__(broker.namespace, "result-notifier", on_revoked)
         self._broker = broker
         self._unsettled: deque[tuple[str, Settlement]] = deque()
+        self._written: dict[tuple[str, type[BaseException]], float] = {}
 
     @property
     def idle(self) -> bool:
@@ -99,16 +104,20 @@ class ResultNotifier(Service):
                 self._unsettled.clear()
 
     def _put(self, job: Job, outcome: Outcome, attempt: int, worker_id: str) -> None:
-        failure = None
-        if outcome.verdict is Verdict.FAILED and outcome.error is not None:
-            failure = self._dead_letter(job, outcome.error, attempt)
-        self._unsettled.append((worker_id, Settlement(job, outcome.verdict, failure)))
+        failure = error = None
+        if outcome.error is not None:
+            if outcome.verdict is Verdict.FAILED:
+                failure = self._dead_letter(job, outcome.error, attempt)
+            error = self._attempt_error(job, outcome.error, with_traceback=failure is None)
+        self._unsettled.append((worker_id, Settlement(job, outcome.verdict, failure, error)))
         self.wake()
 
     def _settle(self, settlements: list[Settlement], worker_id: str) -> None:
         tally = Tally()
         for settlement in settlements:
             tally.count(settlement.job.queue, settlement.job.task_name, settlement.verdict.value)
+            if settlement.error is not None:
+                tally.note_error(settlement.error)
         try:
             self._broker.settle(settlements, tally, worker_id=worker_id)
         except BrokerError:  # an outage, a revoked lease: the service waits or joins again
@@ -138,6 +147,18 @@ class ResultNotifier(Service):
         job.status = JobStatus.FAILED
         letter = replace(self._dead_letter(job, error, job.retries), reason=_UNSTORABLE)
         self._settle([Settlement(job, Verdict.FAILED, letter)], worker_id)
+
+    def _attempt_error(self, job: Job, error: BaseException, *, with_traceback: bool) -> AttemptError:
+        """Return an attempt's error; no traceback where one of its kind was just written."""
+        kind = job.task_name, type(error)
+        now = self._broker.clock.elapsed()
+        if with_traceback and now - self._written.get(kind, -math.inf) >= _TRACEBACK_PAUSE_SECONDS:
+            if len(self._written) >= _MAX_KINDS:
+                self._written.clear()
+            self._written[kind] = now
+        else:
+            with_traceback = False
+        return dead_letters.attempt_error(job, error, with_traceback=with_traceback)
 
     def _dead_letter(self, job: Job, error: BaseException, attempts: int) -> FailedJob:
         return dead_letters.failed(

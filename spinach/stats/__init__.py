@@ -9,7 +9,7 @@ counters ``cancelled`` and ``expired``.
 
 from __future__ import annotations
 
-from .counters import COUNTERS, HISTOGRAM_EDGES, Histogram, Tally
+from .counters import COUNTERS, HISTOGRAM_EDGES, AttemptError, Histogram, Tally
 from .jobs import MAX_PAGE, FailedJob, FailureGroup, HeldJob, JobInfo, Page, Wanted
 from .namespace import (
     OVERDUE_SECONDS,
@@ -22,6 +22,7 @@ from .namespace import (
     ReadError,
     ServerStats,
 )
+from .recent import RECENT_MINUTES, RecentCounts
 from .workers import (
     DEFAULT_DEAD_AFTER_SECONDS,
     MAX_LONGEST,
@@ -36,9 +37,8 @@ from .workers import (
 
 __all__ = [
     "COUNTERS", "DEFAULT_DEAD_AFTER_SECONDS", "HISTOGRAM_EDGES", "MAX_LONGEST", "MAX_PAGE",
-    "OVERDUE_SECONDS", "STATES",
-    "UPSTREAM_DEAD_AFTER_SECONDS", "Costs", "FailedJob", "FailureGroup", "HeldJob", "Histogram",
-    "HistogramStats", "JobInfo", "LimitStats", "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page",
-    "PeriodicStats", "QueueStats", "ReadError", "RunningJob", "ServerStats", "Tally", "Wanted", "WorkerInfo",
-    "WorkerStats",
+    "OVERDUE_SECONDS", "RECENT_MINUTES", "STATES", "UPSTREAM_DEAD_AFTER_SECONDS", "AttemptError", "Costs",
+    "FailedJob", "FailureGroup", "HeldJob", "Histogram", "HistogramStats", "JobInfo", "LimitStats",
+    "LostWorker", "NamespaceSnapshot", "OrphanStats", "Page", "PeriodicStats", "QueueStats", "ReadError",
+    "RecentCounts", "RunningJob", "ServerStats", "Tally", "Wanted", "WorkerInfo", "WorkerStats",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ It stores nothing: brokers add a worker's counts to the totals of the namespace.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 # In the order of a job's life; the one list for documents, labels and columns.
@@ -40,6 +40,25 @@ class Histogram:
         self.total_seconds += seconds
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptError:
+    """The error that an attempt ended with.
+
+    Attributes:
+        task_name: Task of the job.
+        error_type: Fully qualified class of the error.
+        job_id: Id of the job.
+        message: Message of the error, shortened.
+        traceback: Its traceback, shortened; empty where one of the same kind was written a moment ago.
+    """
+
+    task_name: str
+    error_type: str
+    job_id: str
+    message: str
+    traceback: str = ""
+
+
 class Tally:
     """What a worker counted since its last call to the broker, so that a call carries sums, not events.
 
@@ -49,14 +68,17 @@ class Tally:
         counts: Increments by (queue, task name, counter).
         waits: Seconds that jobs waited in their queue, by queue.
         runs: Seconds that attempts ran, by queue.
+        errors: Attempts that ended in an error, by task name and type of error, with the newest of them; the
+            traceback is the newest that one of them has.
     """
 
-    __slots__ = ("counts", "runs", "waits")
+    __slots__ = ("counts", "errors", "runs", "waits")
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str, str], int] = {}
         self.waits: dict[str, Histogram] = {}
         self.runs: dict[str, Histogram] = {}
+        self.errors: dict[tuple[str, str], tuple[int, AttemptError]] = {}
 
     def count(self, queue: str, task: str, counter: str, increment: int = 1) -> None:
         """Add to one of `COUNTERS` of a task in a queue."""
@@ -72,5 +94,12 @@ class Tally:
         waits.observe(wait_seconds)
         self.runs[queue].observe(run_seconds)
 
+    def note_error(self, error: AttemptError) -> None:
+        """Count one attempt that ended in an error."""
+        key = error.task_name, error.error_type
+        number, before = self.errors.get(key, (0, error))
+        newest = error if error.traceback else replace(error, traceback=before.traceback)
+        self.errors[key] = number + 1, newest
+
     def __bool__(self) -> bool:
-        return bool(self.counts or self.waits)
+        return bool(self.counts or self.waits or self.errors)

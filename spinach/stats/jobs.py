@@ -6,7 +6,8 @@ Part of the read model, see `stats`. Arguments are shown in the raw text only. P
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from .numbers import integer, number
@@ -52,14 +53,17 @@ class FailedJob:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Failures of one task with one type of error: what fails, and since when.
+    """Errors of one task with one type: what fails, and since when.
 
     Attributes:
-        count: How many, over the life of the group.
-        first_seen: Epoch seconds of the first.
+        count: Jobs that failed for good with it, over the life of the group.
+        first_seen: Epoch seconds of the first attempt that ended with it since the last hour without one; of
+            the first job that failed for good where no attempts are known.
         last_seen: Epoch seconds of the latest.
-        sample_id: Id of the latest dead letter.
+        sample_id: Id of the latest job.
         sample_message: Message of its error.
+        attempts: Attempts that ended with it, over the life of the group, also those that were repeated.
+        sample_traceback: Traceback of a late one that was repeated; empty where it was not read.
     """
 
     task_name: str
@@ -69,6 +73,29 @@ class FailureGroup:
     last_seen: float
     sample_id: str
     sample_message: str
+    attempts: int = 0
+    sample_traceback: str = ""
+
+    @classmethod
+    def merged(cls, failed: Iterable[FailureGroup], erring: Iterable[FailureGroup]) -> list[FailureGroup]:
+        """Return the groups of both kinds, the latest first: a task and type of error has one.
+
+        Args:
+            failed: Groups of jobs that failed for good.
+            erring: Groups of attempts that ended in an error.
+        """
+        groups = {(group.task_name, group.error_type): group for group in failed}
+        for group in erring:
+            known = groups.get((group.task_name, group.error_type))
+            groups[group.task_name, group.error_type] = group if known is None else known._with(group)
+        return sorted(groups.values(), key=lambda group: group.last_seen, reverse=True)
+
+    def _with(self, erring: FailureGroup) -> FailureGroup:
+        newest = erring if erring.last_seen >= self.last_seen else self
+        return replace(
+            newest, count=self.count, attempts=max(erring.attempts, self.count), first_seen=erring.first_seen,
+            sample_traceback=erring.sample_traceback,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from .jobs import Page
+from .jobs import FailureGroup, Page
+from .recent import RecentCounts
 from .workers import LostWorker, OrphanStats, WorkerStats
 
 # Workers of the published package promote a job up to two seconds after its date.
@@ -164,6 +165,8 @@ class NamespaceSnapshot:
         workers_lost: Workers that were declared dead, by reason.
         lost: The latest of them, newest first.
         counters: Totals by (queue, task name, one of `COUNTERS`).
+        recent: The counters of the last minutes.
+        failing: What fails with which error, the latest first; read while `recent` counts errors.
         waits: Seconds that jobs waited in their queue, by queue.
         runs: Seconds that attempts ran, by queue.
         exact: Whether counters are complete: workers of the published package do not count.
@@ -191,6 +194,8 @@ class NamespaceSnapshot:
     workers_lost: Mapping[str, int] | None = None
     lost: tuple[LostWorker, ...] = ()
     counters: Mapping[tuple[str, str, str], int] | None = None
+    recent: RecentCounts | None = None
+    failing: tuple[FailureGroup, ...] | None = None
     waits: Mapping[str, HistogramStats] | None = None
     runs: Mapping[str, HistogramStats] | None = None
     server: ServerStats | None = None

@@ -15,7 +15,7 @@ from ..cli.exit_codes import FINDINGS, OK
 from ..cli.namespaces import explain_empty, is_empty
 from ..cli.options import add_common, read_common
 from ..findings.finding import Finding, Subject, by_severity
-from ..findings.rules import findings, recent_failures
+from ..findings.rules import findings
 from ..text import duration, printable
 
 HELP = "find what is wrong: each finding with its evidence and what to do"
@@ -41,7 +41,6 @@ def run(given: argparse.Namespace) -> int:
             *empty_namespace(broker, snapshot),
             *findings(snapshot),
             *limit_drift(broker, snapshot),
-            *recent_failures(broker.failure_groups(), snapshot.at),
         ]
     )
     facts = checked(snapshot, options.server)

@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> int:
         document = {
             "schema": tables.SCHEMA,
             "namespace": options.namespace,
-            "groups": [asdict(group) for group in groups],
+            "groups": [_group(group, given) for group in groups],
             "failed": [_document(job, given) for job in jobs],
         }
         print(tables.to_json(document))
@@ -53,6 +53,11 @@ def run(given: argparse.Namespace) -> int:
     if not groups and not jobs and is_empty(broker.snapshot(totals=False)):
         print(explain_empty(broker), file=sys.stderr)
     return OK
+
+
+def _group(group: FailureGroup, given: argparse.Namespace) -> dict[str, Any]:
+    hidden = set() if given.traceback else {"sample_traceback"}
+    return {name: value for name, value in asdict(group).items() if name not in hidden}
 
 
 def _document(job: FailedJob, given: argparse.Namespace) -> dict[str, Any]:
@@ -64,17 +69,29 @@ def _document(job: FailedJob, given: argparse.Namespace) -> dict[str, Any]:
 def _plain(groups: Sequence[FailureGroup], jobs: Sequence[FailedJob], given: argparse.Namespace) -> str:
     if not jobs and not groups:
         return "no failed jobs"
-    rows = [("TASK", "ERROR", "COUNT", "SINCE", "LAST", "SAMPLE")]
+    rows = [("TASK", "ERROR", "COUNT", "ERRORS", "SINCE", "LAST", "SAMPLE")]
     rows += [
         (
-            group.task_name, group.error_type, str(group.count), date(group.first_seen),
+            group.task_name, group.error_type, str(group.count), str(group.attempts or "?"),
+            date(group.first_seen),
             date(group.last_seen),
             group.sample_message,
         )
         for group in groups
     ]  # fmt: skip
-    blocks = [tables.table(rows, right=(2,))] if groups else []
+    blocks = [tables.table(rows, right=(2, 3))] if groups else []
+    if given.traceback:
+        blocks += [_sample_text(group) for group in groups if group.sample_traceback]
     return "\n\n".join([*blocks, *(_job_text(job, given) for job in jobs)])
+
+
+def _sample_text(group: FailureGroup) -> str:
+    """Return the traceback of an attempt that was repeated: its job may never fail for good."""
+    lines = [
+        f"{group.task_name}: an attempt that ended with {group.error_type}, and was repeated",
+        *(f"    {line}" for line in group.sample_traceback.splitlines()),
+    ]
+    return "\n".join(printable(line) for line in lines)
 
 
 def _job_text(job: FailedJob, given: argparse.Namespace) -> str:

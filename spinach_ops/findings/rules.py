@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from spinach.stats import FailureGroup, NamespaceSnapshot, QueueStats, WorkerInfo
+from spinach.stats import NamespaceSnapshot, QueueStats, WorkerInfo
 
 from ..text import duration
+from .failing_tasks import failing_tasks
 from .finding import Finding, Rule, Severity, Subject, by_severity, jobs, worker_subject
 from .long_runs import all_slots_are_held, jobs_run_long, long_runs
 from .server_rules import SERVER_RULES
@@ -21,9 +22,6 @@ OLDEST_CRITICAL_SECONDS: Final = 300.0
 # Workers move due jobs to their queues once a second; ten missed rounds mean that none does.
 _OVERDUE_SECONDS: Final = 10.0
 _LATELY_SECONDS: Final = 900.0
-# A task is broken when at least so many attempts ended, more than this part of them in an error.
-_ENOUGH_ATTEMPTS: Final = 10
-_MANY_FAIL: Final = 0.5
 # What the published package spinach is called: its workers announce no version.
 _UPSTREAM: Final = "upstream"
 
@@ -97,43 +95,6 @@ def old_queue(
         f"{evidence}: the limit of its task {full.task_name} is full ({full.taken} of {full.limit} run)",
         "raise max_concurrency, or make the task quicker; jobs of other tasks do not wait for it",
     )  # fmt: skip
-
-
-def _failing_tasks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
-    attempts: Counter[tuple[str, str]] = Counter()
-    for (_, task, counter), count in (snapshot.counters or {}).items():
-        attempts[task, counter] += count
-    for task in sorted({task for task, _ in attempts if task}):
-        raised = attempts[task, "retried"] + attempts[task, "failed"]
-        ended = raised + attempts[task, "succeeded"]
-        if ended >= _ENOUGH_ATTEMPTS and raised > _MANY_FAIL * ended:
-            yield Finding(
-                "task_fails", "warning", Subject("task", task),
-                f"{raised} of {ended} attempts ended in an error since counting began; "
-                f"{attempts[task, 'retried']} of them were retried",
-                "see spinach-ops failed; errors of jobs that are still retried are in the log of a worker",
-            )  # fmt: skip
-
-
-def recent_failures(groups: Iterable[FailureGroup], now: float) -> list[Finding]:
-    """Return a finding for each group of jobs that failed for good in the last quarter of an hour.
-
-    Args:
-        groups: The failed jobs, grouped by task and error.
-        now: Epoch seconds by the broker's clock.
-    """
-    return [
-        Finding(
-            "failed_lately", "warning",
-            Subject("task", group.task_name, "" if group.task_name else "task (none)"),
-            f"{jobs(group.count)} failed for good with {group.error_type}, "
-            f"first {duration(now - group.first_seen)} ago, "
-            f"last {duration(max(0.0, now - group.last_seen))} ago",
-            "run spinach-ops failed --traceback",
-        )
-        for group in groups
-        if now - group.last_seen < _LATELY_SECONDS
-    ]  # fmt: skip
 
 
 def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
@@ -259,7 +220,7 @@ def _abandoned(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _no_workers, _old_queues, _failing_tasks, _dead_workers, _blocked_workers, jobs_run_long, _lost_lately,
+    _no_workers, _old_queues, failing_tasks, _dead_workers, _blocked_workers, jobs_run_long, _lost_lately,
     _not_connected, _orphans, _no_consumer, _overdue, _abandoned, _versions,
     *SERVER_RULES,
 )  # fmt: skip

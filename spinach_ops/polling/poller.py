@@ -34,7 +34,6 @@ class Poller:
         interval_seconds: Intended time between two polls.
         queues: Names of queues to read besides those in the index.
         discover: Whether the first poll searches all keys for queues.
-        totals: Whether to read counters and histograms.
     """
 
     def __init__(
@@ -44,13 +43,11 @@ class Poller:
         interval_seconds: float = 2.0,
         queues: Sequence[str] = (),
         discover: bool = False,
-        totals: bool = False,
     ) -> None:
         self.interval_seconds = interval_seconds
         self._broker = broker
         self._queues = queues
         self._discover = discover
-        self._totals = totals
         self._known: NamespaceSnapshot | None = None
         self._found: tuple[str, ...] = ()
         self._bytes_each: dict[str, float] = {}
@@ -74,7 +71,6 @@ class Poller:
             known=before,
             # What is known is asked for anyway; after a gap it is not.
             queues=self._queues if before is not None else [*self._queues, *self._found],
-            totals=self._totals,
             discover=self._discover and not self._found and before is None,
             wanted=[self._thrifty(one, before) for one in wanted],
         )

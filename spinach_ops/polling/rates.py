@@ -96,6 +96,62 @@ def rates(
         moved = flow(known, queue, in_order=in_order, back=_put_back(before, after, known))
         if moved is not None:
             found[queue.name] = Rate(moved.pushed / seconds, moved.popped / seconds, moved.exact)
+    return best_rates(found, counted_rates(before, after))
+
+
+def best_rates(measured: Mapping[str, Rate], counted: Mapping[str, Rate]) -> dict[str, Rate]:
+    """Return the rate of each queue by what knows it best: an exact marker, then counters, then bounds."""
+    exact = {name: rate for name, rate in measured.items() if rate.exact}
+    return {**measured, **counted, **exact}
+
+
+def counted_rates(before: NamespaceSnapshot | None, now: NamespaceSnapshot) -> dict[str, Rate]:
+    """Return the rates by the counters, where all workers count.
+
+    Started jobs left their queue; with them, the change of its depth says how many came.
+    """
+    if before is None or not _counts(before) or not _counts(now) or was_emptied(before, now):
+        return {}
+    seconds = now.at - before.at
+    if seconds <= 0:
+        return {}
+    started, unstarted = _started(now), _unstarted(now)
+    started_before, unstarted_before = _started(before), _unstarted(before)
+    depths = {queue.name: queue.depth for queue in before.queues}
+    found = {}
+    for queue in now.queues:
+        earlier = depths.get(queue.name)
+        if earlier is None or queue.depth is None:
+            continue
+        # Below zero where a worker gave back what it had claimed: that stands in the queue again, and did not
+        # come.
+        left = started.get(queue.name, 0) - started_before.get(queue.name, 0)
+        held = unstarted.get(queue.name, 0) - unstarted_before.get(queue.name, 0)
+        came = max(0, left + held + queue.depth - earlier)
+        found[queue.name] = Rate(came / seconds, max(0, left) / seconds, exact=True)
+    return found
+
+
+def _counts(snapshot: NamespaceSnapshot) -> bool:
+    return snapshot.exact and bool(snapshot.counters)
+
+
+def _started(snapshot: NamespaceSnapshot) -> dict[str, int]:
+    """Return attempts begun, ever, by queue."""
+    started: dict[str, int] = {}
+    for (queue, _, counter), number in (snapshot.counters or {}).items():
+        if counter == "started":
+            started[queue] = started.get(queue, 0) + number
+    return started
+
+
+def _unstarted(snapshot: NamespaceSnapshot) -> dict[str, int]:
+    """Return jobs that left their queue and were not started, of workers that serve one queue."""
+    found: dict[str, int] = {}
+    for worker in snapshot.workers:
+        if len(worker.queues) == 1 and worker.held is not None and worker.claimed is not None:
+            name = worker.queues[0]
+            found[name] = found.get(name, 0) + worker.held - worker.claimed
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from spinach.stats import NamespaceSnapshot
 
-from .rates import Rate, was_emptied
+from .rates import Rate, best_rates, counted_rates
 
 TREND_SECONDS: Final = 600.0
 _POINTS: Final = 600
@@ -77,7 +77,7 @@ class Series:
             self._values.append(math.nan)
 
 
-Mark = Literal["", "≈", "≥"]
+Mark = Literal["", "≥"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class SmoothedRates:
     Attributes:
         in_per_second: Jobs pushed.
         out_per_second: Jobs taken by workers.
-        mark: Nothing for exact, ``≈`` for an estimate from counters, ``≥`` for a lower bound.
+        mark: Nothing for exact, ``≥`` for a lower bound.
         doubt: Which part of it was not measured exactly, 0 to 1.
         weight: How much it rests on, 0 to 1: little after looks that were short or few.
     """
@@ -133,6 +133,7 @@ class History:
     first_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     _depths: dict[str, Series] = field(default_factory=dict)
     _before: NamespaceSnapshot | None = None
+    _latest: dict[str, tuple[Rate, float]] = field(default_factory=dict)
 
     def add(self, snapshot: NamespaceSnapshot, rates: Mapping[str, Rate], *, gap: bool = False) -> None:
         """Learn from a look.
@@ -153,9 +154,13 @@ class History:
         seconds = snapshot.at - before.at if before is not None else 0.0
         kept = 0.5 ** (max(_LEAST_SECONDS, seconds) / _HALF_LIFE_SECONDS)
         self.smoothed_tasks = _smoothed_tasks(before, snapshot, seconds, self.smoothed_tasks, kept)
-        now = _estimates(before, snapshot, seconds) | _measured(rates, snapshot)
+        now = best_rates(rates, counted_rates(before, snapshot))
         # What was not measured now is forgotten: a rate of some time ago says nothing.
-        self.smoothed = {name: _smoothed(self.smoothed.get(name), rates, kept) for name, rates in now.items()}
+        self.smoothed = {
+            name: _smoothed(self.smoothed.get(name), rate, self._latest.get(name), seconds, kept)
+            for name, rate in now.items()
+        }
+        self._latest = {name: (rate, seconds) for name, rate in now.items()}
         self._note_running(snapshot)
 
     @property
@@ -172,63 +177,6 @@ class History:
         if any(page.wanted.kind == "running" for page in snapshot.pages):
             keys = [(held.worker_id, held.job.id) for held in shown]
             self.first_seen = {key: self.first_seen.get(key, snapshot.at) for key in keys}
-
-
-def _measured(rates: Mapping[str, Rate], snapshot: NamespaceSnapshot) -> dict[str, SmoothedRates]:
-    # Where all workers count, what is no more than a bound is better estimated.
-    return {
-        name: SmoothedRates(
-            rate.in_per_second, rate.out_per_second, "" if rate.exact else "≥", 0.0 if rate.exact else 1.0
-        )
-        for name, rate in rates.items()
-        if rate.exact or not _counts(snapshot)
-    }
-
-
-def _counts(snapshot: NamespaceSnapshot) -> bool:
-    return snapshot.exact and bool(snapshot.counters)
-
-
-def _estimates(
-    before: NamespaceSnapshot | None, now: NamespaceSnapshot, seconds: float
-) -> dict[str, SmoothedRates]:
-    """Return the rates by the counters: started jobs left the queue; the change of depth gives the others."""
-    if before is None or seconds <= 0 or not _counts(now) or not _counts(before) or was_emptied(before, now):
-        return {}
-    started, unstarted = _started(now), _unstarted(now)
-    started_before, unstarted_before = _started(before), _unstarted(before)
-    depths = {queue.name: queue.depth for queue in before.queues}
-    found = {}
-    for queue in now.queues:
-        earlier = depths.get(queue.name)
-        if earlier is None or queue.depth is None:
-            continue
-        # Below zero where a worker gave back what it had claimed: that stands in the queue again, and did not
-        # come.
-        left = started.get(queue.name, 0) - started_before.get(queue.name, 0)
-        held = unstarted.get(queue.name, 0) - unstarted_before.get(queue.name, 0)
-        came = max(0, left + held + queue.depth - earlier)
-        found[queue.name] = SmoothedRates(came / seconds, max(0, left) / seconds, "≈", 1.0)
-    return found
-
-
-def _started(snapshot: NamespaceSnapshot) -> dict[str, int]:
-    """Return attempts begun, ever, by queue."""
-    started: dict[str, int] = {}
-    for (queue, _, counter), number in (snapshot.counters or {}).items():
-        if counter == "started":
-            started[queue] = started.get(queue, 0) + number
-    return started
-
-
-def _unstarted(snapshot: NamespaceSnapshot) -> dict[str, int]:
-    """Return jobs that left their queue and were not started, of workers that serve one queue."""
-    found: dict[str, int] = {}
-    for worker in snapshot.workers:
-        if len(worker.queues) == 1 and worker.held is not None and worker.claimed is not None:
-            name = worker.queues[0]
-            found[name] = found.get(name, 0) + worker.held - worker.claimed
-    return found
 
 
 def _smoothed_tasks(
@@ -257,17 +205,47 @@ def _smoothed_tasks(
     return found
 
 
-def _smoothed(before: SmoothedRates | None, now: SmoothedRates, kept: float) -> SmoothedRates:
+def _smoothed(
+    before: SmoothedRates | None, now: Rate, earlier: tuple[Rate, float] | None, seconds: float, kept: float
+) -> SmoothedRates:
+    """Return the mean with a new rate.
+
+    Args:
+        before: The mean so far.
+        now: The new rate.
+        earlier: The rate before it, and the seconds over which that was measured.
+        seconds: Over which the new one was.
+        kept: The part of its weight that the mean keeps.
+    """
     old = before or SmoothedRates(0.0, 0.0)
     part = _part(old.weight, kept)
-    doubt = _mean(old.doubt, now.doubt, part)
+    doubt = _mean(old.doubt, 0.0 if now.exact else 1.0, part)
+    rate, span = earlier or (now, 0.0)
     return SmoothedRates(
-        in_per_second=_mean(old.in_per_second, now.in_per_second, part),
-        out_per_second=_mean(old.out_per_second, now.out_per_second, part),
-        mark="" if doubt < _NEGLIGIBLE else now.mark or old.mark,
+        in_per_second=_followed(
+            old.in_per_second, (rate.in_per_second, span), (now.in_per_second, seconds), part
+        ),
+        out_per_second=_followed(
+            old.out_per_second, (rate.out_per_second, span), (now.out_per_second, seconds), part
+        ),
+        mark="≥" if doubt >= _NEGLIGIBLE else "",
         doubt=doubt,
         weight=old.weight * kept + 1 - kept,
     )
+
+
+def _followed(mean: float, earlier: tuple[float, float], latest: tuple[float, float], part: float) -> float:
+    """Return a mean with the latest rate; after a jump that two looks confirm, their rate alone.
+
+    A jump is more than what jobs that come by chance explain, twice in the same direction.
+    """
+    (first, first_seconds), (second, second_seconds) = earlier, latest
+    seconds = first_seconds + second_seconds
+    seen, expected = first * first_seconds + second * second_seconds, mean * seconds
+    same_side = (first - mean) * (second - mean) > 0
+    if first_seconds and same_side and abs(seen - expected) > 2 * math.sqrt(expected) + 0.5:
+        return seen / seconds
+    return _mean(mean, second, part)
 
 
 def _part(weight: float, kept: float) -> float:

@@ -108,13 +108,7 @@ def run(given: argparse.Namespace) -> int:
             raise UsageError(_NO_SCREEN)
         return _screen(given, options)
     broker = options.connect()
-    poller = Poller(
-        broker,
-        interval_seconds=given.interval,
-        queues=given.queue,
-        discover=True,
-        totals=bool(given.snapshot),
-    )
+    poller = Poller(broker, interval_seconds=given.interval, queues=given.queue, discover=True)
     if given.snapshot:
         width, height = given.snapshot
         ascii_only = given.ascii or not carries_unicode(sys.stdout)

@@ -8,6 +8,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from spinach.clock import to_datetime
 from spinach.const import VERSION
 from spinach.exc import InvalidJobArguments, InvalidNamespace, LeaseRevoked
 from spinach.job import Job, JobStatus
-from spinach.stats import JobInfo, RunningJob, Tally, Wanted
+from spinach.stats import AttemptError, JobInfo, RunningJob, Tally, Wanted
 
 from .conftest import LONG_AGO, MakeBroker
 from .helpers import (
@@ -1192,3 +1193,86 @@ def test_dates_keep_their_microseconds(make_broker: MakeBroker) -> None:
     job.at = to_datetime(1_699_999_999).replace(microsecond=123_457) + timedelta(days=1)
     worker.enqueue([job])
     assert claim_one(worker).at == job.at
+
+
+# --- errors of attempts, and the last minutes --------------------------------------------------------
+
+
+def end_in_error(broker: Broker, job: Job, message: str = "boom", traceback: str = "") -> None:
+    """End an attempt in an error, and let the job run again."""
+    tally = Tally()
+    tally.count(job.queue, job.task_name, "retried")
+    tally.note_error(AttemptError(job.task_name, "app.Boom", str(job.id), message, traceback))
+    broker.settle([retried(broker, job)], tally)
+
+
+def test_errors_of_attempts_that_are_repeated_are_kept(make_broker: MakeBroker) -> None:
+    """With their number, the newest message and a traceback, before any job failed for good."""
+    worker = make_broker.worker()
+    make_broker().enqueue([queued(1)])
+    end_in_error(worker, claim_one(worker), traceback="Traceback: here")
+    end_in_error(worker, claim_one(worker), message="late 'one' \\x1b\\n☂")
+    (group,) = make_broker().failure_groups()
+    assert (group.task_name, group.error_type, group.count, group.attempts) == ("task", "app.Boom", 0, 2)
+    assert (group.sample_message, group.sample_traceback) == ("late 'one' \\x1b\\n☂", "Traceback: here")
+    assert group.sample_id
+    assert group.first_seen <= group.last_seen
+    page = Wanted("groups")
+    snapshot = make_broker().snapshot(wanted=[page])
+    assert [shown.attempts for shown in snapshot.pages[0].groups] == [2]
+    assert snapshot.failing is not None
+    assert [shown.attempts for shown in snapshot.failing] == [2]
+
+
+def test_a_group_of_errors_is_one_with_that_of_failed_jobs(make_broker: MakeBroker) -> None:
+    """What fails for good after retries has one group: first seen when the first attempt failed."""
+    worker = make_broker.worker()
+    make_broker().enqueue([queued(1)])
+    end_in_error(worker, claim_one(worker))
+    (first,) = make_broker().failure_groups()
+    job = claim_one(worker)
+    settlement = failed(worker, job)
+    assert settlement.failure is not None
+    letter = replace(settlement.failure, error_type="app.Boom")
+    tally = Tally()
+    tally.note_error(AttemptError(job.task_name, "app.Boom", str(job.id), "the end"))
+    worker.settle([replace(settlement, failure=letter)], tally)
+    (group,) = make_broker().failure_groups()
+    assert (group.count, group.attempts) == (1, 2)
+    assert group.first_seen == pytest.approx(first.first_seen, abs=0.01)
+
+
+def test_groups_of_errors_are_bounded(make_broker: MakeBroker) -> None:
+    """Tasks choose the names of errors: the groups that were not seen for longest make room."""
+    worker = make_broker.worker()
+    make_broker().enqueue([queued(1)])
+    for number in range(3):
+        tally = Tally()
+        for error in range(MAX_FAILURE_GROUPS // 2):
+            tally.note_error(AttemptError("task", f"E{number}-{error}", "id", "boom", "Traceback"))
+        worker.settle([retried(worker, claim_one(worker))], tally)
+    groups = make_broker().failure_groups()
+    assert len(groups) <= MAX_FAILURE_GROUPS + 1
+    assert {group.error_type for group in groups} >= {
+        f"E2-{error}" for error in range(MAX_FAILURE_GROUPS // 2)
+    }
+
+
+def test_the_counters_of_the_last_minutes_are_read(make_broker: MakeBroker) -> None:
+    """By minutes; a later snapshot has what was counted since, and an emptied namespace nothing."""
+    client, worker = make_broker(), make_broker.worker()
+    client.enqueue([queued(number) for number in range(3)])
+    known = client.snapshot()
+    assert known.recent is not None
+    assert known.recent.over(1)["q", "task", "enqueued"] == 3
+    end_in_error(worker, claim_one(worker))
+    later = client.snapshot(known=known)
+    assert later.recent is not None
+    counts = later.recent.over(2)
+    assert (counts["q", "task", "enqueued"], counts["q", "task", "started"]) == (3, 1)
+    assert counts["q", "task", "retried"] == later.recent.errors == 1
+    assert client.snapshot().recent == later.recent
+    client.flush()
+    emptied = client.snapshot(known=later).recent
+    assert emptied is not None
+    assert not any(emptied.over(30).values())

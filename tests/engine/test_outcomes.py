@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from spinach import AbortException, AsyncioWorkers, Batch, RetryException, ThreadWorkers, signals
+from spinach import AbortException, AsyncioWorkers, Batch, RetryException, Tasks, ThreadWorkers, signals
+from spinach.error_text import traceback_of
+from spinach.exc import UnknownTask
 from spinach.job import JobStatus
 from tests.engine.conftest import Engines, Recorder
 from tests.waiting import wait_until
@@ -270,3 +272,40 @@ def test_arguments_changed_by_the_task_do_not_reach_the_retry(engines: Engines) 
     engine.schedule("greedy", [1, 2, 3])
     wait_until(lambda: len(seen) == 2)
     assert seen == [[1, 2, 3], [1, 2, 3]]
+
+
+@BOTH_WORKERS
+def test_a_task_says_why_it_fails_before_its_first_dead_letter(engines: Engines, workers: Any) -> None:
+    """The error of an attempt that will be repeated is kept, and its traceback begins in the application."""
+    engine = engines()
+
+    @engine.task(name="breaks", max_retries=5)
+    def breaks() -> None:
+        try:
+            int("the cause")
+        except ValueError as error:
+            raise LookupError("no such key") from error
+
+    engine.start_workers(1, block=False, workers_class=workers)
+    engine.schedule("breaks")
+    (group,) = wait_until(engine._broker.failure_groups)
+    assert (group.task_name, group.error_type, group.count, group.attempts) == ("breaks", "LookupError", 0, 1)
+    assert group.sample_message == "no such key"
+    cause, _, error = group.sample_traceback.partition("The above exception was the direct cause")
+    for part in (cause, error):
+        first_frame = next(line for line in part.splitlines() if line.startswith("  File "))
+        assert __file__ in first_frame
+        assert "in breaks" in first_frame
+    assert "the cause" in cause
+
+
+def test_notes_and_groups_are_in_a_traceback() -> None:
+    """What Python itself would print is kept; an error that only we raised keeps all its frames."""
+    inner = ValueError("inner")
+    inner.add_note("see the manual")
+    text = traceback_of(ExceptionGroup("many", [inner, KeyError("other")]))
+    assert "see the manual" in text
+    assert "KeyError: 'other'" in text
+    with pytest.raises(UnknownTask) as unknown:
+        Tasks().get("missing")
+    assert "task.py" in traceback_of(unknown.value)

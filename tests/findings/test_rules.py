@@ -6,9 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from spinach.stats import FailureGroup, HistogramStats, LimitStats, LostWorker, NamespaceSnapshot, QueueStats
+from spinach.stats import (
+    FailureGroup,
+    HistogramStats,
+    LimitStats,
+    LostWorker,
+    NamespaceSnapshot,
+    QueueStats,
+    RecentCounts,
+)
 from spinach.stats.workers import WorkerInfo, WorkerStats
-from spinach_ops.findings.rules import findings, recent_failures
+from spinach_ops.findings.rules import findings
 
 NOW = 1_000_000.0
 
@@ -143,26 +151,69 @@ def test_an_old_queue_is_told_with_its_cause() -> None:
     assert severities == {"warning", "error"}
 
 
-def test_a_task_that_mostly_fails_is_told_while_it_is_still_retried() -> None:
-    """More than half of at least ten attempts ended in an error: nothing of it stands among the failed jobs
-    yet.
-    """
-    counters = {
-        ("mail", "send", "succeeded"): 4,
-        ("mail", "send", "retried"): 5,
-        ("mail", "send", "failed"): 1,
+MINUTE = int(NOW // 60)
+BOOM = FailureGroup("send", "app.Boom", 0, NOW - 90, NOW - 5, "id", "it broke", attempts=6)
+
+
+def ended(**minutes: tuple[int, int, int]) -> NamespaceSnapshot:
+    """A namespace in which attempts of a task succeeded, were retried, and failed, by minutes ago."""
+    names = ("succeeded", "retried", "failed")
+    counts = {
+        MINUTE - int(ago[1:]): {("mail", "send", name): n for name, n in zip(names, of, strict=True)}
+        for ago, of in minutes.items()
     }
-    assert told(replace(CALM, counters=counters))["task_fails"].startswith(
-        "6 of 10 attempts ended in an error"
-    )
-    counters["mail", "send", "succeeded"] = 6
-    assert told(replace(CALM, counters=counters)) == {}
+    return replace(CALM, recent=RecentCounts(MINUTE, counts), failing=(BOOM,))
 
 
-def test_only_what_failed_lately_is_told() -> None:
-    """What failed in the last quarter of an hour; older failures are history."""
-    group = FailureGroup("send", "app.Boom", 3, NOW - 5000, NOW - 60, "id", "it broke")
-    (finding,) = recent_failures([group, replace(group, last_seen=NOW - 901)], NOW)
+def test_a_task_that_mostly_fails_is_told_with_its_error_while_it_is_still_retried() -> None:
+    """More than half of at least ten attempts of the last minutes: before its first dead letter."""
+    assert told(ended(_0=(4, 6, 0))) == {
+        "task_fails": "6 of 10 attempts ended in an error in the last 2 minutes; the newest with app.Boom "
+        "(it broke), first seen 1 min 30 s ago"
+    }
+    assert told(ended(_0=(6, 5, 0))) == {}
+    # Rare attempts are looked for further back.
     assert (
-        finding.evidence == "3 jobs failed for good with app.Boom, first 1 h 23 min ago, last 1 min 0 s ago"
+        "of 12 attempts ended in an error in the last 5 minutes"
+        in told(ended(_0=(0, 3, 0), _1=(0, 3, 0), _3=(0, 6, 0)))["task_fails"]
     )
+
+
+def test_a_long_history_hides_no_fault_and_a_repair_ends_it() -> None:
+    """What the counters say since they began does not matter, only the last minutes do."""
+    history = {("mail", "send", "succeeded"): 10**6}
+    assert "task_fails" in told(replace(ended(_0=(0, 20, 0)), counters=history))
+    # Repaired two minutes ago: no warning any more, and for how long it has been quiet.
+    repaired = findings(ended(_0=(20, 0, 0), _1=(40, 0, 0), _2=(10, 90, 3)))
+    assert [(finding.code, finding.severity) for finding in repaired] == [("failed_before", "info")]
+    assert (
+        "93 of 163 attempts ended in an error in the last 15 minutes, 3 jobs for good, none in the last "
+        in (repaired[0].evidence)
+    )
+    assert "none in the last 2 minutes" in repaired[0].evidence
+    # Half an hour later nothing is left to say.
+    assert told(ended(_0=(20, 0, 0), _20=(0, 99, 9))) == {}
+
+
+def test_jobs_that_failed_for_good_are_a_warning_while_they_fail() -> None:
+    """Also where most attempts of the task succeed."""
+    assert told(ended(_0=(90, 0, 1)))["failed_lately"].startswith(
+        "1 job failed for good in the last 2 minutes"
+    )
+    assert set(told(ended(_0=(90, 0, 0), _5=(90, 0, 1)))) == {"failed_before"}
+
+
+def test_a_task_that_asks_to_run_again_does_not_fail() -> None:
+    """A task may raise `RetryException` until what it waits for is there."""
+    asks = replace(BOOM, error_type="spinach.task.RetryException")
+    assert told(replace(ended(_0=(0, 20, 0)), failing=(asks,))) == {}
+    assert "task_fails" in told(replace(ended(_0=(0, 20, 1)), failing=(asks,)))
+
+
+def test_a_fault_that_came_with_a_start_of_workers_says_so() -> None:
+    """Workers of the task that started shortly before the first error: a deploy may have brought it."""
+    details = {**worker().info.details, "tasks": ["send"]}
+    info = replace(worker().info, started_at=BOOM.first_seen - 8, details=details)
+    started = WorkerStats.of(info, NOW, running=1, reserved=0)
+    found = told(replace(ended(_0=(0, 20, 0)), workers=(started,)))
+    assert found["task_fails"].endswith("first seen 1 min 30 s ago, 8.0 s after a worker of it started")

@@ -89,10 +89,8 @@ def test_a_bound_stays_a_bound_for_a_while() -> None:
     assert history.smoothed["q"].mark == ""
 
 
-def test_counters_make_an_estimate_of_a_bound() -> None:
-    """Where every worker counts, a queue that ran dry has an estimate from what was started, and not a
-    bound.
-    """
+def test_counters_know_what_a_marker_only_bounds() -> None:
+    """Where every worker counts, a queue that ran dry has its rates from what was started: they are exact."""
     facts = {"workers": (worker(),), "exact": True}
     before = snapshot(queue(depth=5), counters={("q", "task", "started"): 100}, **facts)
     after = later(
@@ -105,7 +103,7 @@ def test_counters_make_an_estimate_of_a_bound() -> None:
     history.add(before, {})
     history.add(after, {"q": Rate(1, 1, exact=False)})
     rates = history.smoothed["q"]
-    assert (rates.out_per_second, rates.in_per_second, rates.mark) == (12, 14, "≈")
+    assert (rates.out_per_second, rates.in_per_second, rates.mark) == (12, 14, "")
     assert rates.change == 2
     assert history.smoothed_tasks["q", "task"].started == 10
 
@@ -198,3 +196,28 @@ def test_pauses_are_stretched() -> None:
 def test_a_first_look_that_failed_is_no_return() -> None:
     """Where nothing was seen before, nothing comes back."""
     assert not Connection().failed(0, "").succeeded().came_back
+
+
+@pytest.mark.parametrize("jump", [0.0, 300.0])
+def test_a_jump_is_followed_within_two_looks(jump: float) -> None:
+    """Zero is zero: nothing decays for half a minute when a queue stands still."""
+    history = History()
+    history.add(snapshot(queue()), {})
+    for number in range(1, 60):
+        history.add(later(snapshot(queue()), 2 * number), {"q": Rate(30, 30, exact=True)})
+    for number in (60, 61):
+        history.add(later(snapshot(queue()), 2 * number), {"q": Rate(30, jump, exact=True)})
+    assert history.smoothed["q"].out_per_second in (jump, pytest.approx(jump))
+    assert history.smoothed["q"].in_per_second == pytest.approx(30)
+
+
+def test_chance_is_no_jump() -> None:
+    """A slow queue does not flicker between nothing and one job."""
+    history = History()
+    history.add(snapshot(queue()), {})
+    seen = []
+    for number in range(1, 100):
+        rate = 0.5 if number % 3 == 0 else 0.0
+        history.add(later(snapshot(queue()), 2 * number), {"q": Rate(rate, rate, exact=True)})
+        seen.append(history.smoothed["q"].out_per_second)
+    assert min(seen[50:]) > 0.08

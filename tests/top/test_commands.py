@@ -365,9 +365,7 @@ def test_a_namespace_that_is_not_there_is_no_healthy_one(console: Console) -> No
 
 
 def test_doctor_says_what_failed_lately(console: Console) -> None:
-    """Jobs that failed for good in the last quarter of an hour are a warning, with task, error and since
-    when.
-    """
+    """Jobs that failed for good in the last two minutes are a warning, with task, error and since when."""
     worker = console.make.worker()
     console.make().enqueue([queued(1)])
     settle(worker, failed(worker, claim(worker)[0]))
@@ -375,7 +373,7 @@ def test_doctor_says_what_failed_lately(console: Console) -> None:
     (finding,) = (one for one in document["findings"] if one["code"] == "failed_lately")
     assert (finding["severity"], finding["subject"]) == ("warning", "task task")
     assert finding["about"] == {"kind": "task", "name": "task"}
-    assert "1 job failed for good with" in finding["evidence"]
+    assert "1 job failed for good in the last 2 minutes; the newest with" in finding["evidence"]
 
 
 def test_jobs_that_run_are_listed_with_their_start(console: Console) -> None:

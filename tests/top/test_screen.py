@@ -504,7 +504,7 @@ def test_hostile_names_are_only_text(make: MakeRedisBroker) -> None:
             assert "\x9b" not in screen(app)
         await until(pilot, shows(app, "\\x1b[31m[red]evil[/red]\\x07"))
         await pilot.press("y", "escape", "y", "escape", "e")
-        await until(pilot, shows(app, "3 findings", "[re"))
+        await until(pilot, shows(app, "4 findings", "[re"))
 
     drive(make.server.url, make.default_namespace, story)
 

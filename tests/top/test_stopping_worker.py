@@ -25,9 +25,7 @@ def test_jobs_given_back_did_not_come(make_fleet: Callable[..., Fleet], valkey_s
     """
     fleet = make_fleet(valkey_server)
     worker = fleet.ours(number=2)
-    poller = Poller(
-        connect(fleet.server.url, fleet.namespace), interval_seconds=1, discover=True, totals=True
-    )
+    poller = Poller(connect(fleet.server.url, fleet.namespace), interval_seconds=1, discover=True)
     fleet.client("ours", [{"task": "safe", "args": [f"job-{number}", 0.01]} for number in range(_JOBS)])
     # The faster they are the more a worker holds beside those that run.
     wait_until(lambda: poller.poll().snapshot.reserved, "jobs are held")

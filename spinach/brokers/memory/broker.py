@@ -114,7 +114,7 @@ class MemoryBroker(Broker):
         """Store retries and dead letters; see `Broker.settle`."""
         with self._leased_step(worker_id) as (namespace, holder):
             settle(namespace, holder, settlements, self._now())
-            namespace.history.add(tally)
+            namespace.history.add(tally, self._now())
         self._notify()
 
     def give_back(self, jobs: Sequence[Job], *, worker_id: str = "") -> None:

@@ -18,7 +18,7 @@ def enqueue(namespace: Namespace, jobs: Iterable[Job], now: float) -> None:
     # Write all texts before the first job moves: a bad argument leaves nothing behind.
     for prepared in [PreparedJob.of(job, now) for job in jobs]:
         prepared.place(namespace, now)
-        namespace.history.count(prepared.job.queue, prepared.job.task_name, "enqueued")
+        namespace.history.count(prepared.job.queue, prepared.job.task_name, "enqueued", now)
 
 
 @dataclass(frozen=True, slots=True)

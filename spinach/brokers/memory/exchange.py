@@ -26,7 +26,7 @@ def carry_out(exchange: Exchange, namespace: Namespace, worker_id: str, now: flo
     finished = [namespace.release(worker_id, job.held_as) for job in exchange.done]
     for job in exchange.starting:
         namespace.start_reserved(worker_id, job.held_as, now)
-    namespace.history.add(exchange.tally)
+    namespace.history.add(exchange.tally, now)
     delivery = _Fetch(namespace, worker_id, exchange, now).run()
     return delivery, any(held and held.job.task_name in namespace.limits for held in finished)
 
@@ -141,7 +141,7 @@ class _Fetch:
         job.status = JobStatus.RUNNING if claim else JobStatus.QUEUED
         (self._delivery.claimed if claim else self._delivery.reserved).append(job)
         if claim:
-            self._namespace.history.count(job.queue, job.task_name, "started")
+            self._namespace.history.count(job.queue, job.task_name, "started", self._now)
 
     def _needs_free_slot(self, stored: StoredJob) -> bool:
         """Whether only a worker that starts the job at once may take it.

@@ -73,6 +73,8 @@ def snapshot(
         workers_lost={"silent": history.workers_lost},
         lost=tuple(history.lost),
         counters={names: count for names, count in history.counts.items() if names[2] in COUNTERS},
+        recent=history.recent(now),
+        failing=tuple(history.failure_groups()),
         waits=_histograms(history.waits),
         runs=_histograms(history.runs),
         server=ServerStats(clock_skew_seconds=0.0),

@@ -60,11 +60,11 @@ def _recover_job(namespace: Namespace, held: Assignment, recovery: Recovery, now
         job.status = JobStatus.QUEUED
         job.enqueued_at = now
         namespace.push(StoredJob.of(job, JobStatus.QUEUED, now))
-        namespace.history.count(job.queue, job.task_name, "recovered")
+        namespace.history.count(job.queue, job.task_name, "recovered", now)
         recovery.requeued.append(job)
     else:
         job.status = JobStatus.FAILED
         namespace.history.add_dead_letter(dead_letters.in_doubt(job, held.job.raw, recovery.worker, now), now)
         # Counted here, since no worker reports it.
-        namespace.history.count(job.queue, job.task_name, "failed")
+        namespace.history.count(job.queue, job.task_name, "failed", now)
         recovery.failed.append(job)

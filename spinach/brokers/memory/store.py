@@ -117,7 +117,7 @@ class Namespace:
         held = self.running.get(worker_id, {}).get(job_id)
         if held is not None and held.reserved:
             held.start(now)
-            self.history.count(held.job.queue, held.job.task_name, "started")
+            self.history.count(held.job.queue, held.job.task_name, "started", now)
 
     def running_of(self, task_name: str) -> int:
         """Return how many jobs of a task workers hold: a count, not a counter, so no slot can leak."""

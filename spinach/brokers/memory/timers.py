@@ -31,7 +31,7 @@ def promote(namespace: Namespace, now: float) -> Due:
 
 def _push(namespace: Namespace, job: Job, now: float, counter: str) -> Job:
     namespace.push(StoredJob.of(job, JobStatus.QUEUED, now))
-    namespace.history.count(job.queue, job.task_name, counter)
+    namespace.history.count(job.queue, job.task_name, counter, now)
     job.status = JobStatus.QUEUED
     job.enqueued_at = now
     return job

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ...codec import quote
 from ...stats import Histogram, Tally
+from . import scripts
 from .connection import Argument
+
+_Error = scripts.SETTLE.record("error")
 
 
 def counter_field(queue: str, task: str, counter: str) -> str:
@@ -32,6 +35,17 @@ def histogram_arguments(tally: Tally) -> list[Argument]:
         for queue, histogram in histograms.items():
             arguments += _histogram_arguments(f'[{quote(queue)}, "{kind}", ', histogram)
     return arguments
+
+
+def error_arguments(tally: Tally) -> list[Argument]:
+    """Return a tally's errors as records of `lua/settle.lua`."""
+    records: list[Argument] = []
+    for (task, error_type), (number, newest) in tally.errors.items():
+        records += _Error(
+            error_group=group_field(task, error_type), attempts=number, error_job=newest.job_id,
+            error_message=newest.message.encode("utf-8", "replace"), error_traceback=newest.traceback,
+        )  # fmt: skip
+    return records
 
 
 def _histogram_arguments(prefix: str, histogram: Histogram) -> list[Argument]:

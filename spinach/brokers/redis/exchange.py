@@ -38,7 +38,7 @@ from .. import dead_letters
 from ..messages import Delivery, Exchange, Settlement
 from . import scripts
 from .connection import Argument, pairs
-from .counter_fields import count_arguments, counter_field, histogram_arguments
+from .counter_fields import count_arguments, counter_field, error_arguments, histogram_arguments
 from .session import Session, letter_arguments
 
 _Done = scripts.EXCHANGE.record("done")
@@ -219,8 +219,8 @@ class HeldJobs:
         reply = self._session.run(
             scripts.SETTLE, worker_id=worker_id, whose=whose,
             running=keys.running(worker_id), reserved=keys.reserved(worker_id),
-            jobs=len(endings), count_pairs=len(counts) // 2,
-            more_keys=queues, records=records + counts,
+            jobs=len(endings), count_pairs=len(counts) // 2, errors=len(tally.errors),
+            more_keys=queues, records=records + counts + error_arguments(tally),
         )  # fmt: skip
         if isinstance(reply, bytes):
             raise LeaseRevoked(worker_id)

@@ -162,6 +162,16 @@ class Keys:
         return self("_failure-groups")
 
     @property
+    def attempt_errors(self) -> str:
+        """Hash like `failure_groups`, of all attempts that end in an error; bounded like it."""
+        return self("_attempt-errors")
+
+    @property
+    def attempt_tracebacks(self) -> str:
+        """Hash JSON [task, error type, "traceback"] -> traceback, for groups of `attempt_errors`."""
+        return self("_attempt-tracebacks")
+
+    @property
     def lost_workers(self) -> str:
         """Zset of JSON by time: id, host, process ... of a worker that was declared dead.
 

@@ -17,7 +17,8 @@ _RECENT_SECONDS: Final = 60.0
 GROUPS: Final = (
     Column("TASK", "task that fails; enter: its jobs", 16, share=2, max_width=32, priority=9, align="left"),
     Column("ERROR", "class of the error", 17, share=2, max_width=36, priority=9, align="left"),
-    Column("COUNT", "failures, also of jobs that are not kept any more", 7, priority=9),
+    Column("COUNT", "jobs that failed for good, also those that are not kept any more", 7, priority=9),
+    Column("ERRORS", "attempts that ended so, those that are repeated included", 7, priority=4),
     Column("PER MIN", "between the first and the last, ≈", 7, priority=3),
     Column("FIRST", "since it was first seen", 6, priority=4),
     Column("LAST", "since it was last seen; ! within a minute", 6, priority=8),
@@ -38,14 +39,16 @@ JOBS: Final = (
 def _group_row(view: ViewModel, group: FailureGroup) -> Row:
     last, first = max(0.0, view.now - group.last_seen), max(0.0, view.now - group.first_seen)
     minutes = (group.last_seen - group.first_seen) / 60
-    rates = (group.count - 1) / minutes if minutes > 1 / 60 and group.count > 1 else None
+    number = max(group.count, group.attempts)
+    rates = (number - 1) / minutes if minutes > 1 / 60 and number > 1 else None
     recent = last < _RECENT_SECONDS
     return Row(
         _key(group.task_name, group.error_type),
         (
             make_cell(group.task_name, "strong") if group.task_name else Cell("(unknown)", "dim"),
             make_cell(_class_of(group.error_type), "bad", group.error_type),
-            Cell(format_count(group.count), "", group.count),
+            Cell(format_count(group.count), "" if group.count else "dim", group.count),
+            Cell(format_count(group.attempts), "", group.attempts) if group.attempts else UNKNOWN,
             NONE if rates is None else Cell(f"≈{format_rate(rates)}", "", rates),
             Cell(format_age(first), "dim", first),
             Cell(f"!{format_age(last)}" if recent else format_age(last), "warn" if recent else "", last),
@@ -129,7 +132,7 @@ class Failures(Board):
                 "It cannot be known: workers of the published package 0.0.25 keep no failures. "
                 "See their logs."
             )
-        return "Nothing failed for good."
+        return "No attempt ended in an error."
 
 
 GROUPS_BOARD: Final = Failures()

@@ -190,7 +190,7 @@ def _oldest(seconds: float | None) -> tuple[str, StyleName]:
 def flow(view: ViewModel, width: int) -> Line:
     """Return the third line: rates in and out, time until all is done, the backlog of the last minutes."""
     smoothed = view.trends.smoothed
-    mark: Mark = max((rates.mark for rates in smoothed.values()), key=("", "≈", "≥").index, default="")
+    mark: Mark = max((rates.mark for rates in smoothed.values()), key=("", "≥").index, default="")
     came = sum(rates.in_per_second for rates in smoothed.values())
     left = sum(rates.out_per_second for rates in smoothed.values())
     figures: list[tuple[str, str, StyleName]] = [

@@ -198,7 +198,7 @@ def help_lines(board: Board, width: int) -> list[Line]:
     ]
     marks: list[Line] = [
         (Span("           =  ", "key"), Span("a number without a mark is exact")),
-        (Span("           ≈  ", "key"), Span("an estimate, from counters or a mean")),
+        (Span("           ≈  ", "key"), Span("an estimate, from a mean")),
         (Span("           ≥  ", "key"), Span("a lower bound: it may be more")),
         (Span("        !  !!  ", "key"), Span("look here; look here first")),
     ]

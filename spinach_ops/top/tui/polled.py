@@ -68,7 +68,6 @@ class PolledNamespace:
             interval_seconds=self._interval_seconds,
             queues=self._queues,
             discover=True,
-            totals=True,
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from ....stats.jobs import FailedJob, FailureGroup, JobInfo
@@ -35,9 +36,28 @@ def failed_jobs(session: Session, limit: int) -> list[FailedJob]:
 
 def failure_groups(session: Session) -> list[FailureGroup]:
     """Return what fails and since when, the latest first."""
-    key = session.keys.failure_groups
-    _, entries = session.connection.call("HSCAN", key, 0, "COUNT", GROUP_FIELDS)
-    return groups_of(entries)
+    keys = session.keys
+    replies = session.connection.read(
+        *(
+            ("HSCAN", key, 0, "COUNT", GROUP_FIELDS)
+            for key in (keys.failure_groups, keys.attempt_errors, keys.attempt_tracebacks)
+        )
+    )
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise session.connection.translated(reply)
+    failed, erring, tracebacks = replies
+    texts = {_parse_field(field): text.decode(errors="replace") for field, text in pairs(tracebacks[1])}
+    with_tracebacks = (
+        replace(group, sample_traceback=texts.get((group.task_name, group.error_type, "traceback"), ""))
+        for group in erring_groups(erring[1])
+    )
+    return FailureGroup.merged(groups_of(failed[1]), with_tracebacks)
+
+
+def erring_groups(entries: Any) -> list[FailureGroup]:
+    """Return the groups of attempts that ended in an error, the latest first."""
+    return [replace(group, count=0, attempts=group.count) for group in groups_of(entries)]
 
 
 def groups_of(entries: Any) -> list[FailureGroup]:

@@ -1,6 +1,6 @@
 """The pages of a snapshot: jobs, dead letters and failure groups, read in the same round trips.
 
-Cost: one command for scheduled jobs or failure groups, two for a queue; two per worker for running jobs, of
+Cost: one command for scheduled jobs, two for a queue or failure groups; two per worker for running jobs, of
     at most 50 workers; for dead letters one, and one more for those that the snapshot before does not have.
 """
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ....stats import NamespaceSnapshot
-from ....stats.jobs import FailedJob, HeldJob, JobInfo, Page, Wanted
+from ....stats.jobs import FailedJob, FailureGroup, HeldJob, JobInfo, Page, Wanted
 from ... import dead_letters
 from ..connection import pairs
 from ..keys import Keys
 from ..parking import in_order_of_parking
 from . import replies
-from .jobs import GROUP_FIELDS, groups_of
+from .jobs import GROUP_FIELDS, erring_groups, groups_of
 from .pipeline import Pipeline, Request
 
 _MAX_HOLDERS: Final = 50
@@ -36,6 +36,7 @@ class _PageRequests:
         new: Ids of dead letters that the snapshot before does not have.
         records: The records of those.
         parked: Lists the parked jobs of a queue, which come before the others.
+        erring: Lists groups of attempts that ended in an error.
     """
 
     wanted: Wanted
@@ -44,6 +45,7 @@ class _PageRequests:
     new: list[bytes] = field(default_factory=list)
     records: Request | None = None
     parked: Request | None = None
+    erring: Request | None = None
 
 
 class WantedPages:
@@ -76,6 +78,8 @@ class WantedPages:
             if page.wanted.kind == "queue" and not page.wanted.from_tail:
                 parked = self._keys.parked(page.wanted.of)
                 page.parked = self._pipeline.ask("ZRANGE", parked, 0, page.wanted.limit - 1)
+            if page.wanted.kind == "groups":
+                page.erring = self._pipeline.ask("HSCAN", self._keys.attempt_errors, 0, "COUNT", GROUP_FIELDS)
 
     def ask_about_new(self, workers: Iterable[str]) -> None:
         """Ask about the workers and the dead letters that the first answers name."""
@@ -140,7 +144,10 @@ class WantedPages:
         if wanted.kind == "failed":
             return Page(wanted, failed=self._failed(page))
         if wanted.kind == "groups":
-            return Page(wanted, groups=tuple(groups_of(reply[1])))
+            erring: Any = self._pipeline.answer(page.erring, (0, []))
+            return Page(
+                wanted, groups=tuple(FailureGroup.merged(groups_of(reply[1]), erring_groups(erring[1])))
+            )
         texts = [*in_order_of_parking(self._pipeline.answer(page.parked, [])), *reply]
         return Page(wanted, jobs=tuple(JobInfo.read(text) for text in texts[: wanted.limit]))
 

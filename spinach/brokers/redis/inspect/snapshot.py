@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from ....exc import NotPermitted
-from ....stats import OVERDUE_SECONDS, Costs, LimitStats, NamespaceSnapshot, PeriodicStats, Wanted
+from ....stats import (
+    OVERDUE_SECONDS,
+    Costs,
+    FailureGroup,
+    LimitStats,
+    NamespaceSnapshot,
+    PeriodicStats,
+    Wanted,
+)
 from ....stats.jobs import JobInfo
 from ....stats.numbers import parse_number
 from ....stats.workers import WorkerStats
@@ -20,9 +28,11 @@ from ...limits import MAX_LOST_WORKERS
 from ..connection import pairs
 from ..session import Session
 from . import replies
+from .jobs import GROUP_FIELDS, erring_groups, groups_of
 from .pages import WantedPages
 from .pipeline import Pipeline, Request
 from .queues import Queues
+from .recent import RecentMinutes
 from .scanning import list_names
 from .workers import Workers
 
@@ -68,6 +78,7 @@ class _Poll:
         )
         self._workers = Workers(session.keys, self._pipeline, known, int(session.clock.now() / 2))
         self._pages = WantedPages(session.keys, self._pipeline, known, wanted)
+        self._recent = RecentMinutes(session.keys, self._pipeline, known if totals else None)
 
     def _list_names(self) -> set[str]:
         try:
@@ -88,6 +99,7 @@ class _Poll:
         self._read_time(wall)
         self._workers.ask_about_new()
         self._pages.ask_about_new(self._workers.names())
+        self._recent.ask_about_unknown(self._pipeline.answer(self._counters, None), self._now)
         self._queues.ask_about(self._names_found())
         self._queues.ask_about_parked()
         if self._overdue is None:
@@ -111,15 +123,26 @@ class _Poll:
         self._lost = ask("ZREVRANGE", keys.lost_workers, 0, MAX_LOST_WORKERS - 1)
         self._facts = [ask("INFO", "server"), ask("INFO", "memory")]
         self._counters = ask("HSCAN", keys.counters, 0, "COUNT", 2 * _MAX_FIELDS) if self._totals else None
+        self._groups = [
+            ask("HSCAN", key, 0, "COUNT", GROUP_FIELDS)
+            for key in (keys.failure_groups, keys.attempt_errors)
+            if self._totals and self._may_fail()
+        ]
         self._histograms = (
             ask("HSCAN", keys.histograms, 0, "COUNT", 2 * _MAX_FIELDS) if self._totals else None
         )
         self._overdue: Request | None = None
         if self._known is not None:  # then the clock follows the server already
             self._ask_overdue(self._session.clock.now())
+            self._recent.ask(self._session.clock.now())
         self._workers.ask()
         self._queues.ask()
         self._pages.ask()
+
+    def _may_fail(self) -> bool:
+        """Return whether attempts ended in errors lately, or nothing is known of that."""
+        recent = self._known.recent if self._known is not None else None
+        return recent is None or recent.errors > 0
 
     def _ask_overdue(self, now: float) -> None:
         limit = f"{now - OVERDUE_SECONDS:.6f}"
@@ -207,12 +230,23 @@ class _Poll:
         if counters is not None:
             totals, lost, trimmed, folded = replies.counters(counters)
             self._tasks_are_cut = self._tasks_are_cut or folded > 0 or replies.is_cut(counters)
-            snapshot = replace(snapshot, counters=totals, workers_lost=lost, trimmed=trimmed)
+            recent = self._recent.counts(totals)
+            snapshot = replace(
+                snapshot, counters=totals, recent=recent, workers_lost=lost, trimmed=trimmed,
+                failing=self._failing(),
+            )  # fmt: skip
         histograms = self._pipeline.answer(self._histograms, None)
         if histograms is not None:
             waits, runs = replies.histograms(histograms)
             snapshot = replace(snapshot, waits=waits, runs=runs)
         return snapshot
+
+    def _failing(self) -> tuple[FailureGroup, ...] | None:
+        found: list[Any] = [self._pipeline.answer(groups, None) for groups in self._groups]
+        if not found or None in found:
+            return None
+        failed, erring = (reply[1] for reply in found)
+        return tuple(FailureGroup.merged(groups_of(failed), erring_groups(erring)))
 
     def _finished(self, snapshot: NamespaceSnapshot) -> NamespaceSnapshot:
         pages = (self._pipeline.answer(page, None) for page in (self._periodic, self._limits))

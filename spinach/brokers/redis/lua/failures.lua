@@ -38,21 +38,32 @@ local function remove_oldest_group(keys)
     if not oldest or at < keys.last_seen[oldest] then oldest = group end
   end
   keys.last_seen[oldest] = nil
+  if keys.tracebacks then redis.call('HDEL', keys.tracebacks, oldest .. '"traceback"]') end
   redis.call('HDEL', keys.failure_groups, oldest, oldest .. '"count"]', oldest .. '"first"]', oldest .. '"last"]',
     oldest .. '"sample"]')
 end
 
 -- group: JSON '["task", "error type", ' without its last element; '' counts in no group.
-local function group_failure(keys, group, now, id, message)
+local function group_failure(keys, group, now, id, message, increment)
   if group == '' then return end
   local counted = group .. '"count"]'
   if redis.call('HEXISTS', keys.failure_groups, counted) == 0 then
     if redis.call('HLEN', keys.failure_groups) >= FACTS_PER_GROUP * MAX_FAILURE_GROUPS then remove_oldest_group(keys) end
     redis.call('HSET', keys.failure_groups, group .. '"first"]', now)
   end
-  redis.pcall('HINCRBY', keys.failure_groups, counted, 1)
+  redis.pcall('HINCRBY', keys.failure_groups, counted, increment)
   redis.call('HSET', keys.failure_groups, group .. '"last"]', now, group .. '"sample"]', id .. ' ' .. message)
   if keys.last_seen then keys.last_seen[group] = now end
+end
+
+-- Counts attempts that ended in an error. After a long pause it counts as new: it is seen for the first time again.
+local function note_error(keys, now, group, attempts, id, message, traceback)
+  local last = tonumber(redis.call('HGET', keys.failure_groups, group .. '"last"]') or nil)
+  group_failure(keys, group, now, id, message, attempts)
+  if last and now - last > ERROR_PAUSE_SECONDS then
+    redis.call('HSET', keys.failure_groups, group .. '"first"]', now)
+  end
+  if traceback ~= '' then redis.call('HSET', keys.tracebacks, group .. '"traceback"]', traceback) end
 end
 
 -- Writes one dead letter. The caller removed foreign types before its first write.
@@ -60,6 +71,6 @@ end
 local function keep_dead_letter(keys, now, id, record, group, message)
   redis.call('ZADD', keys.failed, now, id)
   redis.call('HSET', keys.failed_data, id, record)
-  group_failure(keys, group, now, id, message)
+  group_failure(keys, group, now, id, message, 1)
   trim_dead_letters(keys.failed, keys.failed_data, keys.counters, now)
 end

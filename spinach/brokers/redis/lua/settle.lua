@@ -1,13 +1,15 @@
 -- End running jobs: push them to their queue, keep them for a later date, or keep them as dead letters.
 -- A worker ends its own jobs by it, and a survivor the jobs of a dead worker.
 -- KEYS: brokers, running, reserved, future, limits, slots_taken, failed, failed_data, failure_groups,
---       counters, counters_of_minute, brokers_seen, queue_key...
--- ARGV: worker_id, whose, notifications, jobs (number), count_pairs (number), ...
---       whose: 'own' or 'dead'; then the jobs, then pairs of counter field and increment
+--       attempt_errors, attempt_tracebacks, counters, counters_of_minute, brokers_seen, queue_key...
+-- ARGV: worker_id, whose, notifications, jobs (number), count_pairs (number), errors (number), ...
+--       whose: 'own' or 'dead'; then the jobs, then pairs of counter field and increment, then the errors
 -- each job: held_as, expected, kind, task, queue, due, text, letter_id, group, message
 --       expected: the text that must be held, of an own job its beginning, '' for any;
 --       kind: 'push' | 'head' | 'date' | 'fail'; text: of the job, or for 'fail' the record of the dead letter;
 --       group: the failure group, for 'head' the counter that took the job for started
+-- each error: error_group, attempts, error_job, error_message, error_traceback
+--       error_traceback: '' keeps the one before
 -- Returns: 'revoked' (own, not registered) | 'alive' (dead, registered) | per job its new status, 0 when it was not
 --          held, -1 when it is still held because the key where it has to wait holds another type
 -- Retry: safe; a job that is not held any more is left alone, and counts are added only with a job
@@ -26,6 +28,8 @@ local can_wait = fits(future, 'zset')
 drop_foreign(running, 'hash')
 drop_foreign_failures(failed, failed_data, failure_groups)
 drop_foreign(reserved, 'hash')
+drop_foreign(attempt_errors, 'hash')
+drop_foreign(attempt_tracebacks, 'hash')
 local usable = {}
 for number = 1, queue_keys do usable[number] = fits(queue_key(number), 'list') end
 local letter_keys = { failed = failed, failed_data = failed_data, failure_groups = failure_groups, counters = counters }
@@ -90,6 +94,12 @@ if not own and redis.call('EXISTS', running) == 0 then
 end
 if changed then
   count_all(counters, counters_of_minute, at, count_pairs)
+  at = at + 2 * count_pairs
+  local groups = { failure_groups = attempt_errors, tracebacks = attempt_tracebacks }
+  for _ = 1, errors do
+    note_error(groups, now, read_error(at))
+    at = at + error_size
+  end
   notify(notifications)
 end
 return reply
