@@ -50,14 +50,16 @@ class ServerClock:
 
     Attributes:
         local: The clock of this machine.
+        follows_server: Whether the server's time was measured.
     """
 
-    __slots__ = ("_elapsed", "_offset", "local")
+    __slots__ = ("_elapsed", "_offset", "follows_server", "local")
 
     def __init__(self, clock: Clock | None = None) -> None:
         local = self.local = clock or SystemClock()
         self._elapsed = local.elapsed
         self._offset = local.now() - local.elapsed()
+        self.follows_server = False
 
     def now(self) -> float:
         """Return the server's time in epoch seconds, as last measured."""
@@ -70,6 +72,7 @@ class ServerClock:
     def observe(self, server_now: float) -> None:
         """Measure the offset: `server_now` is what the server's clock says now, in epoch seconds."""
         self._offset = server_now - self._elapsed()
+        self.follows_server = True
 
 
 def to_datetime(timestamp: float) -> datetime:

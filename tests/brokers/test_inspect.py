@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
 
-from spinach import RedisBroker
+from spinach import Engine, RedisBroker
 from spinach.brokers.redis.from_url import connect
 from spinach.brokers.redis.inspect.queues import MAX_QUEUES
 from spinach.brokers.redis.inspect.workers import MAX_WORKERS
+from spinach.clock import SystemClock
 from spinach.exc import BrokerUnavailable, NotPermitted
 from spinach.stats import NamespaceSnapshot, Wanted
 from tests.servers import Server
@@ -511,3 +513,36 @@ def test_replies_of_the_newer_protocol(valkey_server: Server) -> None:
         assert (found["p"], found["q"]) == (None, 5)
         client.close()
     make.close()
+
+
+class WrongClock(SystemClock):
+    """The clock of a machine whose time is wrong."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def now(self) -> float:
+        return super().now() + self.seconds
+
+
+@pytest.mark.parametrize("wrong", [-7200.0, 7200.0, 86_400.0 * 400])
+def test_a_producer_with_a_wrong_clock_misleads_nobody(make: MakeRedisBroker, wrong: float) -> None:
+    """Not even the first call of its process, which is all that a one-shot producer sends."""
+    reader = make()
+    producer = RedisBroker(make.server.client(), clock=WrongClock(wrong))
+    producer.namespace = reader.namespace
+    engine = Engine(producer, namespace=reader.namespace)
+    engine.task(name="once")(lambda *args, **kwargs: None)
+    engine.schedule("once", 'a "quoted" text', key="☂")
+    engine.schedule_at("once", datetime.now(timezone.utc) + timedelta(hours=24))
+    (job,) = reader.queued_jobs("spinach")
+    assert job.enqueued_at == pytest.approx(reader.clock.now(), abs=5)
+    snapshot = reader.snapshot()
+    (queue,) = snapshot.queues
+    assert queue.oldest_seconds is not None
+    assert 0 <= queue.oldest_seconds < 5
+    assert snapshot.scheduled == 1
+    assert snapshot.overdue == 0
+    delivered = claim(make.worker(queue="spinach"), 1, "spinach")[0]
+    assert (delivered.task_args, delivered.task_kwargs) == (('a "quoted" text',), {"key": "☂"})
+    producer._redis.close()

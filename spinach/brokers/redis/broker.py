@@ -85,7 +85,6 @@ class RedisBroker(Broker):
         super().__init__(clock=clock)
         self._redis = _checked(redis) if redis is not None else _default_client()
         self._retries = enqueue_job_max_retries
-        self._clock_is_set = False
 
     @property
     def namespace(self) -> str:

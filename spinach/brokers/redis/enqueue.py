@@ -79,9 +79,12 @@ class Producer:
         dated = [(job, text) for job, text in chunk if job.status is JobStatus.WAITING]
         reply = self._send(sequence, chunk, dated)
         self._sequences.append(sequence)
-        self._session.observe_time(reply)
+        knew_time = self._session.clock.follows_server
+        now = self._session.observe_time(reply)
         for job, _ in chunk:
             job.status = JobStatus.QUEUED
+            if not knew_time:
+                job.enqueued_at = now
         for (job, _), status in zip(dated, reply[2:], strict=True):
             job.status = JobStatus(status)
 
@@ -115,6 +118,7 @@ class Producer:
         named: dict[str, Argument] = {
             "producer": keys.producer(sequence.id), "call_number": sequence.number,
             "queue_count": len(texts), "dated_count": len(dated), "count_pairs": len(counts) // 2,
+            "stamps": int(not self._session.clock.follows_server),
         }  # fmt: skip
         records += counts
         return self._repeat(

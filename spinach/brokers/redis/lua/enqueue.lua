@@ -1,6 +1,7 @@
 -- Accept jobs: push those that run now, keep those that wait for their date.
 -- KEYS: future, producer, queues, counters, counters_of_minute, queue_key...
--- ARGV: call_number, notifications, queue_count (number), dated_count (number), count_pairs (number), ...
+-- ARGV: call_number, notifications, queue_count (number), dated_count (number), count_pairs (number), stamps, ...
+--       stamps: '1' when the client does not know the server's time yet
 --       then the queues, each followed by its texts; the dated jobs; pairs of counter field and increment
 -- each queue: name, texts
 -- each dated: queue, due, text
@@ -23,6 +24,15 @@ if queue_count + dated_count > 1 or dated_count > 0 then
   if dated_count > 0 and not fits(future, 'zset') then return wrong_type(future, 'future jobs') end
 end
 
+-- Until a process hears from this server, its dates are by its own clock, which may be wrong.
+local function stamped(text)
+  local date, micros, rest = string.match(text, '^{"at": (%-?%d+), "at_us": (%d+), "enqueued_at": %d+%.%d+()')
+  if not date then return text end
+  if tonumber(date) > now then date, micros = time[1], time[2] end
+  return string.format('{"at": %s, "at_us": %s, "enqueued_at": %d.%06d', date, micros, time[1], time[2])
+    .. string.sub(text, rest)
+end
+
 local at = first_record
 local names = {}
 for number = 1, queue_count do
@@ -30,6 +40,9 @@ for number = 1, queue_count do
   names[number] = name
   local first = at + queue_size
   at = first + texts
+  if stamps == '1' then
+    for i = first, at - 1 do ARGV[i] = stamped(ARGV[i]) end
+  end
   if not again then call_in_chunks('RPUSH', queue_key(number), ARGV, first, at - 1) end
 end
 for i = 1, dated_count do
