@@ -180,10 +180,10 @@ def finding_lines(found: Iterable[Finding], *, color: bool) -> str:
     lines = []
     for finding in found:
         word = f"{_COLORS[finding.severity]}{finding.severity}{_RESET}" if color else finding.severity
-        lines.append(
-            f"{word}: {printable(str(finding.subject))}: {printable(finding.evidence)} [{finding.code}]"
-        )
-        lines.append(f"  {printable(finding.remedy)}")
+        indent = "    so " if finding.explained_by else ""
+        subject, evidence = printable(str(finding.subject)), printable(finding.evidence)
+        lines.append(f"{indent}{word}: {subject}: {evidence} [{finding.code}]")
+        lines.append(f"{' ' * len(indent)}  {printable(finding.remedy)}")
     return "\n".join(lines)
 
 

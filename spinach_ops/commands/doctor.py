@@ -14,7 +14,8 @@ from ..cli import tables
 from ..cli.exit_codes import FINDINGS, OK
 from ..cli.namespaces import explain_empty, is_empty
 from ..cli.options import add_common, read_common
-from ..findings.finding import Finding, Subject, by_severity
+from ..findings.causes import arranged
+from ..findings.finding import Finding, Subject
 from ..findings.rules import findings
 from ..text import duration, printable
 
@@ -36,12 +37,13 @@ def run(given: argparse.Namespace) -> int:
     options = read_common(given)
     broker = options.connect()
     snapshot = broker.snapshot(discover=True)
-    found = by_severity(
+    found = arranged(
         [
             *empty_namespace(broker, snapshot),
             *findings(snapshot),
             *limit_drift(broker, snapshot),
-        ]
+        ],
+        snapshot,
     )
     facts = checked(snapshot, options.server)
     if options.json:

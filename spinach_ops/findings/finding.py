@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from spinach.stats import NamespaceSnapshot, WorkerInfo
 
 Severity = Literal["error", "warning", "info"]
+# The worst first.
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
 Kind = Literal["namespace", "queue", "task", "worker", "schedule", "server", "machine", "data"]
 
 
@@ -41,6 +43,7 @@ class Finding:
         subject: What the finding is about.
         evidence: What was seen, with numbers.
         remedy: What to do.
+        explained_by: The finding that is the cause of this one, None where none is known.
     """
 
     code: str
@@ -48,9 +51,11 @@ class Finding:
     subject: Subject
     evidence: str
     remedy: str
+    explained_by: Finding | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the finding as the `--json` of the commands shows it (`top/schema.json`)."""
+        cause = self.explained_by
         return {
             "code": self.code,
             "severity": self.severity,
@@ -58,6 +63,7 @@ class Finding:
             "about": {"kind": self.subject.kind, "name": self.subject.name},
             "evidence": self.evidence,
             "remedy": self.remedy,
+            "explained_by": None if cause is None else {"code": cause.code, "subject": str(cause.subject)},
         }
 
 
@@ -67,11 +73,6 @@ def worker_subject(info: WorkerInfo) -> Subject:
 
 
 Rule = Callable[[NamespaceSnapshot], Iterator[Finding]]
-
-
-def by_severity(found: Sequence[Finding]) -> list[Finding]:
-    """Return findings with the errors first."""
-    return sorted(found, key=lambda finding: ("error", "warning", "info").index(finding.severity))
 
 
 def jobs(number: int) -> str:

@@ -10,8 +10,9 @@ from typing import Final
 from spinach.stats import NamespaceSnapshot, QueueStats, WorkerInfo
 
 from ..text import duration
+from .causes import arranged
 from .failing_tasks import failing_tasks
-from .finding import Finding, Rule, Severity, Subject, by_severity, jobs, worker_subject
+from .finding import Finding, Rule, Severity, Subject, jobs, worker_subject
 from .long_runs import all_slots_are_held, jobs_run_long, long_runs
 from .server_rules import SERVER_RULES
 
@@ -27,9 +28,9 @@ _UPSTREAM: Final = "upstream"
 
 
 def findings(snapshot: NamespaceSnapshot) -> list[Finding]:
-    """Return what is wrong, errors first."""
+    """Return what is wrong: the worst cause first, each followed by what it explains."""
     found = [finding for rule in _RULES for finding in rule(snapshot)]
-    return by_severity(found)
+    return arranged(found, snapshot)
 
 
 def _no_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ...findings.finding import Finding, by_severity
+from ...findings.causes import arranged
+from ...findings.finding import Finding
 from ...findings.rules import findings, old_queue
 from ..view.format import format_rate
 from ..view.table import Cell, Column, Row, StyleName, make_cell
@@ -29,9 +30,9 @@ _AS_IT_GOES_ON: Final = frozenset({"queue_old", "queue_held_back"})
 
 
 def list_findings(view: ViewModel) -> list[Finding]:
-    """Return the findings, errors first: those of the rules, and those that need several polls."""
+    """Return the findings, the worst cause first: those of the rules, and those that need several polls."""
     known = [finding for finding in findings(view.snapshot) if finding.code not in _AS_IT_GOES_ON]
-    return by_severity([*known, *_old_queues(view)])
+    return arranged([*known, *_old_queues(view)], view.snapshot)
 
 
 def _old_queues(view: ViewModel) -> Sequence[Finding]:
@@ -65,7 +66,7 @@ class Explain(Board):
                 _key(finding),
                 (
                     Cell(*_MARKS[finding.severity], ("info", "warning", "error").index(finding.severity)),
-                    make_cell(str(finding.subject), "strong"),
+                    make_cell(f"{'└ ' if finding.explained_by else ''}{finding.subject}", "strong"),
                     make_cell(finding.evidence),
                     make_cell(finding.remedy, "dim"),
                 ),
@@ -92,11 +93,14 @@ class Explain(Board):
         for finding in list_findings(view):
             if _key(finding) == key:
                 mark, style = _MARKS[finding.severity]
-                return [
+                lines: list[tuple[str, str, StyleName]] = [
                     ("level", mark, style), ("what", str(finding.subject), "strong"),
                     ("evidence", finding.evidence, ""),
                     ("do", finding.remedy, ""), ("rule", finding.code, "dim"),
                 ]  # fmt: skip
+                if (cause := finding.explained_by) is not None:
+                    lines.append(("because", f"{cause.subject}: {cause.evidence}", ""))
+                return lines
         return [("gone", "this is not so any more", "good")]
 
 

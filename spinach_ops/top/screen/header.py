@@ -235,7 +235,7 @@ def alerts(view: ViewModel, status: Status, width: int) -> Line:
     found = [finding for finding in list_findings(view) if finding.severity != "info"]
     if not found:
         return (Span(" ok ", "good"), Span("nothing is wrong, as far as can be seen", "dim"))
-    style: StyleName = "bad" if found[0].severity == "error" else "warn"
+    style: StyleName = "bad" if any(finding.severity == "error" for finding in found) else "warn"
     number = f" {'!!' if style == 'bad' else '!'} {len(found)} finding{'' if len(found) == 1 else 's'}: "
     texts = " · ".join(f"{finding.subject}: {finding.evidence}" for finding in found[:5])
     right = (Span(" e explain ", "key", "go('explain')"),) if width >= 60 else ()
