@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from spinach.stats import NamespaceSnapshot, QueueStats, WorkerInfo
+from spinach.stats.numbers import number
 
 from ..text import duration
 from .causes import arranged
@@ -23,6 +24,10 @@ OLDEST_CRITICAL_SECONDS: Final = 300.0
 # Workers move due jobs to their queues once a second; ten missed rounds mean that none does.
 _OVERDUE_SECONDS: Final = 10.0
 _LATELY_SECONDS: Final = 900.0
+# A worker is late once it missed a heartbeat by half the time between two; they are stamped in whole seconds.
+_BEATS_UNTIL_LATE: Final = 1.5
+_STAMP_SECONDS: Final = 1.0
+_UPSTREAM_BEAT_SECONDS: Final = 60.0
 # What the published package spinach is called: its workers announce no version.
 _UPSTREAM: Final = "upstream"
 
@@ -110,7 +115,7 @@ def _dead_workers(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             "any live worker recovers its jobs; check whether its host and its process are still there"
             if worker.state == "dead"
             else f"check its host: it is declared dead after {duration(worker.info.dead_after_seconds)}; "
-            "an upstream worker that finishes a long job before it stops looks the same",
+            "a worker of 0.0.25 that finishes a long job before it stops looks the same",
         )  # fmt: skip
 
 
@@ -136,15 +141,21 @@ def _not_connected(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         yield Finding(
             "workers_not_connected", "warning", _namespace(snapshot),
             f"{registered} workers registered, {snapshot.connected} connected; "
-            f"longest silent: {_longest_silent(snapshot)}",
+            + _late(snapshot),
             "check its host: a worker that just crashed, or cannot reach the server, is still registered",
         )  # fmt: skip
 
 
-def _longest_silent(snapshot: NamespaceSnapshot) -> str:
+def _late(snapshot: NamespaceSnapshot) -> str:
+    """Name the worker whose heartbeat is latest; a healthy one is not named only because it beats last."""
     alive = [worker for worker in snapshot.workers if worker.state != "dead"]
     worker = max(alive, key=lambda one: one.seen_seconds)
-    return f"{worker_subject(worker.info)}{_pid(worker.info)}, {duration(worker.seen_seconds)}"
+    beat = number(worker.info.details.get("heartbeat")) or _UPSTREAM_BEAT_SECONDS
+    if worker.seen_seconds <= _BEATS_UNTIL_LATE * beat + _STAMP_SECONDS:
+        return f"which one shows within {duration(_BEATS_UNTIL_LATE * beat)}, when its heartbeat is late"
+    return f"late: {worker_subject(worker.info)}{_pid(worker.info)}, no heartbeat for " + duration(
+        worker.seen_seconds
+    )
 
 
 def _lost_lately(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
@@ -165,7 +176,7 @@ def _orphans(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
         yield Finding(
             "orphaned_jobs", "error", Subject("worker", orphan.id),
             f"is not registered any more and holds {jobs(orphan.running)}",
-            "a worker of this package recovers them within minutes; start one if only upstream workers run",
+            "a worker of this package recovers them within minutes; start one if only workers of 0.0.25 run",
         )  # fmt: skip
 
 
@@ -173,7 +184,7 @@ def _versions(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     versions = sorted({worker.info.version or _UPSTREAM for worker in snapshot.workers})
     if len(versions) > 1:
         incomplete = (
-            "; counters are incomplete: upstream workers do not count" if _UPSTREAM in versions else ""
+            "; counters are incomplete: workers of 0.0.25 do not count" if _UPSTREAM in versions else ""
         )
         yield Finding(
             "mixed_versions", "info", _namespace(snapshot),

@@ -71,7 +71,7 @@ def _clocks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             yield Finding(
                 "producer_clock", "warning", Subject("queue", queue.name),
                 f"the date of its first job is {duration(ahead)} in the future",
-                "the clock of a producer or of an upstream worker is wrong: run NTP there",
+                "the clock of a producer or of a worker of 0.0.25 is wrong: run NTP there",
             )  # fmt: skip
 
 

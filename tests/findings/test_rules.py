@@ -118,10 +118,14 @@ def test_jobs_that_only_look_long(calm: NamespaceSnapshot) -> None:
 def test_nobody_who_listens_is_an_error_at_once() -> None:
     """A worker that crashed a moment ago counts as live; that nobody is connected tells."""
     assert "no_workers" in told(replace(CALM, connected=0))
-    assert (
-        "longest silent: worker host/01234567, pid 4711"
-        in told(replace(CALM, connected=0))["workers_not_connected"]
-    )
+
+
+def test_only_a_late_worker_is_named() -> None:
+    """A healthy worker is between two heartbeats most of the time: it must not be blamed."""
+    healthy = told(replace(CALM, connected=0))["workers_not_connected"]
+    assert healthy.endswith("which one shows within 15 s, when its heartbeat is late")
+    late = told(replace(CALM, connected=0, workers=(worker(seen=17.0),)))["workers_not_connected"]
+    assert "late: worker host/01234567, pid 4711, no heartbeat for 17 s" in late
 
 
 def test_a_worker_that_was_lost_is_named_for_a_while() -> None:

@@ -246,7 +246,7 @@ class Connection:
         if "number of clients" in str(error):
             hint = "raise maxclients of the server, or find what keeps connections open with CLIENT LIST"
         return RedisUnavailable(
-            f"no connection to the server at {self.address}: {error}; {hint}",
+            f"no connection to the server at {self.address}: {_reason_of(error)}; {hint}",
             kind=kind,
         )
 
@@ -270,6 +270,11 @@ class Connection:
         if isinstance(error, _REFUSALS) or _is_role_refusal(error) or _word_of(text) in _REFUSING_WORDS:
             return RedisUnavailable(f"the server at {self.address} refuses: {error}")
         return BrokerError(f"the server at {self.address} answered: {text}")
+
+
+def _reason_of(error: Exception) -> str:
+    """Return what a client says of a failed connection, without the address, which our sentence has."""
+    return re.sub(r"^Error (-?\d+) connecting to \S+\. (.+?)\.?$", r"\2 (error \1)", str(error)).rstrip(".")
 
 
 def _kind_of(error: BaseException) -> Unavailability:
