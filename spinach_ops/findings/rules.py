@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from spinach.stats import NamespaceSnapshot, QueueStats, WorkerInfo
+from spinach.stats import LostWorker, NamespaceSnapshot, QueueStats, WorkerInfo, WorkerStats
 from spinach.stats.numbers import number
 
 from ..text import duration
@@ -28,6 +28,8 @@ _LATELY_SECONDS: Final = 900.0
 _BEATS_UNTIL_LATE: Final = 1.5
 _STAMP_SECONDS: Final = 1.0
 _UPSTREAM_BEAT_SECONDS: Final = 60.0
+# The error of a job that ran on a worker that died, and that must not run twice.
+_LOST_ERROR: Final = "WorkerLost"
 # What the published package spinach is called: its workers announce no version.
 _UPSTREAM: Final = "upstream"
 
@@ -165,10 +167,40 @@ def _lost_lately(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
             yield Finding(
                 "worker_lost", "warning", worker_subject(lost.info),
                 f"was declared dead {duration(max(0.0, ago))} ago{_pid(lost.info)}, "
-                f"after {duration(max(0.0, lost.lost_at - lost.info.last_seen_at))} without a heartbeat",
-                "its jobs were recovered; check on its host whether it was killed (out of memory?), hung, or "
-                "lost its network",
+                f"after {duration(max(0.0, lost.lost_at - lost.info.last_seen_at))} without a heartbeat"
+                f"{_recovered(snapshot, lost)}",
+                "see on its host whether it was killed (out of memory?), hung, or lost its network"
+                if (again := _joined_again(snapshot, lost)) is None
+                else f"the same process joined again as {worker_subject(again.info)}: see whether it was "
+                "suspended, or could not reach the server",
             )  # fmt: skip
+
+
+def _joined_again(snapshot: NamespaceSnapshot, lost: LostWorker) -> WorkerStats | None:
+    """Return the registered worker that is the process of a lost one under a new id."""
+    pid = lost.info.details.get("pid")
+    same = (
+        worker
+        for worker in snapshot.workers
+        if type(pid) is int
+        and (worker.info.details.get("pid"), worker.info.name) == (pid, lost.info.name)
+        and worker.state != "dead"
+    )
+    return next(same, None)
+
+
+def _recovered(snapshot: NamespaceSnapshot, lost: LostWorker) -> str:
+    """Say what became of the jobs of dead workers since the minute in which a worker was declared dead."""
+    if snapshot.recent is None:
+        return ""
+    counts = snapshot.recent.over(snapshot.recent.present - int(lost.lost_at // 60))
+    requeued = sum(count for (_, _, counter), count in counts.items() if counter == "recovered")
+    in_doubt = any(
+        group.error_type.endswith(_LOST_ERROR) and group.last_seen >= lost.lost_at - _STAMP_SECONDS
+        for group in snapshot.failing or ()
+    )
+    doubt = ", others must not run twice and failed (spinach-ops failed)" if in_doubt else ""
+    return f"; since then {jobs(requeued)} of dead workers went back to the queues{doubt}"
 
 
 def _orphans(snapshot: NamespaceSnapshot) -> Iterator[Finding]:

@@ -115,6 +115,35 @@ def test_jobs_that_only_look_long(calm: NamespaceSnapshot) -> None:
     assert told(calm) == {}
 
 
+def lost_at(ago: float) -> LostWorker:
+    info = replace(worker().info, id="9876543210", details={"pid": 4711, "queues": ["mail"]})
+    return LostWorker(info, NOW - ago)
+
+
+def test_a_lost_worker_says_what_became_of_its_jobs() -> None:
+    """How many went back to the queues since then, and whether some failed in doubt."""
+    counts = {MINUTE: {("mail", "send", "recovered"): 3}, MINUTE - 9: {("mail", "send", "recovered"): 70}}
+    in_doubt = replace(BOOM, error_type="spinach.exc.WorkerLost", last_seen=NOW - 4)
+    snapshot = replace(CALM, lost=(lost_at(5),), recent=RecentCounts(MINUTE, counts))
+    assert told(snapshot)["worker_lost"].endswith(
+        "; since then 3 jobs of dead workers went back to the queues"
+    )
+    assert (
+        "others must not run twice and failed" in told(replace(snapshot, failing=(in_doubt,)))["worker_lost"]
+    )
+
+
+def test_a_worker_that_joined_again_was_not_killed() -> None:
+    """A process that was suspended comes back under another id; nobody needs to look for a killed one."""
+    snapshot = replace(CALM, lost=(lost_at(5),))
+    (finding,) = findings(snapshot)
+    assert finding.remedy.startswith("the same process joined again as worker host/01234567")
+    (finding,) = findings(replace(snapshot, workers=(running(1.0, queue="mail"),), lost=(
+        replace(lost_at(5), info=replace(lost_at(5).info, name="elsewhere")),
+    )))  # fmt: skip
+    assert finding.remedy.startswith("see on its host whether it was killed")
+
+
 def test_nobody_who_listens_is_an_error_at_once() -> None:
     """A worker that crashed a moment ago counts as live; that nobody is connected tells."""
     assert "no_workers" in told(replace(CALM, connected=0))

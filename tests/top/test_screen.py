@@ -71,6 +71,22 @@ def test_every_board_of_a_namespace(make: MakeRedisBroker) -> None:
     drive(make.server.url, make.default_namespace, story)
 
 
+def test_from_a_limit_to_the_jobs_that_hold_its_slots(make: MakeRedisBroker) -> None:
+    """Enter shows who holds the slots of a task, since when, and how many are taken."""
+    fill(make)
+
+    async def story(app: TopApp, pilot: Pilot[int]) -> None:
+        await until(pilot, shows(app, "● LIVE"))
+        await pilot.press("6")
+        await until(pilot, shows(app, "1/9"))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "running jobs of task task: 1 shown, 1 of 9 slots taken"))
+        await pilot.press("escape")
+        await until(pilot, shows(app, "1/9"))
+
+    drive(make.server.url, make.default_namespace, story)
+
+
 def test_from_a_queue_to_a_job(make: MakeRedisBroker) -> None:
     """Enter leads from a queue to its jobs and to a job in full; v shows the other end; esc leads back."""
     fill(make)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from spinach.stats import HeldJob, JobInfo, Page, Wanted
+from spinach.stats import MAX_PAGE, HeldJob, JobInfo, Page, Wanted
 
 from ..view.format import format_age, format_count, format_date, format_plural
 from ..view.table import NONE, UNKNOWN, Cell, Column, Row, make_cell
@@ -155,16 +155,22 @@ class RunningJobs(Board):
         """Return a row per job in the hands of workers, those that run longest first."""
         page = _page(view, location)
         things = list_items(page) if page else []
-        found = [_running_row(view, key, held) for key, held in things if isinstance(held, HeldJob)]
+        found = [
+            _running_row(view, key, held)
+            for key, held in things
+            if isinstance(held, HeldJob) and location.task in ("", held.job.task_name)
+        ]
         return sorted(found, key=lambda row: -row.rank)
 
     def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
         """Return the page of running jobs."""
-        return (Wanted("running", location.subject, limit),)
+        return (Wanted("running", location.subject, MAX_PAGE if location.task else limit),)
 
     def caption(self, view: ViewModel, location: Location) -> str:
         page = _page(view, location)
         shown = len(page.held) if page else 0
+        if location.task:
+            return self._caption_of_task(view, location.task, page)
         whose = f"of worker {view.worker_label(location.subject)}" if location.subject else "of all workers"
         total = view.snapshot.running
         if location.subject:
@@ -172,9 +178,19 @@ class RunningJobs(Board):
             total = worker.running if worker else None
         return f"running jobs {whose}: {shown} shown, {format_count(total)} running"
 
+    def _caption_of_task(self, view: ViewModel, task: str, page: Page | None) -> str:
+        """Say who holds the slots of a task with a limit."""
+        limit = next((one for one in view.snapshot.limits or () if one.task_name == task), None)
+        shown = sum(held.job.task_name == task for held in page.held) if page else 0
+        taken = f", {limit.taken} of {limit.limit} slots taken" if limit else ""
+        among = f" among {len(page.held)} jobs of all tasks" if page and len(page.held) >= MAX_PAGE else ""
+        return f"running jobs of task {task}: {shown} shown{among}{taken}"
+
     def empty(self, view: ViewModel, location: Location) -> str:
         if _page(view, location) is None:
             return "Reading ..."
+        if location.task:
+            return "No job of this task runs at this moment."
         if location.subject and view.find_worker(location.subject) is None:
             return "This worker is gone, and nothing is left in its hands."
         return "Nothing runs at this moment."

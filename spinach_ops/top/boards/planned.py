@@ -191,6 +191,9 @@ class Limits(Board):
     def wanted(self, location: Location, limit: int) -> tuple[Wanted, ...]:
         return (Wanted("running", limit=200),)
 
+    def leads_to(self, view: ViewModel, location: Location, key: str) -> Location:
+        return Location("jobs", task=key)
+
     def empty(self, view: ViewModel, location: Location) -> str:
         return (
             "Limits cannot be read."

@@ -23,12 +23,14 @@ class Location:
             fails.
         which_jobs: The running ones, or the first or the last of a queue.
         error_type: Type of the failures that are shown.
+        task: Task whose running jobs are shown, empty for all.
     """
 
     board: str = "queues"
     subject: str = ""
     which_jobs: WhichJobs = "running"
     error_type: str = ""
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
