@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,42 +50,52 @@ class _Ends:
         return f"in the last {self.minutes + 1} minutes"
 
 
+# How the attempts of a task ended, by how many minutes ago.
+_Minutes = Mapping[int, Counter[str]]
+
+
 def failing_tasks(snapshot: NamespaceSnapshot) -> Iterator[Finding]:
     """Yield a finding per task that fails now, or whose jobs failed for good lately."""
-    recent = snapshot.recent
-    if recent is None:
+    if snapshot.recent is None:
         return
-    lately, at_present = _ends_by_task(recent, _LATELY_MINUTES), _ends_by_task(recent, _NOW_MINUTES)
-    for task, ends in sorted(lately.items()):
-        if not ends.raised:
+    for task, minutes in sorted(_by_task(snapshot.recent).items()):
+        lately, now = _ends(minutes, _LATELY_MINUTES), _ends(minutes, _NOW_MINUTES)
+        if not lately.raised:
             continue
-        newest, now = _newest_error(snapshot, task), at_present.get(task)
-        broken = _broken(recent, task)
+        newest = _newest_error(snapshot, task)
+        broken = _broken(minutes)
         if broken is not None and not _is_asked_for(newest, broken):
             yield _fails(snapshot, task, broken, newest)
-        elif now is not None and now.failed:
+        elif now.failed:
             yield _failed(snapshot, task, now, newest)
-        elif ends.failed or (ends.raised >= _ENOUGH_ATTEMPTS and not (now and now.raised)):
-            yield _failed_before(snapshot, recent, ends, task, newest)
+        elif lately.failed or (lately.raised >= _ENOUGH_ATTEMPTS and not now.raised):
+            yield _failed_before(snapshot, lately, _quiet_minutes(minutes), task, newest)
 
 
-def _ends_by_task(recent: RecentCounts, minutes: int) -> dict[str, _Ends]:
-    counts: dict[str, Counter[str]] = {}
-    for (_, task, counter), number in recent.over(minutes).items():
-        counts.setdefault(task, Counter())[counter] += number
-    return {
-        task: _Ends(minutes, of_task["succeeded"], of_task["retried"], of_task["failed"])
-        for task, of_task in counts.items()
-    }
+def _by_task(recent: RecentCounts) -> dict[str, dict[int, Counter[str]]]:
+    found: dict[str, dict[int, Counter[str]]] = {}
+    for minute, counts in recent.minutes.items():
+        for (_, task, counter), number in counts.items():
+            if counter in ("succeeded", "retried", "failed"):
+                minutes = found.setdefault(task, {})
+                minutes.setdefault(recent.present - minute, Counter())[counter] += number
+    return found
 
 
-def _broken(recent: RecentCounts, task: str) -> _Ends | None:
+def _ends(minutes: _Minutes, span: int) -> _Ends:
+    """Return how attempts ended in the minute that runs and in the `span` minutes before it."""
+    total: Counter[str] = Counter()
+    for ago, counts in minutes.items():
+        if ago <= span:
+            total.update(counts)
+    return _Ends(span, total["succeeded"], total["retried"], total["failed"])
+
+
+def _broken(minutes: _Minutes) -> _Ends | None:
     """Return the ends of a task's attempts where most of enough end in an error, None where it works."""
-    for minutes in _SPANS_MINUTES:
-        ends = _ends_by_task(recent, minutes).get(task)
-        if ends is None or not ends.ended:
-            continue
-        if not ends.raised:  # it works again, however it was before
+    for span in _SPANS_MINUTES:
+        ends = _ends(minutes, span)
+        if ends.ended and not ends.raised:  # it works again, however it was before
             return None
         if ends.ended >= _ENOUGH_ATTEMPTS:
             return ends if ends.raised > _MANY_FAIL * ends.ended else None
@@ -120,9 +130,8 @@ def _failed(snapshot: NamespaceSnapshot, task: str, now: _Ends, newest: FailureG
 
 
 def _failed_before(
-    snapshot: NamespaceSnapshot, recent: RecentCounts, ends: _Ends, task: str, newest: FailureGroup | None
+    snapshot: NamespaceSnapshot, ends: _Ends, quiet: int, task: str, newest: FailureGroup | None
 ) -> Finding:
-    quiet = _quiet_minutes(recent, task)
     dead = f", {jobs(ends.failed)} for good" if ends.failed else ""
     return Finding(
         "failed_before", "info", _subject(task),
@@ -136,13 +145,10 @@ def _subject(task: str) -> Subject:
     return Subject("task", task, "" if task else "task (none)")
 
 
-def _quiet_minutes(recent: RecentCounts, task: str) -> int:
-    """Return for how many minutes, the present one included, no attempt of a task ended in an error."""
-    for minutes in range(_LATELY_MINUTES + 1):
-        ends = _ends_by_task(recent, minutes).get(task)
-        if ends is not None and ends.raised:
-            return minutes
-    return _LATELY_MINUTES + 1
+def _quiet_minutes(minutes: _Minutes) -> int:
+    """Return for how many minutes, the present one included, no attempt ended in an error."""
+    with_errors = [ago for ago, counts in minutes.items() if counts["retried"] or counts["failed"]]
+    return min(with_errors, default=_LATELY_MINUTES + 1)
 
 
 def _error(snapshot: NamespaceSnapshot, newest: FailureGroup | None) -> str:
